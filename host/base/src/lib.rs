@@ -1,0 +1,1 @@
+//! Ids, time, chance and the interface between a machine and its world.

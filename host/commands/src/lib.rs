@@ -1,0 +1,1 @@
+//! The data commands: one row and one handler each.

@@ -1,0 +1,1 @@
+//! The table of directives: names, types, defaults, parsers, printers.

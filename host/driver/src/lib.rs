@@ -1,0 +1,1 @@
+//! Sockets, files, clock and threads for a machine.

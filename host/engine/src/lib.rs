@@ -1,0 +1,1 @@
+//! Sessions, gates, units and the order in which effects leave.

@@ -1,0 +1,1 @@
+//! Effects as records, and the positions they are counted in.

@@ -1,0 +1,1 @@
+//! Values, keys, expiry and the point-in-time cut.

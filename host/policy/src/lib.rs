@@ -1,0 +1,1 @@
+//! Decisions as traits: facts in, verdict out, every verdict guarded.

@@ -1,0 +1,1 @@
+//! The RDB file format, read and written.

@@ -1,0 +1,1 @@
+//! The wire format: RESP2 and RESP3 requests and replies.

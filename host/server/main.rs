@@ -1,0 +1,2 @@
+//! The program: reads configuration files, builds engines, chooses policies, runs.
+fn main() {}
