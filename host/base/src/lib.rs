@@ -1,1 +1,23 @@
-//! Ids, time, chance and the interface between a machine and its world.
+//! What every floor stands on: ids, time, chance, and the one interface between a machine and its world.
+//! Opens nothing and reads no clock; it only names what the world must offer.
+
+mod dice;
+mod disk;
+mod glob;
+mod id;
+mod machine; // read me first
+mod outputs;
+mod stamp;
+mod time;
+
+pub use dice::Dice;
+pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step};
+pub use glob::{glob_matches, glob_matches_ignore_case};
+pub use id::{ConnectionId, Ticket};
+pub use machine::{
+    Input, Interlude, Lane, Listener, Listening, Machine, Output, Peer, Proceed, Signal, Stopwatch,
+    Transport, World,
+};
+pub use outputs::{OutBuffer, Outputs, SegmentKind};
+pub use stamp::{Level, Reached, Stamp};
+pub use time::{Micros, Now, UnixMillis};

@@ -1,0 +1,216 @@
+//! The one interface between brain and world. An engine is a deterministic [`Machine`]: equal inputs at
+//! equal times give equal outputs. The driver (or a simulation) carries out what it asks for and holds no
+//! opinion of its own.
+//!
+//! The order of a turn is the contract: many [`Machine::handle`], one [`Machine::settle`], then the flusher
+//! sends what [`Outputs`] releases. So a batch is appended once, synced once, and only then answered.
+
+use std::any::Any;
+use std::path::PathBuf;
+
+use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket};
+
+/// A deterministic state machine that is fed facts and owes outputs.
+pub trait Machine {
+    /// Takes in one fact; many may come before a settle.
+    fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>);
+    /// Does everything now owed, in the order in which it is owed.
+    fn settle(&mut self, now: Now, world: &mut World<'_>);
+    /// When to call [`Machine::settle`] again if nothing else happens.
+    fn wake_at(&self) -> Option<Micros>;
+}
+
+/// What a machine may touch while it runs.
+pub struct World<'a> {
+    /// Replies and requests to the world.
+    pub outputs: &'a mut Outputs,
+    /// Time spent, for statistics only.
+    pub stopwatch: &'a mut dyn Stopwatch,
+    /// Lets the world in during one long piece of work.
+    pub interlude: &'a mut dyn Interlude,
+    /// Files, for what the engine's thread does itself: appends, and work during which everybody waits.
+    pub disk: &'a dyn Disk,
+}
+
+/// Measures how long commands take. Never decides anything.
+pub trait Stopwatch {
+    /// The steady clock, read now.
+    fn read(&mut self) -> Micros;
+    /// The wall clock, read now, in microseconds since 1970: for TIME inside long work.
+    fn unix_us(&mut self) -> i64;
+}
+
+/// How long work lets the world in.
+pub trait Interlude {
+    /// Asks whether to go on; reads sockets that do not block.
+    fn poll(&mut self) -> Proceed;
+    /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
+    fn sleep(&mut self, span: Micros);
+}
+
+/// What the world says to long work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proceed {
+    /// Go on.
+    Continue,
+    /// Stop the script.
+    Kill,
+    /// Stop, the server ends.
+    Shutdown,
+}
+
+/// A fact told to a machine.
+pub enum Input<'a> {
+    /// A client connected.
+    Connected {
+        /// Which.
+        connection: ConnectionId,
+        /// Where from.
+        peer: Peer,
+    },
+    /// Bytes arrived. They are valid during the call only.
+    Received {
+        /// From whom.
+        connection: ConnectionId,
+        /// What was read.
+        bytes: &'a [u8],
+    },
+    /// The connection is gone. Its slot is free after this input.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Work that this machine asked for with [`Output::Run`] has ended.
+    Completed {
+        /// Which work.
+        ticket: Ticket,
+        /// What it came to: the type that its job returned.
+        result: Box<dyn Any + Send>,
+    },
+    /// What [`Output::Listen`] asked for was done, or not.
+    Listened {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// Bound sockets, or the sentence that says which failed and why.
+        result: Result<(), String>,
+    },
+    /// A signal to the process.
+    Signal(Signal),
+}
+
+/// Signals that mean something to a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// `ip:port`, `[ip6]:port`, or `path:0` for a unix socket, as CLIENT LIST shows it.
+    pub address: String,
+    /// The local end, in the same form.
+    pub local: String,
+    /// The descriptor's number, for CLIENT LIST alone.
+    pub descriptor: i32,
+    /// What carries the bytes.
+    pub transport: Transport,
+    /// Whether the peer is on this machine (loopback or unix socket).
+    pub is_local: bool,
+}
+
+/// What carries a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// A unix socket.
+    Unix,
+}
+
+/// Something a machine wants done. Carried out in order, after the machine returns.
+pub enum Output {
+    /// Close a connection once everything written to it so far was sent, or at once.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether to drop what was not sent yet.
+        at_once: bool,
+    },
+    /// Stop, or start again, to read from a connection.
+    Reading {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether to read.
+        wanted: bool,
+    },
+    /// Run a job off this thread; its completion comes back under `ticket`.
+    Run {
+        /// Names the completion.
+        ticket: Ticket,
+        /// Where it runs.
+        lane: Lane,
+        /// The work.
+        job: Box<dyn Job>,
+    },
+    /// Serve exactly these addresses from now on; sockets that stay the same are kept.
+    Listen {
+        /// Names the completion.
+        ticket: Ticket,
+        /// All of them.
+        listening: Listening,
+    },
+    /// End the process with this exit code, once everything releasable was sent.
+    Exit {
+        /// The exit code.
+        code: i32,
+    },
+}
+
+/// Threads beside the engine's. Jobs of one lane run in the order asked for; lanes do not wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Fsyncs of the log, and nothing else: an fsync never queues behind other work.
+    Sync,
+    /// Snapshots and rewrites; a thread for each.
+    Save,
+    /// Freeing of large values, removal of files.
+    Free,
+    /// Compilation of components.
+    Compile,
+}
+
+/// What to listen on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Every address.
+    pub listeners: Vec<Listener>,
+    /// `tcp-backlog`.
+    pub backlog: u32,
+    /// `tcp-keepalive` in seconds, 0 for none.
+    pub keepalive_seconds: u32,
+}
+
+/// One address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// A TCP address.
+    Tcp {
+        /// Host name or address; `*` and `::*` mean all.
+        host: String,
+        /// Port; 0 lets the system choose.
+        port: u16,
+        /// Whether it may be missing on this machine (`-` before it in `bind`).
+        optional: bool,
+    },
+    /// A unix socket.
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// Its permission bits, 0 to leave them.
+        permissions: u32,
+    },
+}

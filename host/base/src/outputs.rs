@@ -1,0 +1,315 @@
+//! What a machine has written and not yet sent: an out-buffer for each connection, and the list of requests
+//! to the world. Order within one connection is absolute; a reply whose stamp is not satisfied holds back
+//! everything behind it on that connection.
+//! Always: bytes behind the last held segment are free to leave as soon as that segment is.
+
+use std::collections::VecDeque;
+
+use crate::{ConnectionId, Output, Reached, Stamp};
+
+/// Buffers above this size are given back to the allocator once they are empty.
+const KEPT_CAPACITY_MAX: usize = 64 * 1024;
+/// How many empty buffers wait for reuse.
+const SPARE_BUFFERS_MAX: usize = 256;
+
+/// All out-buffers of one machine by connection slot, and its requests to the world.
+#[derive(Default)]
+pub struct Outputs {
+    buffers: Vec<OutBuffer>,
+    /// Slots written to since the flusher last took them.
+    dirty: Vec<u32>,
+    /// Slots that hold at least one segment back.
+    held: Vec<u32>,
+    requests: Vec<Output>,
+    reached: Reached,
+    spare: Vec<Vec<u8>>,
+}
+
+/// Whether a held segment answers a request or was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// An answer to a request; it may be replaced by an error while it is held.
+    Reply,
+    /// A push, which is kept as it is.
+    Push,
+}
+
+/// What waits to be sent on one connection.
+#[derive(Default)]
+pub struct OutBuffer {
+    bytes: Vec<u8>,
+    /// How many of `bytes` were sent.
+    sent: usize,
+    segments: VecDeque<Segment>,
+    is_dirty: bool,
+    is_listed_held: bool,
+}
+
+/// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: usize,
+    end: usize,
+    stamp: Stamp,
+    kind: SegmentKind,
+}
+
+impl Outputs {
+    /// Asks the world for something.
+    pub fn request(&mut self, output: Output) {
+        self.requests.push(output);
+    }
+
+    /// Everything asked for since the last call, in order.
+    pub fn take_requests(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Whether anything was asked for.
+    pub fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// The vector to write a reply to `connection` into. The connection is flushed after this turn.
+    pub fn writer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let slot = connection.slot as usize;
+        if slot >= self.buffers.len() {
+            self.buffers.resize_with(slot + 1, OutBuffer::default);
+        }
+        let buffer = &mut self.buffers[slot];
+        if !buffer.is_dirty {
+            buffer.is_dirty = true;
+            self.dirty.push(connection.slot);
+        }
+        if buffer.bytes.capacity() == 0
+            && let Some(spare) = self.spare.pop()
+        {
+            buffer.bytes = spare;
+        }
+        &mut buffer.bytes
+    }
+
+    /// Holds back what was written to `connection` since its length was `start`, until `stamp` is satisfied.
+    pub fn hold(&mut self, connection: ConnectionId, start: usize, stamp: Stamp, kind: SegmentKind) {
+        if self.reached.satisfies(stamp) {
+            return;
+        }
+        let buffer = &mut self.buffers[connection.slot as usize];
+        let end = buffer.bytes.len();
+        assert!(start <= end, "a reply cannot end before it begins");
+        buffer.segments.push_back(Segment { start, end, stamp, kind });
+        if !buffer.is_listed_held {
+            buffer.is_listed_held = true;
+            self.held.push(connection.slot);
+        }
+    }
+
+    /// How far the log has come.
+    pub fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
+    /// Notes how far the log has come, and marks the connections that this releases for the flusher.
+    pub fn reach(&mut self, change: impl FnOnce(&mut Reached)) {
+        change(&mut self.reached);
+        let mut kept = 0;
+        for index in 0..self.held.len() {
+            let slot = self.held[index];
+            let buffer = &mut self.buffers[slot as usize];
+            let before = buffer.segments.len();
+            while buffer.segments.front().is_some_and(|segment| self.reached.satisfies(segment.stamp)) {
+                buffer.segments.pop_front();
+            }
+            if buffer.segments.len() < before && !buffer.is_dirty {
+                buffer.is_dirty = true;
+                self.dirty.push(slot);
+            }
+            if buffer.segments.is_empty() {
+                buffer.is_listed_held = false;
+            } else {
+                self.held[kept] = slot;
+                kept += 1;
+            }
+        }
+        self.held.truncate(kept);
+    }
+
+    /// Puts `error` (a whole RESP reply) in the place of every held reply, and releases them. Pushes are
+    /// kept, and stay held.
+    pub fn replace_held_replies(&mut self, error: &[u8]) -> usize {
+        let mut replaced = 0;
+        for index in 0..self.held.len() {
+            let slot = self.held[index];
+            let buffer = &mut self.buffers[slot as usize];
+            replaced += buffer.replace_replies(error);
+            if !buffer.is_dirty {
+                buffer.is_dirty = true;
+                self.dirty.push(slot);
+            }
+        }
+        let buffers = &mut self.buffers;
+        self.held.retain(|&slot| {
+            let buffer = &mut buffers[slot as usize];
+            buffer.is_listed_held = !buffer.segments.is_empty();
+            buffer.is_listed_held
+        });
+        replaced
+    }
+
+    /// How many replies are held back.
+    pub fn held_segments(&self) -> usize {
+        self.held.iter().map(|&slot| self.buffers[slot as usize].segments.len()).sum()
+    }
+
+    /// Moves the slots written to since the last call into `slots`, for the flusher.
+    pub fn take_dirty(&mut self, slots: &mut Vec<u32>) {
+        slots.append(&mut self.dirty);
+        for &slot in slots.iter() {
+            self.buffers[slot as usize].is_dirty = false;
+        }
+    }
+
+    /// The bytes of a slot that may leave now.
+    pub fn sendable(&self, slot: u32) -> &[u8] {
+        self.buffers.get(slot as usize).map_or(&[], OutBuffer::sendable)
+    }
+
+    /// Notes that the first `count` bytes of [`Outputs::sendable`] were sent.
+    pub fn sent(&mut self, slot: u32, count: usize) {
+        let buffer = &mut self.buffers[slot as usize];
+        buffer.advance(count);
+        if buffer.bytes.is_empty() && buffer.segments.is_empty() {
+            let bytes = std::mem::take(&mut buffer.bytes);
+            if bytes.capacity() <= KEPT_CAPACITY_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+                self.spare.push(bytes);
+            }
+        }
+    }
+
+    /// How many bytes wait on a slot, held ones included.
+    pub fn pending_bytes(&self, slot: u32) -> usize {
+        self.buffers.get(slot as usize).map_or(0, |buffer| buffer.bytes.len() - buffer.sent)
+    }
+
+    /// Forgets everything that waits on a slot: its connection is gone.
+    pub fn discard(&mut self, slot: u32) {
+        let Some(buffer) = self.buffers.get_mut(slot as usize) else { return };
+        if buffer.is_listed_held {
+            self.held.retain(|&held| held != slot);
+        }
+        if buffer.is_dirty {
+            self.dirty.retain(|&dirty| dirty != slot);
+        }
+        *buffer = OutBuffer::default();
+    }
+}
+
+impl OutBuffer {
+    fn sendable(&self) -> &[u8] {
+        let end = self.segments.front().map_or(self.bytes.len(), |segment| segment.start);
+        &self.bytes[self.sent..end]
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        assert!(self.sent <= self.bytes.len(), "sent more than there was");
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        } else if self.sent >= KEPT_CAPACITY_MAX && self.sent * 2 >= self.bytes.len() {
+            // A slow reader must not make the buffer grow by what was sent already.
+            self.bytes.drain(..self.sent);
+            for segment in &mut self.segments {
+                segment.start -= self.sent;
+                segment.end -= self.sent;
+            }
+            self.sent = 0;
+        }
+    }
+
+    fn replace_replies(&mut self, error: &[u8]) -> usize {
+        let mut rebuilt = Vec::with_capacity(self.bytes.len());
+        let mut segments = VecDeque::new();
+        let (mut copied, mut replaced) = (self.sent, 0);
+        for segment in &self.segments {
+            rebuilt.extend_from_slice(&self.bytes[copied..segment.start]);
+            let start = rebuilt.len();
+            match segment.kind {
+                SegmentKind::Reply => {
+                    rebuilt.extend_from_slice(error);
+                    replaced += 1;
+                }
+                SegmentKind::Push => {
+                    rebuilt.extend_from_slice(&self.bytes[segment.start..segment.end]);
+                    segments.push_back(Segment { start, end: rebuilt.len(), ..*segment });
+                }
+            }
+            copied = segment.end;
+        }
+        rebuilt.extend_from_slice(&self.bytes[copied..]);
+        (self.bytes, self.segments, self.sent) = (rebuilt, segments, 0);
+        replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+
+    const ONE: ConnectionId = ConnectionId { serial: 1, slot: 0 };
+
+    fn write(outputs: &mut Outputs, text: &str, stamp: Option<u64>, kind: SegmentKind) {
+        let start = outputs.writer(ONE).len();
+        outputs.writer(ONE).extend_from_slice(text.as_bytes());
+        if let Some(position) = stamp {
+            outputs.hold(ONE, start, Stamp { level: Level::Synced, position }, kind);
+        }
+    }
+
+    fn flush(outputs: &mut Outputs) -> String {
+        let text = String::from_utf8(outputs.sendable(0).to_vec()).expect("ascii");
+        outputs.sent(0, text.len());
+        text
+    }
+
+    #[test]
+    fn a_held_reply_holds_back_everything_behind_it() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, "a", None, SegmentKind::Reply);
+        write(&mut outputs, "b", Some(10), SegmentKind::Reply);
+        write(&mut outputs, "c", None, SegmentKind::Reply);
+        write(&mut outputs, "d", Some(20), SegmentKind::Reply);
+        assert_eq!(flush(&mut outputs), "a");
+        outputs.reach(|reached| reached.synced = 9);
+        assert_eq!(flush(&mut outputs), "");
+        outputs.reach(|reached| reached.synced = 10);
+        assert_eq!(flush(&mut outputs), "bc");
+        outputs.reach(|reached| reached.synced = 25);
+        assert_eq!(flush(&mut outputs), "d");
+        assert_eq!(outputs.pending_bytes(0), 0);
+    }
+
+    #[test]
+    fn a_failed_disk_turns_held_replies_into_errors_and_keeps_pushes() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, "a", Some(10), SegmentKind::Reply);
+        write(&mut outputs, "p", Some(10), SegmentKind::Push);
+        write(&mut outputs, "b", Some(11), SegmentKind::Reply);
+        assert_eq!(outputs.replace_held_replies(b"-E"), 2);
+        assert_eq!(flush(&mut outputs), "-E");
+        outputs.reach(|reached| reached.synced = 10);
+        assert_eq!(flush(&mut outputs), "p-E");
+    }
+
+    #[test]
+    fn a_closed_connection_leaves_nothing_behind() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, "a", Some(10), SegmentKind::Reply);
+        outputs.discard(0);
+        outputs.reach(|reached| reached.synced = 10);
+        let mut slots = Vec::new();
+        outputs.take_dirty(&mut slots);
+        assert!(slots.is_empty() && outputs.sendable(0).is_empty());
+    }
+}
