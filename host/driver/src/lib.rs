@@ -1,1 +1,17 @@
-//! Sockets, files, clock and threads for a machine.
+//! Sockets, files, clock and threads for a machine. Carries out outputs and reports what came of them; it
+//! holds no opinion about Redis.
+//! Always: one machine runs on one thread; nothing on the path from a socket to a reply locks or sends on a
+//! channel; replies leave from one flusher, after the machine has settled.
+
+mod clock;
+mod connection;
+mod disk;
+mod flusher;
+mod lanes;
+mod listen;
+mod spin;
+mod worker; // read me first
+
+pub use clock::Clock;
+pub use disk::RealDisk;
+pub use worker::{Driver, NoInterlude};

@@ -1,0 +1,84 @@
+//! What happened to a key, as keyspace notifications name it.
+
+/// An event: its name, and the class that `notify-keyspace-events` selects it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The name that subscribers see.
+    pub name: &'static str,
+    /// Its class.
+    pub class: EventClass,
+}
+
+/// Classes of events, by the letter that selects them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventClass {
+    /// `g`: commands of no type.
+    Generic,
+    /// `$`: strings.
+    String,
+    /// `l`: lists.
+    List,
+    /// `s`: sets.
+    Set,
+    /// `h`: hashes.
+    Hash,
+    /// `z`: sorted sets.
+    SortedSet,
+    /// `x`: a key expired.
+    Expired,
+    /// `e`: a key was evicted.
+    Evicted,
+    /// `n`: a key is new.
+    New,
+}
+
+macro_rules! events {
+    ($($constant:ident $name:literal $class:ident;)*) => {
+        impl Event {
+            $(#[doc = concat!("`", $name, "`")] pub const $constant: Event =
+                Event { name: $name, class: EventClass::$class };)*
+        }
+    };
+}
+
+events! {
+    DEL "del" Generic;
+    EXPIRE "expire" Generic;
+    PERSIST "persist" Generic;
+    RENAME_FROM "rename_from" Generic;
+    RENAME_TO "rename_to" Generic;
+    COPY_TO "copy_to" Generic;
+    MOVE_FROM "move_from" Generic;
+    MOVE_TO "move_to" Generic;
+    EXPIRED "expired" Expired;
+    NEW "new" New;
+    SET "set" String;
+    SETRANGE "setrange" String;
+    APPEND "append" String;
+    INCRBY "incrby" String;
+    INCRBYFLOAT "incrbyfloat" String;
+    LPUSH "lpush" List;
+    RPUSH "rpush" List;
+    LPOP "lpop" List;
+    RPOP "rpop" List;
+    LINSERT "linsert" List;
+    LSET "lset" List;
+    LREM "lrem" List;
+    LTRIM "ltrim" List;
+    HSET "hset" Hash;
+    HDEL "hdel" Hash;
+    HINCRBY "hincrby" Hash;
+    HINCRBYFLOAT "hincrbyfloat" Hash;
+    SADD "sadd" Set;
+    SREM "srem" Set;
+    SPOP "spop" Set;
+    SINTERSTORE "sinterstore" Set;
+    SUNIONSTORE "sunionstore" Set;
+    SDIFFSTORE "sdiffstore" Set;
+    ZADD "zadd" SortedSet;
+    ZINCR "zincr" SortedSet;
+    ZREM "zrem" SortedSet;
+    ZPOPMIN "zpopmin" SortedSet;
+    ZPOPMAX "zpopmax" SortedSet;
+    ZRANGESTORE "zrangestore" SortedSet;
+}

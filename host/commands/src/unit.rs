@@ -1,0 +1,143 @@
+//! What one unit of work did to the keyspace: how many changes, which keys, and what is to be propagated in
+//! place of the request itself. The engine empties it after every unit and keeps its room.
+//! Always: a unit that changed nothing and says nothing is not propagated.
+
+use tenon_journal::Targets;
+use tenon_resp::{Args, OwnedArgs};
+
+use crate::Event;
+
+/// The effects of one unit, gathered by handlers.
+#[derive(Default)]
+pub struct Unit {
+    /// Changes made, as Redis counts them for `save`.
+    pub dirty: u64,
+    operations: Vec<Operation>,
+    /// How many of `operations` belong to this unit; the others are kept for their room.
+    used: usize,
+    /// Whether handlers said what to propagate in place of the request.
+    is_refined: bool,
+    touched: Vec<Touched>,
+    events: Vec<Notification>,
+    event_keys: Vec<u8>,
+    wants_events: bool,
+    /// Keys found expired and removed on access.
+    pub expired: u64,
+}
+
+/// One command to propagate.
+#[derive(Default)]
+struct Operation {
+    database: u32,
+    words: OwnedArgs,
+    targets: Targets,
+}
+
+/// A key that the unit changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Its database.
+    pub database: u32,
+    /// Its hash in the keyspace.
+    pub hash: u64,
+}
+
+struct Notification {
+    event: Event,
+    database: u32,
+    key_end: usize,
+}
+
+impl Unit {
+    /// Empties it for the next unit. `wants_events` says whether anybody listens to keyspace events.
+    pub fn clear(&mut self, wants_events: bool) {
+        self.dirty = 0;
+        self.expired = 0;
+        self.used = 0;
+        self.is_refined = false;
+        self.wants_events = wants_events;
+        self.touched.clear();
+        self.events.clear();
+        self.event_keys.clear();
+    }
+
+    /// Notes that a key changed.
+    pub fn touch(&mut self, database: usize, hash: u64) {
+        self.touched.push(Touched { database: database as u32, hash });
+    }
+
+    /// Notes an event for subscribers, if there are any.
+    pub fn notify(&mut self, event: Event, database: usize, key: &[u8]) {
+        if self.wants_events {
+            self.event_keys.extend_from_slice(key);
+            let key_end = self.event_keys.len();
+            self.events.push(Notification { event, database: database as u32, key_end });
+        }
+    }
+
+    /// Propagates `words` beside what else the unit propagates, before it: the removal of an expired key.
+    pub fn propagate_also(&mut self, database: usize, words: &[&[u8]]) {
+        self.push(database, words);
+    }
+
+    /// Propagates `words` in place of the request. May be called several times; then all of them are.
+    pub fn propagate_as(&mut self, database: usize, words: &[&[u8]]) {
+        self.is_refined = true;
+        self.push(database, words);
+    }
+
+    /// Propagates nothing in place of the request, though something changed.
+    pub fn propagate_nothing(&mut self) {
+        self.is_refined = true;
+    }
+
+    /// Whether the request itself is not to be propagated.
+    pub fn is_refined(&self) -> bool {
+        self.is_refined
+    }
+
+    /// What handlers asked to propagate, in order, each with its database.
+    pub fn operations(&self) -> impl Iterator<Item = (u32, Args<'_>, Targets)> {
+        self.operations[..self.used].iter().map(|operation| (operation.database, operation.words.as_args(), operation.targets))
+    }
+
+    /// Keys that changed, in order; a key may come more than once.
+    pub fn touched(&self) -> &[Touched] {
+        &self.touched
+    }
+
+    /// Events in order: what, database, key.
+    pub fn events(&self) -> impl Iterator<Item = (Event, u32, &[u8])> {
+        let mut start = 0;
+        self.events.iter().map(move |notification| {
+            let key = &self.event_keys[start..notification.key_end];
+            start = notification.key_end;
+            (notification.event, notification.database, key)
+        })
+    }
+
+    fn push(&mut self, database: usize, words: &[&[u8]]) {
+        let operation = self.slot(database);
+        for word in words {
+            operation.words.push(word);
+        }
+    }
+
+    /// Begins an operation in place of the request whose words are pushed one by one.
+    pub fn operation_as(&mut self, database: usize) -> &mut OwnedArgs {
+        self.is_refined = true;
+        &mut self.slot(database).words
+    }
+
+    fn slot(&mut self, database: usize) -> &mut Operation {
+        if self.used == self.operations.len() {
+            self.operations.push(Operation::default());
+        }
+        let operation = &mut self.operations[self.used];
+        self.used += 1;
+        operation.database = database as u32;
+        operation.targets = Targets::ALL;
+        operation.words.clear();
+        operation
+    }
+}

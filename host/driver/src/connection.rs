@@ -1,0 +1,157 @@
+//! One connection: a task that waits for its socket, and the link by which the worker reaches it.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tenon_base::{ConnectionId, Machine, Peer};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::listen::{Acceptor, describe};
+use crate::worker::Shared;
+
+/// A socket of either kind.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read(buffer),
+            Stream::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(context),
+            Stream::Unix(stream) => stream.poll_read_ready(context),
+        }
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_write_ready(context),
+            Stream::Unix(stream) => stream.poll_write_ready(context),
+        }
+    }
+}
+
+/// What the worker and the connection's task both hold.
+pub(crate) struct Link {
+    pub(crate) id: ConnectionId,
+    pub(crate) stream: Stream,
+    pub(crate) is_closed: Cell<bool>,
+    /// Close once nothing waits to be sent.
+    pub(crate) closes_when_sent: Cell<bool>,
+    is_reading: Cell<bool>,
+    wants_write: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Link {
+    pub(crate) fn new(id: ConnectionId, stream: Stream) -> Link {
+        Link {
+            id,
+            stream,
+            is_closed: Cell::new(false),
+            closes_when_sent: Cell::new(false),
+            is_reading: Cell::new(true),
+            wants_write: Cell::new(false),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// The socket is full: the task waits for room and flushes then.
+    pub(crate) fn want_write(&self) {
+        if !self.wants_write.replace(true) {
+            self.wake();
+        }
+    }
+
+    /// Whether bytes are read from it.
+    pub(crate) fn reads(&self, wanted: bool) {
+        if self.is_reading.replace(wanted) != wanted {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Accepts until the listener is dropped.
+pub(crate) fn spawn_acceptor<M: Machine + 'static>(
+    worker: &Shared<M>,
+    acceptor: Acceptor,
+) -> tokio::task::AbortHandle {
+    let worker = Rc::clone(worker);
+    let task = tokio::task::spawn_local(async move {
+        loop {
+            match acceptor.accept().await {
+                Ok((stream, peer)) => serve(&worker, stream, peer),
+                // Out of descriptors, or the peer is gone already: a pause, so that this does not spin.
+                Err(error) => {
+                    tracing::warn!("Accepting a connection failed: {error}");
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+            }
+        }
+    });
+    task.abort_handle()
+}
+
+fn serve<M: Machine + 'static>(worker: &Shared<M>, stream: Stream, peer: Peer) {
+    let link = worker.borrow_mut().connect(stream, peer);
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        poll_fn(|context| poll(&worker, &link, context)).await;
+    });
+}
+
+/// Reads once and writes once at most; ready when the connection has ended.
+fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut Context<'_>) -> Poll<()> {
+    if link.is_closed.get() {
+        return Poll::Ready(());
+    }
+    if link.wants_write.get() && link.stream.poll_write_ready(context).is_ready() {
+        link.wants_write.set(false);
+        worker.borrow_mut().send(link.id.slot);
+    }
+    while link.is_reading.get() && !link.is_closed.get() && link.stream.poll_read_ready(context).is_ready() {
+        match worker.borrow_mut().read(link) {
+            Ok(true) => {
+                // One read a turn, so that nobody is starved; the next one comes after the flush.
+                context.waker().wake_by_ref();
+                break;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::trace!("{:?} ended: {}", link.id, describe(&error));
+                worker.borrow_mut().close(link);
+            }
+        }
+    }
+    if link.is_closed.get() {
+        return Poll::Ready(());
+    }
+    let mut waker = link.waker.borrow_mut();
+    if waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+        *waker = Some(context.waker().clone());
+    }
+    Poll::Pending
+}

@@ -1,0 +1,119 @@
+//! The end of every turn: the machine settles, its requests are carried out, replies leave.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tenon_base::{Input, Machine, Micros};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::lanes::Mailbox;
+use crate::worker::{Shared, carry_out};
+
+/// Deadlines nearer than this are polled for: the runtime's timer counts in milliseconds.
+const NEAR_US: u64 = 1_000;
+/// Rounds of requests that lead to requests, in one turn.
+const ROUNDS_MAX: usize = 64;
+
+/// Runs turns until the machine asks to exit; returns the exit code.
+pub(crate) async fn serve<M: Machine + 'static>(worker: Shared<M>) -> i32 {
+    let mailbox = Arc::clone(worker.borrow().lanes.mailbox());
+    let flush = Rc::clone(&worker.borrow().flush);
+    let mut timer = pin!(sleep_until(Instant::now()));
+    let mut timer_at = None;
+    let mut dirty = Vec::new();
+    loop {
+        deliver(&worker, &mailbox);
+        end_turn(&worker, &mut dirty);
+        if let Some(code) = worker.borrow().exit_code() {
+            return code;
+        }
+        let wake_at = worker.borrow().wake_at();
+        if look_again(&worker, wake_at) {
+            // The runtime looks at its sockets before it comes back here.
+            tokio::task::yield_now().await;
+            continue_or_poll(&worker, wake_at).await;
+            continue;
+        }
+        set_timer(&worker, timer.as_mut(), &mut timer_at, wake_at);
+        wait(&flush, &mailbox, timer.as_mut(), wake_at.is_some()).await;
+    }
+}
+
+/// Hands over finished jobs.
+fn deliver<M: Machine + 'static>(worker: &Shared<M>, mailbox: &Mailbox) {
+    for completion in mailbox.take() {
+        worker.borrow_mut().tell(Input::Completed { ticket: completion.ticket, result: completion.result });
+    }
+}
+
+/// Settles, carries out and sends until nothing is owed.
+fn end_turn<M: Machine + 'static>(worker: &Shared<M>, dirty: &mut Vec<u32>) {
+    for _ in 0..ROUNDS_MAX {
+        worker.borrow_mut().settle(dirty);
+        for slot in dirty.drain(..) {
+            worker.borrow_mut().send(slot);
+        }
+        let requests = worker.borrow_mut().take_requests();
+        if requests.is_empty() {
+            break;
+        }
+        for request in requests {
+            carry_out(worker, request);
+        }
+    }
+    let mut worker = worker.borrow_mut();
+    let now = worker.clock.steady();
+    worker.spin.settled(now);
+}
+
+fn look_again<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>) -> bool {
+    let mut worker = worker.borrow_mut();
+    let now = worker.clock.steady();
+    wake_at.is_some_and(|at| at.since(now).0 < NEAR_US && at > now) || worker.spin.wants_look(now)
+}
+
+/// Looks at the sockets again and again until a turn begins, the near deadline comes, or patience ends.
+async fn continue_or_poll<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>) {
+    loop {
+        {
+            let worker = worker.borrow();
+            if worker.is_in_turn() || wake_at.is_some_and(|at| at <= worker.clock.steady()) {
+                return;
+            }
+        }
+        if !look_again(worker, wake_at) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn set_timer<M: Machine + 'static>(
+    worker: &Shared<M>,
+    timer: Pin<&mut Sleep>,
+    timer_at: &mut Option<Micros>,
+    wake_at: Option<Micros>,
+) {
+    if let Some(at) = wake_at
+        && *timer_at != Some(at)
+    {
+        timer.reset(worker.borrow().clock.instant(at).into());
+        *timer_at = Some(at);
+    }
+}
+
+/// Sleeps until a turn has begun, a job has ended, or the machine's own time has come.
+async fn wait(flush: &tokio::sync::Notify, mailbox: &Mailbox, mut timer: Pin<&mut Sleep>, has_timer: bool) {
+    let mut flushed = pin!(flush.notified());
+    let mut arrived = pin!(mailbox.arrived.notified());
+    poll_fn(|context| {
+        let is_due = has_timer && timer.as_mut().poll(context).is_ready();
+        let is_flushed = flushed.as_mut().poll(context).is_ready();
+        let has_arrived = arrived.as_mut().poll(context).is_ready();
+        if is_due || is_flushed || has_arrived { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,190 @@
+//! Listening sockets: opened, kept or closed as the machine wishes.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tenon_base::{Listener, Listening, Peer, Transport};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::AbortHandle;
+
+use crate::connection::Stream;
+
+/// The sockets served now.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    serving: Vec<Serving>,
+}
+
+struct Serving {
+    listener: Listener,
+    acceptors: Vec<AbortHandle>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.acceptors.iter().for_each(AbortHandle::abort);
+        if let Listener::Unix { path, .. } = &self.listener {
+            // Gone already is as good.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A bound socket that accepts connections.
+pub(crate) struct Acceptor {
+    socket: Bound,
+    keepalive_seconds: u32,
+}
+
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, String),
+}
+
+impl Listeners {
+    /// Serves exactly `wanted`: what is already served stays, what is new is bound first, and only if all of
+    /// it could be bound is the rest closed.
+    pub(crate) fn serve(
+        &mut self,
+        wanted: Listening,
+        mut spawn: impl FnMut(Acceptor) -> AbortHandle,
+    ) -> Result<(), String> {
+        let mut opened = Vec::new();
+        for listener in &wanted.listeners {
+            if self.serving.iter().any(|serving| serving.listener == *listener) {
+                continue;
+            }
+            match bind(listener, &wanted) {
+                Ok(sockets) => opened.push((listener.clone(), sockets)),
+                Err(error) if is_excused(listener, &error) => {
+                    tracing::info!("Not listening on {}: {}", name(listener), describe(&error));
+                }
+                Err(error) => return Err(format!("{}: {}", name(listener), describe(&error))),
+            }
+        }
+        self.serving.retain(|serving| wanted.listeners.contains(&serving.listener));
+        for (listener, sockets) in opened {
+            let acceptors = sockets
+                .into_iter()
+                .map(|socket| spawn(Acceptor { socket, keepalive_seconds: wanted.keepalive_seconds }))
+                .collect();
+            self.serving.push(Serving { listener, acceptors });
+        }
+        Ok(())
+    }
+}
+
+impl Acceptor {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.socket {
+            Bound::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                if self.keepalive_seconds > 0 {
+                    SockRef::from(&stream).set_tcp_keepalive(&keepalive(self.keepalive_seconds))?;
+                }
+                let peer = Peer {
+                    address: address.to_string(),
+                    local: stream.local_addr()?.to_string(),
+                    descriptor: stream.as_raw_fd(),
+                    transport: Transport::Tcp,
+                    is_local: address.ip().to_canonical().is_loopback(),
+                };
+                Ok((Stream::Tcp(stream), peer))
+            }
+            Bound::Unix(listener, path) => {
+                let (stream, _) = listener.accept().await?;
+                let peer = Peer {
+                    address: format!("{path}:0"),
+                    local: format!("{path}:0"),
+                    descriptor: stream.as_raw_fd(),
+                    transport: Transport::Unix,
+                    is_local: true,
+                };
+                Ok((Stream::Unix(stream), peer))
+            }
+        }
+    }
+}
+
+/// Dead peers are noticed after about `seconds`, as Redis divides them.
+fn keepalive(seconds: u32) -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(u64::from(seconds)))
+        .with_interval(Duration::from_secs(u64::from((seconds / 3).max(1))))
+        .with_retries(3)
+}
+
+fn bind(listener: &Listener, listening: &Listening) -> io::Result<Vec<Bound>> {
+    match listener {
+        Listener::Tcp { host, port, .. } => {
+            addresses(host, *port)?.into_iter().map(|address| bind_tcp(address, listening.backlog)).collect()
+        }
+        Listener::Unix { path, permissions } => Ok(vec![bind_unix(path, *permissions, listening.backlog)?]),
+    }
+}
+
+fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let host = match host {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        other => other,
+    };
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.take(1).collect();
+    if found.is_empty() { Err(io::ErrorKind::AddrNotAvailable.into()) } else { Ok(found) }
+}
+
+fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(Bound::Tcp(TcpListener::from_std(socket.into())?))
+}
+
+fn bind_unix(path: &Path, permissions: u32, backlog: u32) -> io::Result<Bound> {
+    // A socket left by a server that is gone would make the bind fail; anything else there is not ours.
+    if let Ok(metadata) = fs::symlink_metadata(path)
+        && std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type())
+    {
+        fs::remove_file(path)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    if permissions != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(permissions))?;
+    }
+    Ok(Bound::Unix(UnixListener::from_std(socket.into())?, path.display().to_string()))
+}
+
+/// An optional address may be missing, or its whole family, on this machine.
+fn is_excused(listener: &Listener, error: &io::Error) -> bool {
+    const NO_SUCH_FAMILY: i32 = 97;
+    matches!(listener, Listener::Tcp { optional: true, .. })
+        && (error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY))
+}
+
+fn name(listener: &Listener) -> String {
+    match listener {
+        Listener::Tcp { host, port, .. } => format!("{host}:{port}"),
+        Listener::Unix { path, .. } => path.display().to_string(),
+    }
+}
+
+/// An error in words, without the number that Rust appends.
+pub(crate) fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,301 @@
+//! One worker: a machine, the connections it serves, and the turn that ties them together.
+//! A turn is: every connection that has bytes hands them to the machine; then the machine settles; then its
+//! requests are carried out; then the flusher sends what was released.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tenon_base::{
+    ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Signal, World,
+};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use crate::connection::{self, Link, Stream};
+use crate::lanes::{Lanes, panic_text};
+use crate::listen::Listeners;
+use crate::spin::Spin;
+use crate::{Clock, flusher};
+
+/// What one read takes from a socket at most; also the fairness between connections in a turn.
+const READ_BYTES: usize = 64 * 1024;
+/// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
+const EVENT_INTERVAL: u32 = 1_024;
+/// Exit code after a panic of the machine.
+const EXIT_PANIC: i32 = 70;
+
+/// Drives one machine until it asks to exit.
+pub struct Driver<M> {
+    machine: M,
+    outputs: Outputs,
+    clock: Clock,
+    disk: Arc<dyn Disk>,
+}
+
+/// Lets nobody in: for worlds where long work is not interrupted.
+pub struct NoInterlude;
+
+impl Interlude for NoInterlude {
+    fn poll(&mut self) -> Proceed {
+        Proceed::Continue
+    }
+
+    fn sleep(&mut self, span: Micros) {
+        std::thread::sleep(std::time::Duration::from_micros(span.0));
+    }
+}
+
+impl<M: Machine + 'static> Driver<M> {
+    /// A driver for `machine`, whose start-up work may already have left something in `outputs`.
+    pub fn new(machine: M, outputs: Outputs, clock: Clock, disk: Arc<dyn Disk>) -> Driver<M> {
+        Driver { machine, outputs, clock, disk }
+    }
+
+    /// Serves until the machine asks to exit; returns the exit code it named.
+    pub fn run(self) -> io::Result<i32> {
+        let runtime = Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+        let worker = Rc::new(RefCell::new(Worker {
+            machine: self.machine,
+            outputs: self.outputs,
+            clock: self.clock,
+            lanes: Lanes::new(Arc::clone(&self.disk)),
+            disk: self.disk,
+            links: Vec::new(),
+            free_slots: Vec::new(),
+            last_serial: 0,
+            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            turn: None,
+            flush: Rc::default(),
+            listeners: Listeners::default(),
+            spin: Spin::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            exit: None,
+        }));
+        let local = LocalSet::new();
+        local.block_on(&runtime, async move {
+            spawn_signal(&worker, SignalKind::terminate(), Signal::Terminate)?;
+            spawn_signal(&worker, SignalKind::interrupt(), Signal::Interrupt)?;
+            // A hang-up does not end a server.
+            let _ignored = signal(SignalKind::hangup())?;
+            // A task like the connections': woken by them it runs behind all that are ready, in the same turn.
+            let served = tokio::task::spawn_local(flusher::serve(worker));
+            Ok(served.await.unwrap_or(EXIT_PANIC))
+        })
+    }
+}
+
+fn spawn_signal<M: Machine + 'static>(worker: &Shared<M>, kind: SignalKind, told: Signal) -> io::Result<()> {
+    let mut stream = signal(kind)?;
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        while stream.recv().await.is_some() {
+            worker.borrow_mut().tell(Input::Signal(told));
+        }
+    });
+    Ok(())
+}
+
+/// The worker as its tasks share it. Borrowed only between two awaits.
+pub(crate) type Shared<M> = Rc<RefCell<Worker<M>>>;
+
+pub(crate) struct Worker<M> {
+    machine: M,
+    pub(crate) outputs: Outputs,
+    pub(crate) clock: Clock,
+    disk: Arc<dyn Disk>,
+    pub(crate) lanes: Lanes,
+    /// By slot.
+    links: Vec<Option<Rc<Link>>>,
+    free_slots: Vec<u32>,
+    last_serial: u64,
+    read_buffer: Box<[u8]>,
+    /// The time of the running turn: read once, at its first input.
+    turn: Option<Now>,
+    /// Wakes the flusher.
+    pub(crate) flush: Rc<tokio::sync::Notify>,
+    listeners: Listeners,
+    pub(crate) spin: Spin,
+    exit: Option<i32>,
+}
+
+impl<M: Machine + 'static> Worker<M> {
+    /// Tells the machine a fact, and sees to it that the turn ends.
+    pub(crate) fn tell(&mut self, input: Input<'_>) {
+        let now = self.begin();
+        let mut world = World {
+            outputs: &mut self.outputs,
+            stopwatch: &mut self.clock,
+            interlude: &mut NoInterlude,
+            disk: &*self.disk,
+        };
+        let machine = &mut self.machine;
+        let told = catch_unwind(AssertUnwindSafe(|| machine.handle(now, input, &mut world)));
+        self.survive(told);
+    }
+
+    /// Lets the machine do what it owes and carries it out. Returns the slots to flush.
+    pub(crate) fn settle(&mut self, dirty: &mut Vec<u32>) {
+        let now = self.begin();
+        let mut world = World {
+            outputs: &mut self.outputs,
+            stopwatch: &mut self.clock,
+            interlude: &mut NoInterlude,
+            disk: &*self.disk,
+        };
+        let machine = &mut self.machine;
+        let settled = catch_unwind(AssertUnwindSafe(|| machine.settle(now, &mut world)));
+        self.survive(settled);
+        self.turn = None;
+        self.outputs.take_dirty(dirty);
+    }
+
+    /// What the machine asked for since the last call.
+    pub(crate) fn take_requests(&mut self) -> Vec<Output> {
+        self.outputs.take_requests()
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Micros> {
+        self.machine.wake_at()
+    }
+
+    /// Whether the machine was told something since it last settled.
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        self.exit
+    }
+
+    /// Reads once from a connection and hands over what came. Says whether there may be more.
+    pub(crate) fn read(&mut self, link: &Link) -> io::Result<bool> {
+        match link.stream.try_read(&mut self.read_buffer) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                let buffer = std::mem::take(&mut self.read_buffer);
+                self.tell(Input::Received { connection: link.id, bytes: &buffer[..count] });
+                self.read_buffer = buffer;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what may leave on one connection. A full socket leaves the rest to the connection's task.
+    pub(crate) fn send(&mut self, slot: u32) {
+        let Some(link) = self.link(slot) else { return };
+        loop {
+            let sendable = self.outputs.sendable(slot);
+            if sendable.is_empty() {
+                break;
+            }
+            match link.stream.try_write(sendable) {
+                Ok(count) => self.outputs.sent(slot, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return link.want_write(),
+                Err(_) => return self.close(&link),
+            }
+        }
+        if link.closes_when_sent.get() && self.outputs.pending_bytes(slot) == 0 {
+            self.close(&link);
+        }
+    }
+
+    pub(crate) fn link(&self, slot: u32) -> Option<Rc<Link>> {
+        self.links.get(slot as usize)?.clone()
+    }
+
+    /// Takes in an accepted connection.
+    pub(crate) fn connect(&mut self, stream: Stream, peer: Peer) -> Rc<Link> {
+        let slot = self.free_slots.pop().unwrap_or(self.links.len() as u32);
+        self.last_serial += 1;
+        let id = ConnectionId { serial: self.last_serial, slot };
+        let link = Rc::new(Link::new(id, stream));
+        if slot as usize == self.links.len() {
+            self.links.push(None);
+        }
+        self.links[slot as usize] = Some(Rc::clone(&link));
+        self.tell(Input::Connected { connection: id, peer });
+        link
+    }
+
+    /// Ends a connection, whoever wanted it. Does nothing if it has already ended.
+    pub(crate) fn close(&mut self, link: &Link) {
+        if link.is_closed.replace(true) {
+            return;
+        }
+        link.wake();
+        self.outputs.discard(link.id.slot);
+        self.tell(Input::Closed { connection: link.id });
+        // What the machine wrote to it on hearing the news goes nowhere.
+        self.outputs.discard(link.id.slot);
+        self.links[link.id.slot as usize] = None;
+        self.free_slots.push(link.id.slot);
+    }
+
+    fn begin(&mut self) -> Now {
+        match self.turn {
+            Some(now) => now,
+            None => {
+                let now = self.clock.now();
+                self.spin.began(now.steady);
+                self.turn = Some(now);
+                self.flush.notify_one();
+                now
+            }
+        }
+    }
+
+    fn survive(&mut self, outcome: Result<(), Box<dyn Any + Send>>) {
+        if let Err(panic) = outcome {
+            tracing::error!(
+                "The engine stopped: {}. Nothing more is written or answered.",
+                panic_text(&*panic)
+            );
+            self.exit = Some(EXIT_PANIC);
+            self.flush.notify_one();
+        }
+    }
+}
+
+/// Carries out one request of the machine.
+pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output) {
+    match output {
+        Output::Close { connection, at_once } => {
+            let link = worker.borrow().link(connection.slot).filter(|link| link.id == connection);
+            let Some(link) = link else { return };
+            let mut worker = worker.borrow_mut();
+            if at_once || worker.outputs.pending_bytes(connection.slot) == 0 {
+                worker.close(&link);
+            } else {
+                link.closes_when_sent.set(true);
+                link.reads(false);
+            }
+        }
+        Output::Reading { connection, wanted } => {
+            let link = worker.borrow().link(connection.slot).filter(|link| link.id == connection);
+            if let Some(link) = link {
+                link.reads(wanted);
+            }
+        }
+        Output::Run { ticket, lane, job } => worker.borrow_mut().lanes.run(ticket, lane, job),
+        Output::Listen { ticket, listening } => {
+            let mut listeners = std::mem::take(&mut worker.borrow_mut().listeners);
+            let result = listeners.serve(listening, |accepted| connection::spawn_acceptor(worker, accepted));
+            let mut worker = worker.borrow_mut();
+            worker.listeners = listeners;
+            worker.tell(Input::Listened { ticket, result });
+        }
+        Output::Exit { code } => {
+            let mut worker = worker.borrow_mut();
+            worker.exit = Some(code);
+            worker.flush.notify_one();
+        }
+    }
+}
