@@ -1,0 +1,282 @@
+//! The effects of units, sealed: encoded once, if anybody reads.
+//!
+//! Knows no command and checks none; SELECT, MULTI and EXEC are its own, and nobody else writes them into the stream.
+//! Always: a unit of one operation is that operation, a unit of several is wrapped in MULTI and EXEC; SELECT stands
+//! before MULTI, and inside it where the operations' databases differ. Nothing is allocated per unit once the buffers
+//! have grown.
+
+use std::ops::Range;
+
+use tenon_resp::{
+    Args, INTEGER_TEXT_BYTES_MAX, format_integer, write_array_header, write_bulk, write_request,
+};
+
+use crate::batch::{BatchBytes, Mark};
+use crate::position::{LogPosition, ReplicationOffset};
+
+/// Room kept for the next batch or unit (bytes).
+const ROOM_BYTES_MAX: usize = 1024 * 1024;
+const ROOM_ITEMS_MAX: usize = 16 * 1024;
+
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+
+/// Who gets an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// The append-only file.
+    pub log: bool,
+    /// The replicas.
+    pub replicas: bool,
+}
+
+impl Targets {
+    /// Both: what ordinary writes get.
+    pub const ALL: Targets = Targets { log: true, replicas: true };
+    /// The append-only file alone.
+    pub const LOG: Targets = Targets { log: true, replicas: false };
+    /// The replicas alone: PUBLISH, PING, GETACK.
+    pub const REPLICAS: Targets = Targets { log: false, replicas: true };
+    /// Nobody.
+    pub const NONE: Targets = Targets { log: false, replicas: false };
+
+    /// Who gets either.
+    pub fn union(self, other: Targets) -> Targets {
+        Targets { log: self.log || other.log, replicas: self.replicas || other.replicas }
+    }
+
+    /// Who gets both.
+    pub fn intersection(self, other: Targets) -> Targets {
+        Targets { log: self.log && other.log, replicas: self.replicas && other.replicas }
+    }
+}
+
+/// What sealing one unit added. Empty ranges for a unit without operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedRange {
+    /// The unit's position, to behind it.
+    pub positions: Range<LogPosition>,
+    /// Its part of the replication stream.
+    pub offsets: Range<ReplicationOffset>,
+    /// How many operations it had, whoever reads them.
+    pub operations: usize,
+}
+
+/// The stream of one engine's effects.
+#[derive(Debug)]
+pub struct Journal {
+    readers: Targets,
+    position: LogPosition,
+    offset: ReplicationOffset,
+    /// The database that each reader of the stream has selected so far; `None` at a seam.
+    log_db: Option<u32>,
+    replica_db: Option<u32>,
+    unit: Unit,
+    sealed: BatchBytes,
+    spare: BatchBytes,
+}
+
+/// The unit that is running: its operations encoded, not yet part of the stream.
+#[derive(Debug, Default)]
+struct Unit {
+    open: bool,
+    bytes: Vec<u8>,
+    encoded: Vec<Operation>,
+    operations: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Operation {
+    end: usize,
+    db: u32,
+    targets: Targets,
+}
+
+impl Journal {
+    /// A journal that goes on from a position and an offset, at a seam, with no readers.
+    pub fn new(start: LogPosition, offset: ReplicationOffset) -> Self {
+        Journal {
+            readers: Targets::NONE,
+            position: start,
+            offset,
+            log_db: None,
+            replica_db: None,
+            unit: Unit::default(),
+            sealed: BatchBytes { positions: start..start, offsets: offset..offset, ..BatchBytes::default() },
+            spare: BatchBytes::default(),
+        }
+    }
+
+    /// Says who reads from the next unit on. Without readers sealing only counts. A reader that joins needs a `seam`.
+    pub fn set_readers(&mut self, log: bool, replicas: bool) {
+        assert!(!self.unit.open, "readers change between units");
+        self.readers = Targets { log, replicas };
+    }
+
+    /// Who reads.
+    pub fn readers(&self) -> Targets {
+        self.readers
+    }
+
+    /// Behind the last sealed unit.
+    pub fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    /// Behind the last sealed byte of the replication stream. It counts what is meant for replicas and was encoded,
+    /// be it only for the log: so a log that outlives its replicas still knows its place.
+    pub fn offset(&self) -> ReplicationOffset {
+        self.offset
+    }
+
+    /// Starts a unit.
+    pub fn begin_unit(&mut self) {
+        assert!(!self.unit.open, "a unit within a unit");
+        self.unit.open = true;
+    }
+
+    /// Adds an effect of the running unit.
+    pub fn operation(&mut self, db: u32, args: Args<'_>, targets: Targets) {
+        assert!(self.unit.open, "an operation outside a unit");
+        if targets == Targets::NONE {
+            return;
+        }
+        self.unit.operations += 1;
+        if targets.intersection(self.readers) != Targets::NONE {
+            write_request(&mut self.unit.bytes, args);
+            let end = self.unit.bytes.len();
+            self.unit.encoded.push(Operation { end, db, targets });
+        }
+    }
+
+    /// Ends the running unit: its effects are now one record of the stream.
+    pub fn seal(&mut self) -> SealedRange {
+        assert!(self.unit.open, "a unit is sealed once");
+        let mut unit = std::mem::take(&mut self.unit);
+        let (position, offset, operations) = (self.position, self.offset, unit.operations);
+        if operations > 0 {
+            self.position += 1;
+            self.write_record(&unit);
+            self.sealed.positions.end = self.position;
+            self.sealed.offsets.end = self.offset;
+        }
+        (unit.open, unit.operations) = (false, 0);
+        unit.encoded.clear();
+        unit.bytes.clear();
+        unit.bytes.shrink_to(ROOM_BYTES_MAX);
+        unit.encoded.shrink_to(ROOM_ITEMS_MAX);
+        self.unit = unit;
+        SealedRange { positions: position..self.position, offsets: offset..self.offset, operations }
+    }
+
+    /// Makes the next record start with SELECT, in a batch of its own: a new file begins, or a full sync's cut is
+    /// made.
+    pub fn seam(&mut self) {
+        (self.log_db, self.replica_db) = (None, None);
+    }
+
+    /// Everything sealed since the last take; `None` if that is nothing to read. Hand it back with `recycle`.
+    pub fn take_batch(&mut self) -> Option<BatchBytes> {
+        let next = BatchBytes {
+            positions: self.position..self.position,
+            offsets: self.offset..self.offset,
+            ..std::mem::take(&mut self.spare)
+        };
+        let taken = std::mem::replace(&mut self.sealed, next);
+        if taken.bytes.is_empty() {
+            self.recycle(taken);
+            return None;
+        }
+        Some(taken)
+    }
+
+    /// Takes the room of a batch that was read to its end, for the next one.
+    pub fn recycle(&mut self, mut batch: BatchBytes) {
+        if batch.bytes.capacity() <= ROOM_BYTES_MAX {
+            batch.clear();
+            self.spare = batch;
+        }
+    }
+
+    /// Bytes sealed and not taken yet.
+    pub fn pending_bytes(&self) -> usize {
+        self.sealed.bytes.len()
+    }
+
+    fn write_record(&mut self, unit: &Unit) {
+        let Some(first) = unit.encoded.first() else { return };
+        let targets = unit.encoded.iter().fold(Targets::NONE, |all, operation| all.union(operation.targets));
+        self.begin_record(first.db, targets);
+        let wrapped = unit.encoded.len() > 1;
+        if wrapped {
+            self.write(targets, |out| out.extend_from_slice(MULTI));
+        }
+        let mut start = 0;
+        for operation in &unit.encoded {
+            self.select(operation.db, operation.targets);
+            self.write(operation.targets, |out| out.extend_from_slice(&unit.bytes[start..operation.end]));
+            start = operation.end;
+        }
+        if wrapped {
+            self.write(targets, |out| out.extend_from_slice(EXEC));
+        }
+        if targets.log
+            && let Some(mark) = self.sealed.marks.last_mut()
+        {
+            mark.positions.end = self.position;
+        }
+    }
+
+    /// Selects the record's first database, in a new batch if the log has not selected it.
+    fn begin_record(&mut self, db: u32, targets: Targets) {
+        if targets.log && (self.log_db != Some(db) || self.sealed.marks.is_empty()) {
+            self.sealed.marks.push(Mark {
+                first_segment: self.sealed.segments.len(),
+                db,
+                commands: 0,
+                first_offset: self.offset,
+                positions: LogPosition(self.position.0 - 1)..self.position,
+            });
+        }
+        self.select(db, targets);
+    }
+
+    /// Writes SELECT to those of `targets` that have another database selected.
+    fn select(&mut self, db: u32, targets: Targets) {
+        let log = targets.log && self.log_db != Some(db);
+        let replicas = targets.replicas && self.replica_db != Some(db);
+        if !log && !replicas {
+            return;
+        }
+        self.write(Targets { log, replicas }, |out| {
+            write_array_header(out, 2);
+            write_bulk(out, b"SELECT");
+            write_bulk(out, format_integer(i64::from(db), &mut [0; INTEGER_TEXT_BYTES_MAX]));
+        });
+        if log {
+            self.log_db = Some(db);
+        }
+        if replicas {
+            self.replica_db = Some(db);
+        }
+    }
+
+    /// Appends one command to the stream.
+    fn write(&mut self, targets: Targets, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.sealed.bytes.len();
+        let starts_batch =
+            self.sealed.marks.last().is_some_and(|mark| mark.first_segment == self.sealed.segments.len());
+        self.sealed.append(targets, starts_batch, write);
+        if targets.replicas {
+            self.offset += (self.sealed.bytes.len() - before) as u64;
+        }
+        if targets.log
+            && let Some(mark) = self.sealed.marks.last_mut()
+        {
+            mark.commands += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

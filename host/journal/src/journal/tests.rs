@@ -1,0 +1,187 @@
+use tenon_resp::{Batch, Decoder, Limits, OwnedArgs};
+
+use super::*;
+
+fn journal() -> Journal {
+    let mut journal = Journal::new(LogPosition(100), ReplicationOffset(1000));
+    journal.set_readers(true, true);
+    journal
+}
+
+/// Seals one unit; an operation is its database, its words and its targets.
+fn unit(journal: &mut Journal, operations: &[(u32, &str, Targets)]) -> SealedRange {
+    journal.begin_unit();
+    for (db, words, targets) in operations {
+        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        journal.operation(*db, OwnedArgs::from(words.as_slice()).as_args(), *targets);
+    }
+    journal.seal()
+}
+
+/// The commands in some pieces, one string each.
+fn commands<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let bytes = pieces.collect::<Vec<_>>().concat();
+    let (mut decoder, mut batch) = (Decoder::new(), Batch::new());
+    assert_eq!(decoder.decode(&bytes, &Limits::default(), &mut batch), Ok(bytes.len()));
+    let words = |index| {
+        batch.request(index, &bytes).iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+    };
+    (0..batch.len()).map(words).collect()
+}
+
+/// What a take gives: the log's batches with their databases, and the replicas' commands. Checks the counts.
+fn taken(journal: &mut Journal) -> (Vec<(u32, Vec<String>)>, Vec<String>) {
+    let Some(taken) = journal.take_batch() else { return (Vec::new(), Vec::new()) };
+    let log = taken.log_batches().map(|batch| {
+        let commands = commands(batch.pieces());
+        assert_eq!(commands.len(), batch.commands());
+        assert!(!batch.is_empty());
+        assert!(batch.len() > 14 * batch.commands() - 1);
+        (batch.db(), commands)
+    });
+    let result = (log.collect(), commands(taken.replica_pieces()));
+    assert_eq!(taken.offsets().end - taken.offsets().start, taken.replica_bytes() as u64);
+    journal.recycle(taken);
+    result
+}
+
+#[test]
+fn one_operation_is_itself_and_several_are_wrapped() {
+    let mut journal = journal();
+    let first = unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    assert_eq!((first.positions, first.operations), (LogPosition(100)..LogPosition(101), 1));
+    let second = unit(&mut journal, &[(0, "DEL a", Targets::ALL), (0, "SADD s x", Targets::ALL)]);
+    assert_eq!(second.offsets.start, first.offsets.end);
+    let expected = ["SELECT 0", "SET a 1", "MULTI", "DEL a", "SADD s x", "EXEC"].map(String::from).to_vec();
+    assert_eq!(taken(&mut journal), (vec![(0, expected.clone())], expected));
+    assert_eq!(taken(&mut journal), (Vec::new(), Vec::new()));
+
+    unit(&mut journal, &[(0, "SET b 1", Targets::ALL)]);
+    let expected = vec!["SET b 1".to_owned()];
+    assert_eq!(
+        taken(&mut journal),
+        (vec![(0, expected.clone())], expected),
+        "the database is still selected"
+    );
+}
+
+#[test]
+fn a_change_of_database_starts_a_batch_and_select_stands_before_multi() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(3, "SET b 1", Targets::ALL), (3, "SET c 1", Targets::ALL)]);
+    unit(&mut journal, &[(3, "MOVE d 5", Targets::ALL), (5, "SET d 1", Targets::ALL)]);
+    unit(&mut journal, &[(5, "DEL d", Targets::ALL)]);
+    unit(&mut journal, &[(3, "DEL b", Targets::ALL)]);
+    let (log, replicas) = taken(&mut journal);
+    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let expected = vec![
+        (0, strings(&["SELECT 0", "SET a 1"])),
+        (
+            3,
+            strings(&[
+                "SELECT 3", "MULTI", "SET b 1", "SET c 1", "EXEC", "MULTI", "MOVE d 5", "SELECT 5",
+                "SET d 1", "EXEC", "DEL d",
+            ]),
+        ),
+        (3, strings(&["SELECT 3", "DEL b"])),
+    ];
+    assert_eq!(log, expected);
+    assert_eq!(replicas, expected.into_iter().flat_map(|(_, commands)| commands).collect::<Vec<_>>());
+}
+
+#[test]
+fn batches_tell_their_units_and_offsets() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    let second = unit(&mut journal, &[(0, "SET a 2", Targets::ALL)]);
+    unit(&mut journal, &[(1, "SET a 3", Targets::ALL)]);
+    let batch = journal.take_batch().unwrap();
+    let ranges: Vec<_> = batch.log_batches().map(|batch| (batch.positions(), batch.first_offset())).collect();
+    assert_eq!(
+        ranges,
+        [
+            (LogPosition(100)..LogPosition(102), ReplicationOffset(1000)),
+            (LogPosition(102)..LogPosition(103), second.offsets.end),
+        ]
+    );
+    assert_eq!(
+        (batch.positions(), batch.offsets().end),
+        (LogPosition(100)..LogPosition(103), journal.offset())
+    );
+}
+
+#[test]
+fn a_seam_selects_again() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    journal.seam();
+    unit(&mut journal, &[(0, "SET a 2", Targets::ALL)]);
+    let (log, _) = taken(&mut journal);
+    assert_eq!(log.len(), 2);
+    assert_eq!(log[1].1, ["SELECT 0", "SET a 2"]);
+}
+
+#[test]
+fn each_reader_gets_its_own_and_keeps_its_own_database() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(2, "PUBLISH c m", Targets::REPLICAS)]);
+    unit(&mut journal, &[(0, "SET a 2", Targets::ALL)]);
+    unit(&mut journal, &[(0, "SET l 1", Targets::LOG), (0, "SET r 1", Targets::REPLICAS)]);
+    unit(&mut journal, &[(0, "SET n 1", Targets::NONE)]);
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!(
+        log,
+        [(0, ["SELECT 0", "SET a 1", "SET a 2", "MULTI", "SET l 1", "EXEC"].map(String::from).to_vec())]
+    );
+    let expected =
+        ["SELECT 0", "SET a 1", "SELECT 2", "PUBLISH c m", "SELECT 0", "SET a 2", "MULTI", "SET r 1", "EXEC"];
+    assert_eq!(replicas, expected);
+}
+
+#[test]
+fn a_replica_only_record_before_a_batch_stays_out_of_it() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "PING", Targets::REPLICAS)]);
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(1, "PING", Targets::REPLICAS)]);
+    unit(&mut journal, &[(1, "SET a 2", Targets::ALL)]);
+    let (log, replicas) = taken(&mut journal);
+    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(log, [(0, strings(&["SELECT 0", "SET a 1"])), (1, strings(&["SELECT 1", "SET a 2"]))]);
+    assert_eq!(replicas, ["SELECT 0", "PING", "SET a 1", "SELECT 1", "PING", "SET a 2"]);
+}
+
+#[test]
+fn without_readers_sealing_only_counts() {
+    let mut journal = Journal::new(LogPosition(0), ReplicationOffset(7));
+    let sealed = unit(&mut journal, &[(0, "SET a 1", Targets::ALL), (0, "SET b 1", Targets::ALL)]);
+    assert_eq!((sealed.positions, sealed.operations), (LogPosition(0)..LogPosition(1), 2));
+    assert_eq!(sealed.offsets, ReplicationOffset(7)..ReplicationOffset(7));
+    assert_eq!(unit(&mut journal, &[]).positions, LogPosition(1)..LogPosition(1));
+    assert!(journal.take_batch().is_none());
+
+    journal.set_readers(true, false);
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(0, "PING", Targets::REPLICAS)]);
+    let (log, _) = taken(&mut journal);
+    assert_eq!(log, [(0, vec!["SELECT 0".to_owned(), "SET a 1".to_owned()])]);
+    assert!(journal.offset() > ReplicationOffset(7), "the offset goes on for the log alone");
+}
+
+#[test]
+fn a_unit_reuses_its_room() {
+    let mut journal = journal();
+    let mut rooms = Vec::new();
+    for _ in 0..6 {
+        unit(&mut journal, &[(0, "SET key value", Targets::ALL)]);
+        rooms.push((
+            journal.unit.bytes.as_ptr(),
+            journal.unit.encoded.as_ptr(),
+            journal.sealed.bytes.as_ptr(),
+        ));
+        taken(&mut journal);
+    }
+    assert_eq!((rooms[2], rooms[3]), (rooms[4], rooms[5]));
+}
