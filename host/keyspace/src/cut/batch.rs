@@ -1,0 +1,150 @@
+//! What a cut hands over at a time: images of entries, one behind the other in one buffer, so that small ones cost a
+//! memcpy each. What an entry holds in place is cloned into its image, and dropped with the batch.
+//! Always: an image is aligned to a word, and preceded by a word with its length in bytes.
+
+use tenon_base::UnixMillis;
+
+use crate::entry::{Entry, RawEntry};
+use crate::value::ValueRef;
+
+const WORD_BYTES: usize = 8;
+
+/// What a value whose blocks stay shared with the keyspace counts as.
+const SHARED_ROOT_BYTES: usize = 64;
+
+/// Keys and values of one database, as they were at the moment of the cut.
+pub struct CutBatch {
+    database: usize,
+    images: Vec<u64>,
+    entries: usize,
+    values_bytes: usize,
+    preimage: bool,
+}
+
+/// One key as it was at the moment of the cut.
+#[derive(Clone, Copy)]
+pub struct CutEntry<'a> {
+    /// The number that the database had at that moment.
+    pub database: usize,
+    /// The key.
+    pub key: &'a [u8],
+    /// When it expires, if it does.
+    pub expires_at: Option<UnixMillis>,
+    /// Its access clock, 24 bits.
+    pub access_clock: u32,
+    /// Its value.
+    pub value: ValueRef<'a>,
+}
+
+impl CutBatch {
+    pub(crate) fn new(database: usize, preimage: bool) -> CutBatch {
+        CutBatch { database, images: Vec::new(), entries: 0, values_bytes: 0, preimage }
+    }
+
+    /// The keys in the batch.
+    pub fn iter(&self) -> impl Iterator<Item = CutEntry<'_>> {
+        self.images().map(|image| {
+            // SAFETY: images are live entries as long as the batch, which is borrowed.
+            let entry = unsafe { image.view() };
+            CutEntry {
+                database: self.database,
+                key: entry.key(),
+                expires_at: entry.expires_at(),
+                access_clock: entry.access_clock(),
+                value: entry.value(),
+            }
+        })
+    }
+
+    /// The number that the database had at the moment of the cut.
+    pub fn database(&self) -> usize {
+        self.database
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Bytes that the batch keeps from being freed.
+    pub fn bytes(&self) -> usize {
+        self.images.len() * WORD_BYTES + self.values_bytes
+    }
+
+    pub(crate) fn is_preimage(&self) -> bool {
+        self.preimage
+    }
+
+    /// Takes the batch, and leaves an empty one for the same database.
+    pub(crate) fn take(&mut self) -> CutBatch {
+        std::mem::replace(self, CutBatch::new(self.database, self.preimage))
+    }
+
+    /// Adds an image of an entry, and returns the bytes that it counts as.
+    pub(crate) fn push(&mut self, entry: Entry<'_>) -> usize {
+        let bytes = entry.exact_bytes();
+        let words = 1 + bytes.div_ceil(WORD_BYTES);
+        let start = self.images.len();
+        self.images.reserve(words);
+        self.images.push(bytes as u64);
+        // SAFETY: room for the image was just reserved, aligned to a word; the length is set once all of it,
+        // padding included, is written.
+        unsafe {
+            let target = self.images.as_mut_ptr().add(start + 1);
+            target.add(words - 2).write(0);
+            entry.raw().write_image(target.cast());
+            self.images.set_len(start + words);
+        }
+        let value_bytes = self.cost_of_value(entry);
+        self.entries += 1;
+        self.values_bytes += value_bytes;
+        words * WORD_BYTES + value_bytes
+    }
+
+    /// Compact collections are copied. Large ones are shared with the keyspace, and so are large strings; those
+    /// about to change count whole, because a string changes as one block.
+    fn cost_of_value(&self, entry: Entry<'_>) -> usize {
+        match entry.value() {
+            ValueRef::String(_) if !self.preimage => entry.value_memory().min(SHARED_ROOT_BYTES),
+            ValueRef::String(_) => entry.value_memory(),
+            _ if matches!(entry.encoding(), "listpack" | "intset") => entry.value_memory(),
+            _ => SHARED_ROOT_BYTES,
+        }
+    }
+
+    fn images(&self) -> impl Iterator<Item = RawEntry> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let bytes = *self.images.get(at)? as usize;
+            // SAFETY: after each length lies an image of that many bytes, live as long as the batch.
+            let image = unsafe { RawEntry::from_pointer(self.images.as_ptr().add(at + 1).cast_mut().cast()) };
+            at += 1 + bytes.div_ceil(WORD_BYTES);
+            Some(image)
+        })
+    }
+}
+
+impl Drop for CutBatch {
+    fn drop(&mut self) {
+        let start = self.images.as_mut_ptr();
+        let mut at = 0;
+        while at < self.images.len() {
+            let bytes = self.images[at] as usize;
+            // SAFETY: each image is dropped once, and its bytes are freed as plain words afterwards.
+            unsafe { RawEntry::from_pointer(start.add(at + 1).cast()).drop_value() };
+            at += 1 + bytes.div_ceil(WORD_BYTES);
+        }
+    }
+}
+
+impl std::fmt::Debug for CutBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (database, entries) = (self.database, self.entries);
+        write!(f, "CutBatch {{ database: {database}, entries: {entries}, bytes: {} }}", self.bytes())
+    }
+}

@@ -1,0 +1,142 @@
+//! The way from the keyspace to whoever encodes a cut, usually on another thread.
+//! Always: bytes waiting are counted when a batch is handed over, and given back when it is taken.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::batch::CutBatch;
+
+/// Why a cut was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortReason {
+    /// What changed while the cut went on took more memory than it may.
+    PreimageBytes {
+        /// Bytes waiting to be encoded.
+        waiting: usize,
+        /// The bound.
+        bound: usize,
+    },
+    /// Whoever asked for the cut, or encodes it, does not want it any more.
+    Cancelled,
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AbortReason::PreimageBytes { waiting, bound } => write!(
+                f,
+                "values changed faster than they could be written: {waiting} bytes wait, at most {bound} may"
+            ),
+            AbortReason::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// The queue of a cut.
+#[derive(Debug, Default)]
+pub struct CutFeed {
+    state: Mutex<State>,
+    news: Condvar,
+    walked_bytes: AtomicUsize,
+    preimage_bytes: AtomicUsize,
+    aborted: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<CutBatch>,
+    finished: bool,
+    aborted: Option<AbortReason>,
+}
+
+impl CutFeed {
+    /// The next batch, if one is waiting.
+    pub fn pop(&self) -> Option<CutBatch> {
+        let batch = self.state().queue.pop_front()?;
+        self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+        Some(batch)
+    }
+
+    /// The next batch; waits for it on this thread. None once the cut is finished and everything was taken, or it
+    /// was aborted.
+    pub fn pop_waiting(&self) -> Option<CutBatch> {
+        let mut state = self.state();
+        loop {
+            if let Some(batch) = state.queue.pop_front() {
+                self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+                return Some(batch);
+            }
+            if state.finished || state.aborted.is_some() {
+                return None;
+            }
+            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether everything was handed over and taken.
+    pub fn is_finished(&self) -> bool {
+        let state = self.state();
+        state.finished && state.queue.is_empty()
+    }
+
+    /// Whether the cut was given up: what was taken of it is worth nothing.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Why the cut was given up, if it was.
+    pub fn aborted(&self) -> Option<AbortReason> {
+        self.state().aborted
+    }
+
+    /// Gives the cut up; the first reason stays.
+    pub fn abort(&self, reason: AbortReason) {
+        let dropped = {
+            let mut state = self.state();
+            if state.finished || state.aborted.is_some() {
+                return;
+            }
+            state.aborted = Some(reason);
+            self.aborted.store(true, Ordering::Relaxed);
+            std::mem::take(&mut state.queue)
+        };
+        self.news.notify_all();
+        for batch in dropped {
+            self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that wait to be taken: those that the walk handed over, and pre-images.
+    pub fn waiting_bytes(&self) -> (usize, usize) {
+        (self.walked_bytes.load(Ordering::Relaxed), self.preimage_bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn push(&self, batch: CutBatch) {
+        self.counter(&batch).fetch_add(batch.bytes(), Ordering::Relaxed);
+        let mut state = self.state();
+        if state.aborted.is_some() {
+            drop(state);
+            self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+            return;
+        }
+        state.queue.push_back(batch);
+        drop(state);
+        self.news.notify_one();
+    }
+
+    pub(crate) fn finish(&self) {
+        self.state().finished = true;
+        self.news.notify_all();
+    }
+
+    fn counter(&self, batch: &CutBatch) -> &AtomicUsize {
+        if batch.is_preimage() { &self.preimage_bytes } else { &self.walked_bytes }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the queue whole: it only ever pushes or pops.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

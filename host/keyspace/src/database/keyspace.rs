@@ -1,0 +1,198 @@
+//! All databases of one tenant, and the cuts through them.
+
+use std::sync::Arc;
+
+use tenon_base::Dice;
+
+use super::{Database, Detached, KeyHasher};
+use crate::cut::{AbortReason, Cut, CutBounds, CutFeed, CutId, CutProgress, CutStats, TableCuts, Walker};
+use crate::table::Table;
+
+/// All databases of one tenant.
+pub struct Keyspace {
+    databases: Vec<Database>,
+    cuts: Vec<Cut>,
+    next_cut: u64,
+    /// Cleared tables that no cut needs any more.
+    discarded: Vec<Table>,
+}
+
+impl Keyspace {
+    /// So many empty databases. The dice decide how keys are hashed.
+    pub fn new(databases: usize, dice: &mut Dice) -> Keyspace {
+        let hasher = KeyHasher::new(dice);
+        let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
+        Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// A database by its number, which must be below [`Keyspace::databases`].
+    #[inline]
+    pub fn db(&self, number: usize) -> &Database {
+        &self.databases[number]
+    }
+
+    /// A database by its number, which must be below [`Keyspace::databases`].
+    #[inline]
+    pub fn db_mut(&mut self, number: usize) -> &mut Database {
+        &mut self.databases[number]
+    }
+
+    /// Exchanges the content of two databases. Cuts keep the numbers of their moment.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        self.databases.swap(one, other);
+    }
+
+    /// Bytes of all databases, in size classes; without what cuts hold.
+    pub fn used_memory(&self) -> usize {
+        self.databases.iter().map(Database::used_memory).sum()
+    }
+
+    /// Bytes that cuts hold: what waits to be taken, and cleared tables that are still walked.
+    pub fn cut_memory(&self) -> usize {
+        let waiting = self.cuts.iter().map(|cut| {
+            let (walked, preimages) = cut.feed.waiting_bytes();
+            walked + preimages
+        });
+        let walkers = self.tables().flat_map(|(_, cuts)| cuts.walkers()).map(Walker::open_bytes);
+        let detached = self.databases.iter().flat_map(|db| &db.detached).map(|(table, _)| table.memory());
+        waiting.chain(walkers).chain(detached).sum()
+    }
+
+    /// Begins a cut at this moment. It must be moved on with [`Keyspace::advance_cut`], and ended.
+    pub fn begin_cut(&mut self, bounds: CutBounds) -> CutId {
+        let id = CutId(self.next_cut);
+        self.next_cut += 1;
+        let feed = Arc::new(CutFeed::default());
+        let mut stats = CutStats::default();
+        for (number, database) in self.databases.iter_mut().enumerate() {
+            if !database.is_empty() {
+                stats.keys_total += database.len();
+                database.cuts.add(Walker::new(id, bounds, Arc::clone(&feed), number));
+            }
+        }
+        self.cuts.push(Cut { id, bounds, feed, stats });
+        id
+    }
+
+    /// Moves a cut on by about `budget` units of work: one for an entry, one for each 64 bytes copied. Batches go to
+    /// the feed. An unknown cut counts as cancelled.
+    pub fn advance_cut(&mut self, id: CutId, mut budget: usize) -> CutProgress {
+        let Some(index) = self.cuts.iter().position(|cut| cut.id == id) else {
+            return CutProgress::Aborted(AbortReason::Cancelled);
+        };
+        let feed = Arc::clone(&self.cuts[index].feed);
+        if let Some(reason) = feed.aborted() {
+            self.release(id, index);
+            return CutProgress::Aborted(reason);
+        }
+        let mut unfinished = false;
+        let mut finished = CutStats::default();
+        for (table, cuts) in self.tables_mut() {
+            let Some(walker) = cuts.walker(id) else { continue };
+            let done = walker.walk(table, &mut budget);
+            walker.flush();
+            if done {
+                finished = sum(finished, cuts.remove(id).unwrap_or_default());
+            }
+            unfinished |= !done;
+        }
+        self.cuts[index].stats = sum(self.cuts[index].stats, finished);
+        self.discard_unneeded();
+        if !unfinished {
+            feed.finish();
+            return CutProgress::Done;
+        }
+        let full = feed.waiting_bytes().0 >= self.cuts[index].bounds.waiting_bytes_max;
+        if full { CutProgress::Waiting } else { CutProgress::Walking }
+    }
+
+    /// The encoder's end of a cut.
+    pub fn cut_feed(&self, id: CutId) -> Option<Arc<CutFeed>> {
+        self.cut(id).map(|cut| Arc::clone(&cut.feed))
+    }
+
+    /// Figures of a cut.
+    pub fn cut_stats(&self, id: CutId) -> Option<CutStats> {
+        let walkers = self.tables().flat_map(|(_, cuts)| cuts.walkers());
+        let own = walkers.filter(|walker| walker.id == id).map(Walker::stats);
+        Some(own.fold(self.cut(id)?.stats, sum))
+    }
+
+    /// Forgets a cut that is done; one that is not is aborted. Its feed can still be emptied if it was done.
+    pub fn end_cut(&mut self, id: CutId) {
+        self.abort_cut(id, AbortReason::Cancelled);
+        self.cuts.retain(|cut| cut.id != id);
+    }
+
+    /// Gives a cut up, if it is not done. It must still be ended.
+    pub fn abort_cut(&mut self, id: CutId, reason: AbortReason) {
+        if let Some(index) = self.cuts.iter().position(|cut| cut.id == id) {
+            self.cuts[index].feed.abort(reason);
+            self.release(id, index);
+        }
+    }
+
+    /// Whether any cut is not ended.
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
+    /// A cleared database that cuts kept alive and do not need any more, to be dropped elsewhere. To be asked for
+    /// after cuts advanced or ended, until there is none.
+    pub fn take_discarded(&mut self) -> Option<Detached> {
+        self.discarded.pop().map(|table| Detached(Some(table)))
+    }
+
+    /// Takes a cut's walks out of all tables.
+    fn release(&mut self, id: CutId, index: usize) {
+        let released =
+            self.tables_mut().filter_map(|(_, cuts)| cuts.remove(id)).fold(CutStats::default(), sum);
+        self.cuts[index].stats = sum(self.cuts[index].stats, released);
+        self.discard_unneeded();
+    }
+
+    fn discard_unneeded(&mut self) {
+        for database in &mut self.databases {
+            let unneeded = database.detached.extract_if(.., |(_, cuts)| cuts.is_empty());
+            self.discarded.extend(unneeded.map(|(table, _)| table));
+        }
+    }
+
+    fn cut(&self, id: CutId) -> Option<&Cut> {
+        self.cuts.iter().find(|cut| cut.id == id)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = (&Table, &TableCuts)> {
+        self.databases.iter().flat_map(|database| {
+            let detached = database.detached.iter().map(|(table, cuts)| (table, cuts));
+            detached.chain(std::iter::once((&database.table, &database.cuts)))
+        })
+    }
+
+    fn tables_mut(&mut self) -> impl Iterator<Item = (&Table, &mut TableCuts)> {
+        self.databases.iter_mut().flat_map(|database| {
+            let detached = database.detached.iter_mut().map(|(table, cuts)| (&*table, cuts));
+            detached.chain(std::iter::once((&database.table, &mut database.cuts)))
+        })
+    }
+}
+
+fn sum(one: CutStats, other: CutStats) -> CutStats {
+    CutStats {
+        keys_total: one.keys_total + other.keys_total,
+        keys_handed: one.keys_handed + other.keys_handed,
+        preimage_bytes: one.preimage_bytes + other.preimage_bytes,
+        copied_bytes: one.copied_bytes + other.copied_bytes,
+    }
+}
+
+impl std::fmt::Debug for Keyspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyspace").field("databases", &self.databases).finish_non_exhaustive()
+    }
+}

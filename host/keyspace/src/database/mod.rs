@@ -1,0 +1,250 @@
+//! One database: its keys and values, and the one way to change them. Decides nothing about expiry, eviction or
+//! events: who calls it does. Always: a bucket is handed to every cut that still needs it before anything in it
+//! changes, and `used_memory` is exact after every call.
+
+mod keyspace; // read me first
+mod slot;
+mod strings;
+mod walk;
+
+use foldhash::SharedSeed;
+use std::hash::Hasher;
+
+use tenon_base::{Dice, UnixMillis};
+
+use crate::cut::TableCuts;
+use crate::entry::{Entry, Payload, RawEntry};
+use crate::table::Table;
+use crate::value::{Kind, Value};
+
+pub use keyspace::Keyspace;
+pub use slot::{Collection, Slot, WrongKind};
+pub use strings::{Expiry, Replaced, TextSlot};
+pub use walk::ExpireProgress;
+
+/// One database.
+pub struct Database {
+    hasher: KeyHasher,
+    /// The table, and the cuts that still walk it.
+    table: Table,
+    cuts: TableCuts,
+    /// Tables that were cleared while cuts still walked them.
+    detached: Vec<(Table, TableCuts)>,
+    /// The access clock that a new entry begins with.
+    clock: u32,
+    /// Where the next step of active expiry begins.
+    expire_page: usize,
+    average_ttl_ms: i64,
+}
+
+/// Everything that a cleared database held. Dropping it may take long; it may be sent to another thread for that.
+#[derive(Default)]
+pub struct Detached(#[expect(dead_code, reason = "held to be dropped")] Option<Table>);
+
+/// The hash of keys, by a seed that no client knows.
+#[derive(Clone)]
+pub(crate) struct KeyHasher {
+    seed: u64,
+    shared: SharedSeed,
+}
+
+impl KeyHasher {
+    pub(crate) fn new(dice: &mut Dice) -> KeyHasher {
+        KeyHasher { seed: dice.roll(), shared: SharedSeed::from_u64(dice.roll()) }
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = foldhash::quality::FoldHasher::with_seed(self.seed, &self.shared);
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+impl Database {
+    pub(crate) fn new(hasher: KeyHasher) -> Database {
+        Database {
+            hasher,
+            table: Table::new(),
+            cuts: TableCuts::default(),
+            detached: Vec::new(),
+            clock: 0,
+            expire_page: 0,
+            average_ttl_ms: 0,
+        }
+    }
+
+    /// Number of keys, expired ones that are still there included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of keys with an expiry time.
+    pub fn volatile_len(&self) -> usize {
+        self.table.volatile_len()
+    }
+
+    /// Bytes of the table, the entries and the values, in size classes; without what cuts hold.
+    pub fn used_memory(&self) -> usize {
+        self.table.memory()
+    }
+
+    /// The hash of a key: the same in all databases of a keyspace.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
+    }
+
+    /// Fetches the bucket of a hash into the cache. A hint, which changes nothing.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.table.prefetch_bucket(hash);
+    }
+
+    /// Fetches the entry of a hash into the cache; its bucket had better be there. A hint, which changes nothing.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.table.prefetch_entry(hash);
+    }
+
+    /// The entry of a key, expired or not.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<Entry<'_>> {
+        let place = self.table.find(self.hash(key), key)?;
+        Some(self.table.entry(place))
+    }
+
+    /// Whether the key is there, expired or not.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Sets the access clock that new entries begin with.
+    pub fn set_clock(&mut self, clock: u32) {
+        self.clock = clock;
+    }
+
+    /// Gives the key this value and expiry, and returns the value that it had.
+    pub fn insert(&mut self, key: &[u8], value: Value, expires: Option<UnixMillis>) -> Option<Value> {
+        let hash = self.hash(key);
+        self.before_change(hash);
+        let replaced = self.table.find(hash, key).map(|place| {
+            let old = self.table.take(hash, place);
+            // SAFETY: the table has just let go of it.
+            unsafe { old.into_value() }
+        });
+        let entry = Payload::of_value(value, |payload| RawEntry::build(key, self.clock, expires, payload));
+        self.table.insert(hash, entry);
+        self.grow_if_due();
+        replaced
+    }
+
+    /// Takes the key out, and returns its value and expiry.
+    pub fn remove(&mut self, key: &[u8]) -> Option<(Value, Option<UnixMillis>)> {
+        let entry = self.take(key)?;
+        // SAFETY: the table has just let go of it.
+        let (expires, value) = unsafe { (entry.view().expires_at(), entry.into_value()) };
+        Some((value, expires))
+    }
+
+    /// Takes the key out and frees it; a value that may take long to free is returned instead, to be dropped
+    /// elsewhere. None if there was no such key.
+    pub fn delete(&mut self, key: &[u8]) -> Option<Option<Value>> {
+        let entry = self.take(key)?;
+        // SAFETY: the table has just let go of it.
+        unsafe {
+            if entry.view().is_large() {
+                return Some(Some(entry.into_value()));
+            }
+            entry.free();
+        }
+        Some(None)
+    }
+
+    /// Sets or removes the expiry time of a key. False if there is no such key.
+    pub fn set_expiry(&mut self, key: &[u8], expires: Option<UnixMillis>) -> bool {
+        let hash = self.hash(key);
+        let Some(place) = self.table.find(hash, key) else { return false };
+        self.before_change(hash);
+        // SAFETY: `with_expiry` keeps the key and frees what it replaces.
+        unsafe { self.table.change(hash, place, |entry| entry.with_expiry(expires)) };
+        true
+    }
+
+    /// Sets the access clock of a key (24 bits). Cuts do not see this as a change.
+    pub fn touch(&mut self, key: &[u8], clock: u32) {
+        if let Some(place) = self.table.find(self.hash(key), key) {
+            // SAFETY: the place was just found, and `&mut self` has the table alone.
+            unsafe { place.entry().set_clock(clock) };
+        }
+    }
+
+    /// Empties the database in one step. What it held is returned, to be dropped elsewhere, or kept as long as a
+    /// cut needs it (see [`Keyspace::take_discarded`]).
+    pub fn clear(&mut self) -> Detached {
+        self.expire_page = 0;
+        let table = std::mem::replace(&mut self.table, Table::new());
+        if self.cuts.is_empty() {
+            return Detached(Some(table));
+        }
+        self.detached.push((table, std::mem::take(&mut self.cuts)));
+        Detached(None)
+    }
+
+    fn take(&mut self, key: &[u8]) -> Option<RawEntry> {
+        let hash = self.hash(key);
+        let place = self.table.find(hash, key)?;
+        self.before_change(hash);
+        let entry = self.table.take(hash, place);
+        self.shrink_if_due();
+        Some(entry)
+    }
+
+    /// Hands the bucket of a hash to the cuts that still need it.
+    #[inline]
+    fn before_change(&mut self, hash: u64) {
+        if !self.cuts.is_empty() {
+            self.cuts.hand_over(&self.table, hash);
+        }
+    }
+
+    #[inline]
+    fn grow_if_due(&mut self) {
+        if let Some((low, high)) = self.table.growth_due() {
+            self.table.grow(|key| self.hasher.hash(key));
+            self.cuts.page_split(low, high);
+        }
+    }
+
+    #[inline]
+    fn shrink_if_due(&mut self) {
+        if let Some((low, high)) = self.table.shrinking_due() {
+            self.cuts.before_merge(&self.table, low, high);
+            self.table.shrink();
+        }
+        self.table.release_if_empty();
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Detached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Detached")
+    }
+}
+
+impl std::fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("kind", &Kind::name(self.kind())).finish_non_exhaustive()
+    }
+}

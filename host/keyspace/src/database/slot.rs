@@ -1,0 +1,116 @@
+//! A collection in its entry, to be changed in place. Always: when the slot is let go, the database's memory is
+//! right again.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use super::Database;
+use crate::value::Kind;
+use crate::{Hash, List, Set, Zset};
+
+/// The key holds another kind of value than the one asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongKind {
+    /// What the key holds.
+    pub found: Kind,
+}
+
+impl fmt::Display for WrongKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key holds a {}", self.found.name())
+    }
+}
+
+impl std::error::Error for WrongKind {}
+
+/// A collection to be changed. An empty one is the caller's to remove.
+pub struct Slot<'a, T: Collection> {
+    collection: &'a mut T,
+    memory_before: usize,
+    memory: &'a mut usize,
+}
+
+/// What a slot must know of the collection in it.
+pub trait Collection: sealed::Sealed {
+    /// Its kind.
+    const KIND: Kind;
+    /// Bytes on the heap.
+    fn heap_bytes(&self) -> usize;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! collection {
+    ($kind:ident) => {
+        impl sealed::Sealed for $kind {}
+        impl Collection for $kind {
+            const KIND: Kind = Kind::$kind;
+            fn heap_bytes(&self) -> usize {
+                self.memory()
+            }
+        }
+    };
+}
+
+collection!(List);
+collection!(Set);
+collection!(Hash);
+collection!(Zset);
+
+impl<T: Collection> Deref for Slot<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.collection
+    }
+}
+
+impl<T: Collection> DerefMut for Slot<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.collection
+    }
+}
+
+impl<T: Collection> Drop for Slot<'_, T> {
+    fn drop(&mut self) {
+        *self.memory = *self.memory - self.memory_before + self.collection.heap_bytes();
+    }
+}
+
+impl Database {
+    /// The list of a key, to be changed.
+    pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, List>>, WrongKind> {
+        self.collection_mut(key)
+    }
+
+    /// The set of a key, to be changed.
+    pub fn set_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Set>>, WrongKind> {
+        self.collection_mut(key)
+    }
+
+    /// The hash of a key, to be changed.
+    pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Hash>>, WrongKind> {
+        self.collection_mut(key)
+    }
+
+    /// The sorted set of a key, to be changed.
+    pub fn zset_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Zset>>, WrongKind> {
+        self.collection_mut(key)
+    }
+
+    fn collection_mut<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>, WrongKind> {
+        let hash = self.hash(key);
+        let Some(place) = self.table.find(hash, key) else { return Ok(None) };
+        let found = self.table.entry(place).kind();
+        if found != T::KIND {
+            return Err(WrongKind { found });
+        }
+        self.before_change(hash);
+        // SAFETY: the place was just found, the kind says that a `T` lies in it, and the slot borrows the
+        // database, so nobody else reaches the entry while it lives.
+        let collection: &mut T = unsafe { place.entry().place_mut() };
+        let memory_before = collection.heap_bytes();
+        Ok(Some(Slot { collection, memory_before, memory: self.table.memory_mut() }))
+    }
+}

@@ -1,0 +1,116 @@
+//! What a key can hold: values owned, and values looked at in place. Knows nothing of keys, expiry or tables.
+
+use crate::text::{Text, TextRef};
+use crate::{Hash, List, Set, Zset};
+
+/// A value, moved in and out of the keyspace.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A string.
+    String(Text),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
+}
+
+/// A value where it lies.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// A string.
+    String(TextRef<'a>),
+    /// A list.
+    List(&'a List),
+    /// A set.
+    Set(&'a Set),
+    /// A hash.
+    Hash(&'a Hash),
+    /// A sorted set.
+    Zset(&'a Zset),
+}
+
+/// The kinds of value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A string.
+    String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    Zset,
+    /// A hash.
+    Hash,
+}
+
+impl Kind {
+    /// The name that TYPE replies with.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::Zset => "zset",
+            Kind::Hash => "hash",
+        }
+    }
+}
+
+impl Value {
+    /// The kind of value.
+    pub fn kind(&self) -> Kind {
+        self.as_ref().kind()
+    }
+
+    /// The value as it is seen in place.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Value::String(text) => ValueRef::String(text.as_ref()),
+            Value::List(list) => ValueRef::List(list),
+            Value::Set(set) => ValueRef::Set(set),
+            Value::Hash(hash) => ValueRef::Hash(hash),
+            Value::Zset(zset) => ValueRef::Zset(zset),
+        }
+    }
+
+    /// Bytes on the heap, in size classes.
+    pub fn memory(&self) -> usize {
+        match self {
+            Value::String(text) => text.memory(),
+            Value::List(list) => list.memory(),
+            Value::Set(set) => set.memory(),
+            Value::Hash(hash) => hash.memory(),
+            Value::Zset(zset) => zset.memory(),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// The kind of value.
+    pub fn kind(&self) -> Kind {
+        match self {
+            ValueRef::String(_) => Kind::String,
+            ValueRef::List(_) => Kind::List,
+            ValueRef::Set(_) => Kind::Set,
+            ValueRef::Hash(_) => Kind::Hash,
+            ValueRef::Zset(_) => Kind::Zset,
+        }
+    }
+
+    /// A copy to own: a copy of the bytes of a string, the root of a collection.
+    pub fn to_value(&self) -> Value {
+        match *self {
+            ValueRef::String(TextRef::Integer(number)) => Value::String(Text::from_integer(number)),
+            ValueRef::String(TextRef::Bytes(bytes)) => Value::String(Text::plain(bytes)),
+            ValueRef::List(list) => Value::List(list.clone()),
+            ValueRef::Set(set) => Value::Set(set.clone()),
+            ValueRef::Hash(hash) => Value::Hash(hash.clone()),
+            ValueRef::Zset(zset) => Value::Zset(zset.clone()),
+        }
+    }
+}
