@@ -1,0 +1,122 @@
+//! CONFIG REWRITE of a TOML file: the old text and the values in force give the new text.
+//! Reads and writes no file.
+//! Always: whatever did not change stays byte for byte, comments and layout too; a policy keeps the form it was found in.
+
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value as TomlValue};
+
+use crate::config::Config;
+use crate::directive::{Directive, Kind, Row};
+use crate::error::ConfigError;
+use crate::policy::PolicySelection;
+use crate::rewrite::SIGNATURE;
+use crate::toml_file::{POLICIES, load_toml};
+use crate::value::Value;
+
+/// The new text of a configuration file.
+///
+/// # Errors
+/// The old text is no configuration (somebody edited it since the start), or a value cannot be said in TOML because it is
+/// not UTF-8.
+pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, ConfigError> {
+    let mut before = Config::default();
+    load_toml(&mut before, file, old.as_bytes())?;
+    let mut document: DocumentMut =
+        old.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(None, error.message(), None))?;
+    let mut is_signed = old.contains(SIGNATURE);
+    for directive in Directive::ALL {
+        if before.value(directive) == config.value(directive) {
+            continue;
+        }
+        let root = document.as_table_mut();
+        if let (Some(policy), Value::Policy(selection)) = (policy_item(root, directive), config.value(directive)) {
+            rewrite_policy(policy, selection);
+            continue;
+        }
+        let value = toml_value(directive.row(), config.value(directive))?;
+        if let Some(old) = find(root, directive) {
+            replace(old, value);
+        } else {
+            root.insert(directive.name(), Item::Value(value));
+            if !is_signed && let Some(mut key) = root.key_mut(directive.name()) {
+                key.leaf_decor_mut().set_prefix(format!("\n{SIGNATURE}\n"));
+                is_signed = true;
+            }
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// The value's place in the file, under any of its names.
+fn find(root: &mut Table, directive: Directive) -> Option<&mut Item> {
+    if directive == Directive::PolicyDirectory
+        && root.get("policies").and_then(Item::as_table_like).is_some_and(|policies| policies.contains_key("directory"))
+    {
+        return root.get_mut("policies")?.as_table_like_mut()?.get_mut("directory");
+    }
+    let name = directive.names().find(|name| root.contains_key(name))?;
+    root.get_mut(name)
+}
+
+/// The policy's entry in the table `policies`, if the file has one.
+fn policy_item(root: &mut Table, directive: Directive) -> Option<&mut Item> {
+    let (decision, _) = POLICIES.into_iter().find(|(_, own)| *own == directive)?;
+    root.get_mut("policies")?.as_table_like_mut()?.get_mut(decision)
+}
+
+fn rewrite_policy(item: &mut Item, selection: &PolicySelection) {
+    let Some(table) = item.as_table_like_mut() else {
+        return replace(item, selection.print().into());
+    };
+    set_or_remove(table, "component", selection.component.clone().map(Into::into));
+    set_or_remove(table, "sha256", selection.sha256_hex().map(Into::into));
+    let options: InlineTable = selection.settings.iter().map(|(key, value)| (key, scalar(value))).collect();
+    set_or_remove(table, "options", (!options.is_empty()).then(|| options.into()));
+}
+
+fn set_or_remove(table: &mut dyn TableLike, key: &str, value: Option<TomlValue>) {
+    match (table.get_mut(key), value) {
+        (Some(old), Some(value)) => replace(old, value),
+        (None, Some(value)) => {
+            table.insert(key, Item::Value(value));
+        }
+        (_, None) => {
+            table.remove(key);
+        }
+    }
+}
+
+/// Sets the value and keeps the blanks and the comment around it.
+fn replace(item: &mut Item, mut value: TomlValue) {
+    if let Some(old) = item.as_value() {
+        *value.decor_mut() = old.decor().clone();
+    }
+    *item = Item::Value(value);
+}
+
+fn toml_value(row: &Row, value: &Value) -> Result<TomlValue, ConfigError> {
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).map_err(|_| {
+            ConfigError::new(None, format!("{} is not UTF-8 text, which TOML cannot hold", row.name), None)
+        })
+    };
+    Ok(match value {
+        Value::Bool(yes) => (*yes).into(),
+        Value::Integer(number) if matches!(row.kind, Kind::Octal { .. }) => format!("{number:o}").into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Memory(bytes) => crate::number::format_memory(*bytes).into(),
+        Value::SavePoints(points) => {
+            points.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect::<Array>().into()
+        }
+        Value::Words(words) => words.iter().map(|word| text(word)).collect::<Result<Array, _>>()?.into(),
+        Value::Replica(None) => "no one".into(),
+        _ => text(&value.print(row))?.into(),
+    })
+}
+
+/// A policy's setting in the type it was most likely written in: the policy is told the same text either way.
+fn scalar(text: &str) -> TomlValue {
+    match text.parse::<i64>() {
+        Ok(number) if number.to_string() == text => number.into(),
+        _ => text.into(),
+    }
+}
