@@ -1,0 +1,4 @@
+//! placeholder
+pub(crate) fn run(_o: &[&str]) -> Result<(), String> {
+    Err(String::new())
+}
