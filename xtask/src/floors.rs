@@ -133,7 +133,7 @@ fn edge_problem(manifest: &Manifest, package: &str, dependency: &Dependency) -> 
 }
 
 fn source_problems(manifests: &[Manifest], sources: &[(String, Source)]) -> Vec<Problem> {
-    let test_files = test_files(sources);
+    let test_places = test_places(sources);
     let mut problems = Vec::new();
     for (file, source) in sources {
         if !UNSAFE_IN.iter().any(|place| file.starts_with(place)) {
@@ -148,8 +148,7 @@ fn source_problems(manifests: &[Manifest], sources: &[(String, Source)]) -> Vec<
             .find_map(|manifest| manifest.package.as_deref());
         let pure = package.and_then(floor_of).is_some_and(|floor| floor <= PURE_UP_TO);
         let is_test =
-            test_files.iter().any(|test| file == test || file.starts_with(test.trim_end_matches("rs")))
-                || test_files.iter().any(|test| file.starts_with(&test.replace(".rs", "/")));
+            test_places.iter().any(|place| file == place || place.ends_with('/') && file.starts_with(place));
         if pure && !is_test {
             problems.extend(worldly_words(file, &source.production()));
         }
@@ -157,21 +156,21 @@ fn source_problems(manifests: &[Manifest], sources: &[(String, Source)]) -> Vec<
     problems
 }
 
-/// The files that `#[cfg(test)] mod name;` lines name.
-fn test_files(sources: &[(String, Source)]) -> Vec<String> {
-    let mut files = Vec::new();
+/// The files and directories that `#[cfg(test)] mod name;` lines name.
+fn test_places(sources: &[(String, Source)]) -> Vec<String> {
+    let mut places = Vec::new();
     for (file, source) in sources {
-        let (directory, stem) = file.rsplit_once('/').unwrap_or(("", file));
-        let inside = match stem {
-            "lib.rs" | "main.rs" | "mod.rs" => directory.to_owned(),
-            _ => file.trim_end_matches(".rs").to_owned(),
+        let (directory, name) = file.rsplit_once('/').unwrap_or(("", file));
+        let inside = match name {
+            "lib.rs" | "main.rs" | "mod.rs" => directory,
+            _ => file.trim_end_matches(".rs"),
         };
-        for name in source.test_modules() {
-            files.push(format!("{inside}/{name}.rs"));
-            files.push(format!("{inside}/{name}/mod.rs"));
+        for module in source.test_modules() {
+            places.push(format!("{inside}/{module}.rs"));
+            places.push(format!("{inside}/{module}/"));
         }
     }
-    files
+    places
 }
 
 fn worldly_words(file: &str, code: &str) -> Vec<Problem> {
