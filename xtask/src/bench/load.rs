@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{bind_this_thread, processor_time, thread_times};
+use super::process::{bind_this_thread, machine_time, processor_time, thread_times};
 use super::server::Server;
 use super::wire::{Dice, Numbered, connect};
 
@@ -33,6 +33,18 @@ pub(super) struct Sample {
     pub(super) busy: f64,
     /// Processor time of the server in the measured window.
     pub(super) processor: Duration,
+    /// Processors that others than server and client kept busy meanwhile.
+    pub(super) others: f64,
+}
+
+/// Everything that is read before and after a measured window.
+struct Reading {
+    at: Instant,
+    requests: u64,
+    server: Duration,
+    client: Duration,
+    machine: Duration,
+    threads: Vec<(u32, Duration)>,
 }
 
 /// Keeps `server` busy and measures it for `duration`, after a warm-up.
@@ -72,26 +84,42 @@ pub(super) fn measure(
 
 fn observe(pid: u32, counts: &[AtomicU64], duration: Duration) -> Result<Sample, String> {
     thread::sleep(WARM_UP);
-    let total = || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>();
-    let (started, requests, processor, threads) =
-        (Instant::now(), total(), processor_time(pid)?, thread_times(pid)?);
+    let before = Reading::take(pid, counts)?;
     thread::sleep(duration);
-    let (elapsed, requests, processor) =
-        (started.elapsed().as_secs_f64(), total() - requests, processor_time(pid)? - processor);
-    let ran = |(id, after): &(u32, Duration)| {
-        let before = threads.iter().find(|(other, _)| other == id).map_or(Duration::ZERO, |(_, time)| *time);
-        after.saturating_sub(before).as_secs_f64()
-    };
-    let busiest = thread_times(pid)?.iter().map(ran).fold(0.0, f64::max);
-    if requests == 0 {
+    let after = Reading::take(pid, counts)?;
+    let elapsed = (after.at - before.at).as_secs_f64();
+    let requests = (after.requests - before.requests) as f64;
+    if requests == 0.0 {
         return Err(format!("no request was answered in {elapsed:.1} s"));
     }
+    let processor = after.server.saturating_sub(before.server);
+    let client = after.client.saturating_sub(before.client);
+    let others = after.machine.saturating_sub(before.machine).saturating_sub(processor + client);
+    let ran = |(id, time): &(u32, Duration)| {
+        let earlier =
+            before.threads.iter().find(|(other, _)| other == id).map_or(Duration::ZERO, |(_, time)| *time);
+        time.saturating_sub(earlier).as_secs_f64()
+    };
     Ok(Sample {
-        cost_us: processor.as_secs_f64() * 1e6 / requests as f64,
-        requests_per_second: requests as f64 / elapsed,
-        busy: busiest / elapsed,
+        cost_us: processor.as_secs_f64() * 1e6 / requests,
+        requests_per_second: requests / elapsed,
+        busy: after.threads.iter().map(ran).fold(0.0, f64::max) / elapsed,
         processor,
+        others: others.as_secs_f64() / elapsed,
     })
+}
+
+impl Reading {
+    fn take(pid: u32, counts: &[AtomicU64]) -> Result<Reading, String> {
+        Ok(Reading {
+            at: Instant::now(),
+            requests: counts.iter().map(|count| count.load(Ordering::Relaxed)).sum(),
+            server: processor_time(pid)?,
+            client: processor_time(std::process::id())?,
+            machine: machine_time()?,
+            threads: thread_times(pid)?,
+        })
+    }
 }
 
 /// One thread's connections.
