@@ -1,0 +1,61 @@
+//! `cargo xtask bench`: Tenon and redis-server on the same work, interleaved, medians side by side.
+//! Judges nothing: it prints figures beside their bars, and fails only when something could not run.
+//! Always: servers listen on loopback, keep their data in a temporary directory and end with the bench.
+
+mod options;
+
+mod memory;
+mod speed;
+mod stall;
+
+mod load;
+mod pace;
+
+mod figures;
+mod process;
+mod server;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::workspace;
+use options::Options;
+use server::Contender;
+
+/// Runs what the words after `bench` ask for.
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let Some(options) = Options::parse(words)? else {
+        print!("{}", options::USAGE);
+        return Ok(());
+    };
+    let tenon = match &options.server {
+        Some(path) => path.clone(),
+        None => built()?,
+    };
+    let contenders = [Contender::new("Tenon", tenon)?, Contender::new("Redis", options.redis.clone())?];
+    for contender in &contenders {
+        println!("{}: {}", contender.name, contender.version()?);
+    }
+    if options.stall {
+        return stall::run(&options, &contenders);
+    }
+    speed::run(&options, &contenders)?;
+    memory::run(&options, &contenders)
+}
+
+/// Builds the server for speed and says where it is.
+fn built() -> Result<PathBuf, String> {
+    let root = workspace::root()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--locked", "--package", "tenon"])
+        .current_dir(&root)
+        .status()
+        .map_err(|error| format!("cargo could not be run: {error}"))?;
+    if !status.success() {
+        return Err(format!("the release build ended with {status}"));
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("release/tenon"))
+}

@@ -1,0 +1,118 @@
+//! The options of the bench, and what they are when left out.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(super) const USAGE: &str = "\
+usage: cargo xtask bench [OPTION...]
+
+  --rounds N      repetitions, of which the median counts (5)
+  --seconds S     measured time of one case in one round (3)
+  --only TEXT     only cases whose name contains TEXT: GET, SET, 'pipeline 16', everysec, redis-benchmark, memory
+  --server PATH   this server instead of building and running target/release/tenon
+  --redis PATH    this judge instead of the redis-server on the PATH
+  --quick         1 round of 1 second, a tenth of the keys: to see that it runs
+  --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
+  --keys N        keys before a measurement (1000000; for memory 5000000)
+  --members N     with --stall: members of the sorted set (2000000)
+  --rate N        with --stall: SETs per second while saving (40000)
+";
+
+/// What to run and how long.
+pub(super) struct Options {
+    pub(super) rounds: usize,
+    pub(super) seconds: f64,
+    pub(super) only: String,
+    pub(super) server: Option<PathBuf>,
+    pub(super) redis: PathBuf,
+    pub(super) stall: bool,
+    pub(super) keys: u32,
+    pub(super) memory_keys: u32,
+    pub(super) members: u32,
+    pub(super) rate: u32,
+}
+
+impl Options {
+    /// `None` asks for the usage.
+    pub(super) fn parse(words: &[&str]) -> Result<Option<Options>, String> {
+        let mut options = Options {
+            rounds: 5,
+            seconds: 3.0,
+            only: String::new(),
+            server: None,
+            redis: PathBuf::from("redis-server"),
+            stall: false,
+            keys: 1_000_000,
+            memory_keys: 5_000_000,
+            members: 2_000_000,
+            rate: 40_000,
+        };
+        if words.contains(&"--quick") {
+            (options.rounds, options.seconds) = (1, 1.0);
+            (options.keys, options.memory_keys, options.members) = (100_000, 500_000, 200_000);
+        }
+        let mut words = words.iter();
+        while let Some(&word) = words.next() {
+            match word {
+                "--help" | "-h" => return Ok(None),
+                "--quick" => {}
+                "--stall" => options.stall = true,
+                "--rounds" => options.rounds = at_least(1, word, words.next())?,
+                "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
+                "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
+                "--server" => options.server = Some(PathBuf::from(words.next().ok_or(missing(word))?)),
+                "--redis" => options.redis = PathBuf::from(words.next().ok_or(missing(word))?),
+                "--keys" => {
+                    options.keys = at_least(1, word, words.next())?;
+                    options.memory_keys = options.keys;
+                }
+                "--members" => options.members = at_least(1, word, words.next())?,
+                "--rate" => options.rate = at_least(1000, word, words.next())?,
+                other => return Err(format!("found option {other}; expected one of these\n\n{USAGE}")),
+            }
+        }
+        Ok(Some(options))
+    }
+
+    /// Whether the case of this name is wanted.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        name.to_lowercase().contains(&self.only.to_lowercase())
+    }
+
+    pub(super) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.min(3600.0))
+    }
+}
+
+fn at_least<T: FromStr + PartialOrd + std::fmt::Display>(
+    least: T,
+    option: &str,
+    word: Option<&&str>,
+) -> Result<T, String> {
+    let word = word.ok_or(missing(option))?;
+    let value = word.parse().ok().filter(|value| *value >= least);
+    value.ok_or(format!("found {option} {word}; expected a number of at least {least}"))
+}
+
+fn missing(option: &str) -> String {
+    format!("found {option} at the end; expected its value after it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_is_a_default_that_others_override() {
+        let options = Options::parse(&["--rounds", "3", "--quick"]).expect("valid").expect("no help");
+        assert_eq!((options.rounds, options.keys), (3, 100_000));
+    }
+
+    #[test]
+    fn bad_options_are_refused() {
+        for words in [&["--rounds"][..], &["--rounds", "0"], &["--seconds", "NaN"], &["--speed"]] {
+            assert!(Options::parse(words).is_err(), "{words:?} passes");
+        }
+    }
+}
