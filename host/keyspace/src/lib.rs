@@ -2,6 +2,7 @@
 //! The only crate of the house that may hold `unsafe`, in small files, each block with its argument.
 
 pub mod intset;
+pub mod list;
 pub mod listpack;
 
 mod malformed;
@@ -10,6 +11,7 @@ mod shared;
 mod thin;
 
 pub use intset::Intset;
+pub use list::{List, ListLimits};
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
 pub use memory::size_class;

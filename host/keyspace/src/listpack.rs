@@ -9,7 +9,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-pub use element::{Element, INTEGER_TEXT_BYTES_MAX, canonical_integer, integer_text};
+pub use element::{Element, INTEGER_TEXT_BYTES_MAX, Needle, canonical_integer, integer_text};
 pub use iter::{Iter, Pairs};
 
 use std::fmt;
@@ -162,7 +162,7 @@ impl Listpack {
     pub fn find_from(&self, from: At, text: &[u8], skip: usize) -> Option<At> {
         let bytes = self.bytes();
         let end = bytes.len() - 1;
-        let wanted = canonical_integer(text);
+        let needle = Needle::new(text);
         let mut offset = from.offset();
         let mut to_skip = 0;
         while offset < end {
@@ -172,11 +172,7 @@ impl Listpack {
                 offset += entry_bytes(rest);
                 continue;
             }
-            let found = match decode(rest).0 {
-                Element::Bytes(bytes) => bytes == text,
-                Element::Integer(integer) => wanted == Some(integer),
-            };
-            if found {
+            if needle.matches(decode(rest).0) {
                 return Some(At::new(offset));
             }
             to_skip = skip;
@@ -198,6 +194,11 @@ impl Listpack {
     /// The elements from `from` on.
     pub fn iter_from(&self, from: At) -> Iter<'_> {
         Iter::over(&self.bytes()[from.offset()..self.total_bytes() - 1])
+    }
+
+    /// The elements up to and with the one at `last`.
+    pub fn iter_through(&self, last: At) -> Iter<'_> {
+        Iter::over(&self.bytes()[HEAD_BYTES..self.end_of(last)])
     }
 
     /// The elements two by two; an odd one at the end is left out.
@@ -280,6 +281,28 @@ impl Listpack {
         if let Some(at) = self.seek(index) {
             self.delete_from(at, count);
         }
+    }
+
+    /// Keeps the entries whose element `keep` wants, in one pass, and says how many went.
+    pub fn retain(&mut self, mut keep: impl FnMut(Element<'_>) -> bool) -> usize {
+        let former = self.len();
+        let body = self.block.body_mut();
+        let end = body.len() - 1;
+        let (mut from, mut to) = (HEAD_BYTES - LENGTH_BYTES, HEAD_BYTES - LENGTH_BYTES);
+        let mut kept = 0;
+        while from < end {
+            let bytes = entry_bytes(&body[from..]);
+            if keep(decode(&body[from..]).0) {
+                body.copy_within(from..from + bytes, to);
+                to += bytes;
+                kept += 1;
+            }
+            from += bytes;
+        }
+        body[to] = END;
+        self.block.resize(LENGTH_BYTES + to + 1);
+        self.count_less(former - kept);
+        former - kept
     }
 
     /// Cuts off the entries from position `index` on and returns them.

@@ -75,6 +75,29 @@ impl From<i64> for Element<'_> {
     }
 }
 
+/// A text to look for: what it spells is worked out once, not at each comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Needle<'a> {
+    text: &'a [u8],
+    integer: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// The needle that is equal to `text`.
+    pub fn new(text: &'a [u8]) -> Needle<'a> {
+        Needle { text, integer: canonical_integer(text) }
+    }
+
+    /// Whether `element` is this text.
+    #[inline]
+    pub fn matches(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Bytes(bytes) => bytes == self.text,
+            Element::Integer(integer) => self.integer == Some(integer),
+        }
+    }
+}
+
 /// The integer that `text` spells, if it is spelled in the one way in which [`integer_text`] writes it: no plus sign,
 /// no leading zero, no "-0", nothing around it.
 pub fn canonical_integer(text: &[u8]) -> Option<i64> {

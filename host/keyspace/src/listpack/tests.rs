@@ -106,7 +106,7 @@ fn it_behaves_as_a_vector() {
         for _ in 0..600 {
             let text = any_text(&mut dice);
             let index = dice.below(model.len() as u64 + 1) as usize;
-            match (dice.below(9), listpack.seek(index)) {
+            match (dice.below(10), listpack.seek(index)) {
                 (0, _) => {
                     listpack.push_front(text.as_slice());
                     model.insert(0, text);
@@ -137,6 +137,14 @@ fn it_behaves_as_a_vector() {
                     let count = dice.below(4) as usize;
                     listpack.delete_range(index, count);
                     model.drain(index..(index + count).min(model.len()));
+                }
+                (8, _) => {
+                    let threshold = dice.below(3) as u8 + 1;
+                    let keep = |text: &[u8]| text.last().is_none_or(|&byte| byte % 16 >= threshold);
+                    let removed = listpack.retain(|element| keep(&element.to_vec()));
+                    let former = model.len();
+                    model.retain(|text| keep(text));
+                    assert_eq!(removed, former - model.len());
                 }
                 _ => {
                     let tail = listpack.split_off(index);
