@@ -51,7 +51,6 @@ macro_rules! collection {
     };
 }
 
-collection!(List, "listpack");
 collection!(Set, "listpack");
 collection!(Hash, "listpack");
 collection!(Zset, "listpack");

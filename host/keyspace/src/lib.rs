@@ -8,17 +8,27 @@ mod table;
 mod text;
 mod value;
 
+pub mod listpack;
+pub mod intset;
+pub mod list;
+
 mod collections_pending;
 
+mod malformed;
 mod memory;
 mod shared;
+mod thin;
 
-pub use collections_pending::{Hash, List, Set, Zset};
+pub use collections_pending::{Hash, Set, Zset};
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
     Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, Replaced, Slot, TextSlot, WrongKind,
 };
 pub use entry::Entry;
+pub use intset::Intset;
+pub use list::{List, ListLimits};
+pub use listpack::{Element, Listpack};
+pub use malformed::Malformed;
 pub use memory::size_class;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, Text, TextRef, decimal, integer_of};
