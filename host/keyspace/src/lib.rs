@@ -3,6 +3,7 @@
 
 pub mod intset;
 pub mod listpack;
+pub mod zset;
 
 mod malformed;
 mod members;
@@ -16,3 +17,4 @@ pub use malformed::Malformed;
 pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
+pub use zset::{LexRange, ScoreRange, Zset, ZsetLimits};
