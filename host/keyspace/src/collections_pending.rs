@@ -53,4 +53,3 @@ macro_rules! collection {
 
 collection!(Set, "listpack");
 collection!(Hash, "listpack");
-collection!(Zset, "listpack");

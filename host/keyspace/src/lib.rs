@@ -11,15 +11,17 @@ mod value;
 pub mod listpack;
 pub mod intset;
 pub mod list;
+pub mod zset;
 
 mod collections_pending;
 
 mod malformed;
+mod members;
 mod memory;
 mod shared;
 mod thin;
 
-pub use collections_pending::{Hash, Set, Zset};
+pub use collections_pending::{Hash, Set};
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
     Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, Replaced, Slot, TextSlot, WrongKind,
@@ -29,7 +31,9 @@ pub use intset::Intset;
 pub use list::{List, ListLimits};
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
+pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, Text, TextRef, decimal, integer_of};
 pub use value::{Kind, Value, ValueRef};
+pub use zset::{LexRange, ScoreRange, Zset, ZsetLimits};
