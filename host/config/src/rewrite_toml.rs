@@ -11,6 +11,7 @@ use crate::policy::PolicySelection;
 use crate::rewrite::SIGNATURE;
 use crate::toml_file::{POLICIES, load_toml};
 use crate::value::Value;
+use crate::words::join;
 
 /// The new text of a configuration file.
 ///
@@ -121,7 +122,11 @@ fn toml_value(row: &Row, value: &Value) -> Result<TomlValue, ConfigError> {
             .map(|point| format!("{} {}", point.seconds, point.changes))
             .collect::<Array>()
             .into(),
-        Value::Words(words) => words.iter().map(|word| text(word)).collect::<Result<Array, _>>()?.into(),
+        // Each is split once more when it is read.
+        Value::Words(words) => words.iter().map(|word| join(&[word])).collect::<Array>().into(),
+        Value::Replica(Some(address)) => {
+            join(&[&address.host[..], address.port.to_string().as_bytes()]).into()
+        }
         Value::Replica(None) => "no one".into(),
         _ => text(&value.print(row))?.into(),
     })

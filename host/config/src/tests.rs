@@ -394,6 +394,13 @@ fn a_rewritten_toml_file_changes_only_what_changed() {
         "{newer}"
     );
     assert!(rewrite_toml("t", "nonsense", &config).is_err());
+
+    let old = "[policies.fsync.options]\nx = 1\n[policies.snapshot]\n";
+    let mut config = toml(old).unwrap();
+    set(&mut config, &[("policy-fsync", "f.wasm y=2"), ("policy-snapshot", "s.wasm"), ("bind", "\" ")])
+        .unwrap();
+    let new = rewrite_toml("t", old, &config).unwrap();
+    assert!(same(&toml(&new).unwrap(), &config), "{new}");
 }
 
 #[test]
@@ -518,6 +525,9 @@ fn no_bytes_panic_and_what_is_read_survives_a_rewrite() {
                 let mut config = Config::default();
                 config.commit(change);
                 check_rewrite(b"", &config, seed);
+                if let Ok(new) = rewrite_toml("f", "", &config) {
+                    assert!(same(&toml(&new).unwrap(), &config), "seed {seed}: {new}");
+                }
             }
         }
     }
