@@ -115,6 +115,7 @@ impl OptionText {
             self.options.extend_from_slice(b"\"\"");
         }
         self.is_complete = has_value
-            || next_is_option && (option.eq_ignore_ascii_case(b"save") || option.eq_ignore_ascii_case(b"sentinel"));
+            || next_is_option
+                && (option.eq_ignore_ascii_case(b"save") || option.eq_ignore_ascii_case(b"sentinel"));
     }
 }

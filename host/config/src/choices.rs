@@ -122,7 +122,8 @@ pub(crate) fn name_of(names: &[Named], code: u8) -> String {
     if let Some((name, _)) = names.iter().find(|(_, own)| *own == code) {
         return (*name).to_owned();
     }
-    let set: Vec<&str> = names.iter().filter(|(_, bit)| *bit != 0 && code & bit == *bit).map(|(name, _)| *name).collect();
+    let set: Vec<&str> =
+        names.iter().filter(|(_, bit)| *bit != 0 && code & bit == *bit).map(|(name, _)| *name).collect();
     set.join(" ")
 }
 

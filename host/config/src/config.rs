@@ -16,13 +16,15 @@ use crate::value::Value;
 use crate::words::split_words;
 
 /// Directives Redis once had: recognised with one argument, without effect, in files only.
-pub(crate) const RETIRED: [&str; 3] = ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+pub(crate) const RETIRED: [&str; 3] =
+    ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
 /// The values in force. `Default` is what holds when nobody says anything.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Config {
     values: Vec<Value>,
-    given: Vec<bool>,
+    /// Where each directive was last named.
+    places: Vec<Option<Place>>,
     renames: Vec<Rename>,
     users: Vec<Vec<Vec<u8>>>,
 }
@@ -61,7 +63,7 @@ impl Default for Config {
         };
         Self {
             values: Directive::ALL.into_iter().map(value).collect(),
-            given: vec![false; Directive::ALL.len()],
+            places: vec![None; Directive::ALL.len()],
             renames: Vec::new(),
             users: Vec::new(),
         }
@@ -127,7 +129,9 @@ impl Config {
     /// The value of a `Choice` or `Choices`, by the name CONFIG GET prints.
     pub fn choice(&self, directive: Directive) -> String {
         match directive.row().kind {
-            Kind::Choice(_) | Kind::Choices(_) => String::from_utf8_lossy(&self.printed(directive)).into_owned(),
+            Kind::Choice(_) | Kind::Choices(_) => {
+                String::from_utf8_lossy(&self.printed(directive)).into_owned()
+            }
             _ => mismatch(directive, "choice"),
         }
     }
@@ -153,9 +157,9 @@ impl Config {
     /// `enable-debug-command`, `enable-protected-configs` or `enable-module-command`.
     pub fn guarded(&self, directive: Directive) -> Guarded {
         match directive {
-            Directive::EnableDebugCommand | Directive::EnableProtectedConfigs | Directive::EnableModuleCommand => {
-                Guarded::of(self.code(directive))
-            }
+            Directive::EnableDebugCommand
+            | Directive::EnableProtectedConfigs
+            | Directive::EnableModuleCommand => Guarded::of(self.code(directive)),
             _ => mismatch(directive, "guard"),
         }
     }
@@ -163,7 +167,9 @@ impl Config {
     /// `shutdown-on-sigterm` or `shutdown-on-sigint`.
     pub fn shutdown_mode(&self, directive: Directive) -> ShutdownMode {
         match directive {
-            Directive::ShutdownOnSigint | Directive::ShutdownOnSigterm => ShutdownMode::of(self.code(directive)),
+            Directive::ShutdownOnSigint | Directive::ShutdownOnSigterm => {
+                ShutdownMode::of(self.code(directive))
+            }
             _ => mismatch(directive, "shutdown mode"),
         }
     }
@@ -232,7 +238,17 @@ impl Config {
 
     /// Whether a file or the command line named the directive.
     pub fn is_given(&self, directive: Directive) -> bool {
-        self.given[directive as usize]
+        self.place(directive).is_some()
+    }
+
+    /// Where a file or the command line last named the directive.
+    pub fn place(&self, directive: Directive) -> Option<&Place> {
+        self.places[directive as usize].as_ref()
+    }
+
+    /// The error of a value that proved impossible when it was put to use, such as a component that does not exist.
+    pub fn refuse(&self, directive: Directive, reason: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.place(directive), reason, None)
     }
 
     /// One line for each directive that somebody wrote down and that does nothing here.
@@ -274,19 +290,29 @@ impl Config {
     ///
     /// # Errors
     /// An unknown name, a wrong number of arguments or a bad value, with `place` as where it stood.
-    pub fn apply<W: AsRef<[u8]>>(&mut self, name: &[u8], arguments: &[W], place: &Place) -> Result<(), ConfigError> {
+    pub fn apply<W: AsRef<[u8]>>(
+        &mut self,
+        name: &[u8],
+        arguments: &[W],
+        place: &Place,
+    ) -> Result<(), ConfigError> {
         let arguments: Vec<&[u8]> = arguments.iter().map(AsRef::as_ref).collect();
         let Some(directive) = Directive::find(name) else {
             return self.apply_special(name, &arguments, place);
         };
         let row = directive.row();
         let fail = |reason: String| {
-            ConfigError::new(Some(place), reason, Some(format!("{} expects {}", row.name, expectation(row.kind))))
+            ConfigError::new(
+                Some(place),
+                reason,
+                Some(format!("{} expects {}", row.name, expectation(row.kind))),
+            )
         };
         let split;
         let words = match arguments.as_slice() {
             [line] if row.kind.takes_many() && !line.is_empty() => {
-                split = split_words(line).ok_or_else(|| fail("Unbalanced quotes in configuration line".to_owned()))?;
+                split = split_words(line)
+                    .ok_or_else(|| fail("Unbalanced quotes in configuration line".to_owned()))?;
                 split.iter().map(Vec::as_slice).collect()
             }
             _ => arguments,
@@ -299,7 +325,7 @@ impl Config {
             added.splice(0..0, self.save_points().iter().copied());
         }
         self.values[directive as usize] = value;
-        self.given[directive as usize] = true;
+        self.places[directive as usize] = Some(place.clone());
         Ok(())
     }
 
@@ -333,7 +359,8 @@ impl Config {
 
     /// The lines that are no directive: they have no value, CONFIG does not know them.
     fn apply_special(&mut self, name: &[u8], arguments: &[&[u8]], place: &Place) -> Result<(), ConfigError> {
-        let fail = |reason: &str, expected: Option<String>| Err(ConfigError::new(Some(place), reason, expected));
+        let fail =
+            |reason: &str, expected: Option<String>| Err(ConfigError::new(Some(place), reason, expected));
         let lower = name.to_ascii_lowercase();
         match (lower.as_slice(), arguments) {
             (b"rename-command", [command, name]) => {
@@ -349,11 +376,17 @@ impl Config {
             (b"sentinel", _) => fail("sentinel directive while not in sentinel mode", None),
             (b"loadmodule", [_, ..]) => fail(
                 "loadmodule is not possible: this server loads no Redis modules",
-                Some("Remove the line; what decides here are WebAssembly components (see policy-directory)".to_owned()),
+                Some(
+                    "Remove the line; what decides here are WebAssembly components (see policy-directory)"
+                        .to_owned(),
+                ),
             ),
             (b"include", [_]) => fail("include is only possible in a file of Redis's format", None),
             (retired, [_]) if RETIRED.iter().any(|own| own.as_bytes() == retired) => Ok(()),
-            _ => fail("Bad directive or wrong number of arguments", nearest(&lower).map(|name| format!("Did you mean {name}?"))),
+            _ => fail(
+                "Bad directive or wrong number of arguments",
+                nearest(&lower).map(|name| format!("Did you mean {name}?")),
+            ),
         }
     }
 }

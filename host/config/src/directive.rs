@@ -172,7 +172,9 @@ pub enum Effect {
 impl Directive {
     /// The directive of that name or alias, in any case.
     pub fn find(name: &[u8]) -> Option<Directive> {
-        Directive::ALL.into_iter().find(|directive| directive.names().any(|own| own.as_bytes().eq_ignore_ascii_case(name)))
+        Directive::ALL
+            .into_iter()
+            .find(|directive| directive.names().any(|own| own.as_bytes().eq_ignore_ascii_case(name)))
     }
 
     /// Its name, then its alias if it has one.

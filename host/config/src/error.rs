@@ -82,8 +82,12 @@ impl std::error::Error for ConfigError {}
 
 /// The line as an error may show it: one line, bounded, and without what follows the name of a secret.
 pub(crate) fn shown(line: &[u8]) -> String {
-    let bare: Vec<u8> = line.iter().copied().skip_while(|byte| byte.is_ascii_whitespace() || b"\"'".contains(byte)).collect();
-    let end = bare.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'=".contains(byte)).unwrap_or(bare.len());
+    let bare: Vec<u8> =
+        line.iter().copied().skip_while(|byte| byte.is_ascii_whitespace() || b"\"'".contains(byte)).collect();
+    let end = bare
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || b"\"'=".contains(byte))
+        .unwrap_or(bare.len());
     if is_secret(&bare[..end]) && end < bare.len() {
         return format!("{} (value not shown)", String::from_utf8_lossy(&bare[..end]));
     }

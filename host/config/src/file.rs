@@ -45,7 +45,12 @@ pub fn parse_lines(file: &str, text: &[u8]) -> Result<Vec<Line>, ConfigError> {
 ///
 /// # Errors
 /// The first line that is wrong. What stood before it has taken effect.
-pub fn load_conf(config: &mut Config, file: &str, text: &[u8], include: &mut Include<'_>) -> Result<(), ConfigError> {
+pub fn load_conf(
+    config: &mut Config,
+    file: &str,
+    text: &[u8],
+    include: &mut Include<'_>,
+) -> Result<(), ConfigError> {
     let mut loader = Loader { config, include, files: 0 };
     loader.load(file, text, 0)
 }
@@ -95,7 +100,9 @@ impl Loader<'_, '_> {
         for line in parse_lines(file, text)? {
             let place = place(file, line.number, &line.text);
             match line.words.as_slice() {
-                [name, pattern] if name.eq_ignore_ascii_case(b"include") => self.include(pattern, &place, depth + 1)?,
+                [name, pattern] if name.eq_ignore_ascii_case(b"include") => {
+                    self.include(pattern, &place, depth + 1)?
+                }
                 [name, arguments @ ..] => self.config.apply(name, arguments, &place)?,
                 [] => {}
             }

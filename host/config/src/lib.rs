@@ -6,8 +6,8 @@
 //!
 //! Always: a directive exists once, as a row in `table.rs`; everything else here is derived from the rows.
 
-mod table; // read me first
 mod directive;
+mod table; // read me first
 
 mod choices;
 mod policy;

@@ -10,9 +10,11 @@ pub(crate) fn nearest(word: &[u8]) -> Option<&'static str> {
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
-    let names = Directive::ALL.into_iter().flat_map(Directive::names).chain(["include", "rename-command", "user"]);
+    let names =
+        Directive::ALL.into_iter().flat_map(Directive::names).chain(["include", "rename-command", "user"]);
     let ranked = names.map(|name| (distance(word, name.as_bytes()), name));
-    ranked.min().filter(|(distance, name)| *distance <= (name.len() / 3).clamp(1, 4)).map(|(_, name)| name)
+    let (distance, name) = ranked.min()?;
+    (distance <= 4 && distance * 2 <= name.len().min(word.len())).then_some(name)
 }
 
 /// How many bytes must be inserted, removed or replaced to make one of the other.
@@ -42,6 +44,7 @@ mod tests {
             ("max-memory", Some("maxmemory")),
             ("policy_fsync", Some("policy-fsync")),
             ("", None),
+            ("it", None),
             ("completely-unrelated", None),
         ] {
             assert_eq!(nearest(word.as_bytes()), name, "{word}");

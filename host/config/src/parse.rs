@@ -26,8 +26,12 @@ pub(crate) fn expectation(kind: Kind) -> String {
         Kind::Bool => "yes or no".to_owned(),
         Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Rate { .. } => format!("a whole number from 0 to {}", i32::MAX),
-        Kind::Memory { min, max } => format!("bytes from {min} to {max}, with or without a unit (kb, mb, gb, k, m, g)"),
-        Kind::MemoryOrPercent { percent_max } => format!("bytes with or without a unit, or 0% to {percent_max}%"),
+        Kind::Memory { min, max } => {
+            format!("bytes from {min} to {max}, with or without a unit (kb, mb, gb, k, m, g)")
+        }
+        Kind::MemoryOrPercent { percent_max } => {
+            format!("bytes with or without a unit, or 0% to {percent_max}%")
+        }
         Kind::Octal { max } => format!("an octal number from 0 to {max:o}"),
         Kind::Choice(names) => format!("one of {}", list(names)),
         Kind::Choices(names) => format!("some of {}", list(names)),
@@ -76,7 +80,8 @@ fn parse_one(kind: Kind, word: &[u8]) -> Result<Value, String> {
 }
 
 fn parse_many(kind: Kind, words: &[&[u8]], current: Option<&Value>) -> Result<Value, String> {
-    let words = if words == [b""] && !matches!(kind, Kind::Choices(_) | Kind::OutputLimits) { &[] } else { words };
+    let words =
+        if words == [b""] && !matches!(kind, Kind::Choices(_) | Kind::OutputLimits) { &[] } else { words };
     match kind {
         Kind::Choices(names) => flags(names, words).map(Value::Code),
         Kind::Words { max } if words.len() > max => Err("Too many bind addresses specified.".to_owned()),
@@ -93,7 +98,9 @@ fn parse_many(kind: Kind, words: &[&[u8]], current: Option<&Value>) -> Result<Va
             Ok(Value::OutputLimits(before.amended(words)?))
         }
         Kind::OomScores => oom_scores(words).map(Value::OomScores),
-        Kind::Percentiles => words.iter().map(|word| percentile(word)).collect::<Result<_, _>>().map(Value::Percentiles),
+        Kind::Percentiles => {
+            words.iter().map(|word| percentile(word)).collect::<Result<_, _>>().map(Value::Percentiles)
+        }
         Kind::Replica => Ok(Value::Replica(Address::parse(words)?)),
         Kind::Policy => PolicySelection::parse(words).map(Value::Policy),
         _ => unreachable!("the kinds of one word are parsed by parse_one"),
@@ -107,24 +114,27 @@ fn integer(word: &[u8], min: i64, max: i64) -> Result<i64, String> {
 }
 
 fn within<N: PartialOrd + std::fmt::Display>(number: N, min: N, max: N) -> Result<(), String> {
-    if min <= number && number <= max { Ok(()) } else { Err(format!("argument must be between {min} and {max} inclusive")) }
+    if min <= number && number <= max {
+        Ok(())
+    } else {
+        Err(format!("argument must be between {min} and {max} inclusive"))
+    }
 }
 
 fn memory_or_percent(word: &[u8], percent_max: u8) -> Result<Value, String> {
-    if let Some(bytes) = parse_memory(word) {
-        // Redis keeps percents as negative numbers, and its text tells.
-        let max = i64::MAX;
-        return match i64::try_from(bytes) {
-            Ok(_) => Ok(Value::Memory(bytes)),
-            Err(_) => Err(format!("argument must be between -{percent_max} and {max} inclusive")),
-        };
+    let too_much = || Err(format!("percentage argument must be less or equal to {percent_max}"));
+    match parse_memory(word) {
+        Some(bytes) if i64::try_from(bytes).is_ok() => return Ok(Value::Memory(bytes)),
+        // Redis keeps a percentage as a negative number, so this is one too many for it as well.
+        Some(_) => return too_much(),
+        None => {}
     }
     let percent = word.strip_suffix(b"%").and_then(parse_integer).filter(|percent| *percent >= 0);
     match percent.ok_or("argument must be a memory or percent value")? {
         0 => Ok(Value::Memory(0)),
         percent => match u8::try_from(percent) {
             Ok(percent) if percent <= percent_max => Ok(Value::Percent(percent)),
-            _ => Err(format!("percentage argument must be less or equal to {percent_max}")),
+            _ => too_much(),
         },
     }
 }
@@ -166,7 +176,10 @@ fn oom_scores(words: &[&[u8]]) -> Result<[i16; 3], String> {
 }
 
 fn percentile(word: &[u8]) -> Result<f64, String> {
-    let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok()).filter(|number| !number.is_nan());
+    let number = std::str::from_utf8(word)
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok())
+        .filter(|number| !number.is_nan());
     let number = number.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
     if !(0.0..=100.0).contains(&number) {
         return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned());
@@ -183,8 +196,12 @@ fn check_text(rule: TextRule, text: &[u8]) -> Result<(), &'static str> {
         TextRule::OwnFileName if is_path => Err("appendfilename can't be a path, just a filename"),
         TextRule::OwnDirectoryName if text.is_empty() => Err("appenddirname can't be empty"),
         TextRule::OwnDirectoryName if is_path => Err("appenddirname can't be a path, just a dirname"),
-        TextRule::HostName if text.len() > HOST_NAME_BYTES_MAX => Err("Hostnames must be less than 256 characters"),
-        TextRule::HostName if !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte)) => {
+        TextRule::HostName if text.len() > HOST_NAME_BYTES_MAX => {
+            Err("Hostnames must be less than 256 characters")
+        }
+        TextRule::HostName
+            if !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte)) =>
+        {
             Err("Hostnames may only contain alphanumeric characters, hyphens or dots")
         }
         TextRule::NodeName if text.iter().any(|byte| b"!#$%&()*+:;<>?@[]^{|}~".contains(byte)) => {

@@ -26,8 +26,8 @@ impl PolicySelection {
         let mut words = words.iter().map(|word| {
             std::str::from_utf8(word).map_err(|_| format!("{} is not UTF-8 text", crate::words::quote(word)))
         });
-        let mut selection = Self::default();
-        selection.component = component(words.next().transpose()?.unwrap_or(""))?;
+        let component = component(words.next().transpose()?.unwrap_or(""))?;
+        let mut selection = Self { component, ..Self::default() };
         for word in words {
             selection.add(word?)?;
         }
@@ -40,7 +40,8 @@ impl PolicySelection {
     /// One word behind the component: the pin or a setting.
     fn add(&mut self, word: &str) -> Result<(), String> {
         if let Some(hex) = word.strip_prefix(PIN) {
-            let pin = parse_sha256(hex).ok_or(format!("'{word}' is no pin: expected sha256: and 64 hexadecimal digits"))?;
+            let pin = parse_sha256(hex)
+                .ok_or(format!("'{word}' is no pin: expected sha256: and 64 hexadecimal digits"))?;
             return match self.sha256.replace(pin) {
                 None => Ok(()),
                 Some(_) => Err("the sha256 is given twice".to_owned()),
@@ -51,7 +52,9 @@ impl PolicySelection {
             .filter(|(key, _)| !key.is_empty())
             .ok_or(format!("'{word}' is neither sha256:HEX nor key=value"))?;
         if word.len() > SETTING_BYTES_MAX || self.settings.len() == SETTINGS_MAX {
-            return Err(format!("a policy takes at most {SETTINGS_MAX} settings of {SETTING_BYTES_MAX} bytes each"));
+            return Err(format!(
+                "a policy takes at most {SETTINGS_MAX} settings of {SETTING_BYTES_MAX} bytes each"
+            ));
         }
         if self.settings.iter().any(|(own, _)| own == key) {
             return Err(format!("the setting '{key}' is given twice"));
@@ -80,7 +83,9 @@ fn component(word: &str) -> Result<Option<String>, String> {
     }
     let is_file_name = word.ends_with(".wasm") && !word.starts_with('.') && !word.contains(['/', '\\', '\0']);
     if !is_file_name {
-        return Err(format!("'{word}' is neither builtin nor the name of a .wasm file in the policy directory"));
+        return Err(format!(
+            "'{word}' is neither builtin nor the name of a .wasm file in the policy directory"
+        ));
     }
     Ok(Some(word.to_owned()))
 }
@@ -123,7 +128,10 @@ mod tests {
     fn nonsense_is_refused_with_a_sentence() {
         for (line, sentence) in [
             ("native", "'native' is neither builtin nor the name of a .wasm file in the policy directory"),
-            ("../a.wasm", "'../a.wasm' is neither builtin nor the name of a .wasm file in the policy directory"),
+            (
+                "../a.wasm",
+                "'../a.wasm' is neither builtin nor the name of a .wasm file in the policy directory",
+            ),
             ("a.wasm sha256:12", "'sha256:12' is no pin: expected sha256: and 64 hexadecimal digits"),
             ("a.wasm fast", "'fast' is neither sha256:HEX nor key=value"),
             ("a.wasm =1", "'=1' is neither sha256:HEX nor key=value"),
@@ -131,6 +139,8 @@ mod tests {
         ] {
             assert_eq!(parse(line), Err(sentence.to_owned()), "{line}");
         }
-        assert!(parse(&format!("builtin sha256:{}", "00".repeat(32))).unwrap_err().contains("builtin has none"));
+        assert!(
+            parse(&format!("builtin sha256:{}", "00".repeat(32))).unwrap_err().contains("builtin has none")
+        );
     }
 }

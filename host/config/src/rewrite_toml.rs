@@ -11,6 +11,7 @@ use crate::policy::PolicySelection;
 use crate::rewrite::SIGNATURE;
 use crate::toml_file::{POLICIES, load_toml};
 use crate::value::Value;
+use crate::words::join;
 
 /// The new text of a configuration file.
 ///
@@ -28,8 +29,10 @@ pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, Co
             continue;
         }
         let root = document.as_table_mut();
-        if let (Some(policy), Value::Policy(selection)) = (policy_item(root, directive), config.value(directive)) {
-            rewrite_policy(policy, selection);
+        if let (Some(policy), Value::Policy(selection)) =
+            (policy_item(root, directive), config.value(directive))
+        {
+            rewrite_policy(policy, before.policy(directive), selection);
             continue;
         }
         let value = toml_value(directive.row(), config.value(directive))?;
@@ -49,7 +52,10 @@ pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, Co
 /// The value's place in the file, under any of its names.
 fn find(root: &mut Table, directive: Directive) -> Option<&mut Item> {
     if directive == Directive::PolicyDirectory
-        && root.get("policies").and_then(Item::as_table_like).is_some_and(|policies| policies.contains_key("directory"))
+        && root
+            .get("policies")
+            .and_then(Item::as_table_like)
+            .is_some_and(|policies| policies.contains_key("directory"))
     {
         return root.get_mut("policies")?.as_table_like_mut()?.get_mut("directory");
     }
@@ -63,14 +69,21 @@ fn policy_item(root: &mut Table, directive: Directive) -> Option<&mut Item> {
     root.get_mut("policies")?.as_table_like_mut()?.get_mut(decision)
 }
 
-fn rewrite_policy(item: &mut Item, selection: &PolicySelection) {
+/// Touches only the parts that changed.
+fn rewrite_policy(item: &mut Item, before: &PolicySelection, now: &PolicySelection) {
     let Some(table) = item.as_table_like_mut() else {
-        return replace(item, selection.print().into());
+        return replace(item, now.print().into());
     };
-    set_or_remove(table, "component", selection.component.clone().map(Into::into));
-    set_or_remove(table, "sha256", selection.sha256_hex().map(Into::into));
-    let options: InlineTable = selection.settings.iter().map(|(key, value)| (key, scalar(value))).collect();
-    set_or_remove(table, "options", (!options.is_empty()).then(|| options.into()));
+    if before.component != now.component {
+        set_or_remove(table, "component", now.component.clone().map(Into::into));
+    }
+    if before.sha256 != now.sha256 {
+        set_or_remove(table, "sha256", now.sha256_hex().map(Into::into));
+    }
+    if before.settings != now.settings {
+        let options: InlineTable = now.settings.iter().map(|(key, value)| (key, scalar(value))).collect();
+        set_or_remove(table, "options", (!options.is_empty()).then(|| options.into()));
+    }
 }
 
 fn set_or_remove(table: &mut dyn TableLike, key: &str, value: Option<TomlValue>) {
@@ -104,10 +117,16 @@ fn toml_value(row: &Row, value: &Value) -> Result<TomlValue, ConfigError> {
         Value::Integer(number) if matches!(row.kind, Kind::Octal { .. }) => format!("{number:o}").into(),
         Value::Integer(number) => (*number).into(),
         Value::Memory(bytes) => crate::number::format_memory(*bytes).into(),
-        Value::SavePoints(points) => {
-            points.iter().map(|point| format!("{} {}", point.seconds, point.changes)).collect::<Array>().into()
+        Value::SavePoints(points) => points
+            .iter()
+            .map(|point| format!("{} {}", point.seconds, point.changes))
+            .collect::<Array>()
+            .into(),
+        // Each is split once more when it is read.
+        Value::Words(words) => words.iter().map(|word| join(&[word])).collect::<Array>().into(),
+        Value::Replica(Some(address)) => {
+            join(&[&address.host[..], address.port.to_string().as_bytes()]).into()
         }
-        Value::Words(words) => words.iter().map(|word| text(word)).collect::<Result<Array, _>>()?.into(),
         Value::Replica(None) => "no one".into(),
         _ => text(&value.print(row))?.into(),
     })
@@ -115,8 +134,9 @@ fn toml_value(row: &Row, value: &Value) -> Result<TomlValue, ConfigError> {
 
 /// A policy's setting in the type it was most likely written in: the policy is told the same text either way.
 fn scalar(text: &str) -> TomlValue {
-    match text.parse::<i64>() {
-        Ok(number) if number.to_string() == text => number.into(),
+    match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) if number.to_string() == text => number.into(),
+        (_, Ok(truth)) => truth.into(),
         _ => text.into(),
     }
 }

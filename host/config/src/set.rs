@@ -49,23 +49,28 @@ impl Config {
     ///
     /// # Errors
     /// The first pair that Redis would refuse, in its words.
-    pub fn prepare<W: AsRef<[u8]>>(&self, pairs: &[(W, W)], situation: Situation) -> Result<Change, SetError> {
+    pub fn prepare<W: AsRef<[u8]>>(
+        &self,
+        pairs: &[(W, W)],
+        situation: Situation,
+    ) -> Result<Change, SetError> {
         let mut directives: Vec<Directive> = Vec::with_capacity(pairs.len().min(Directive::ALL.len()));
         for (name, _) in pairs {
             let directive = self.settable(name.as_ref(), &directives, situation)?;
             directives.push(directive);
         }
         let parsed = directives.into_iter().zip(pairs).map(|(directive, (name, value))| {
-            self.parse_set(directive, value.as_ref()).map(|value| (directive, value)).map_err(|reason| {
-                SetError::Refused { name: name.as_ref().to_ascii_lowercase(), reason }
-            })
+            self.parse_set(directive, value.as_ref())
+                .map(|value| (directive, value))
+                .map_err(|reason| SetError::Refused { name: name.as_ref().to_ascii_lowercase(), reason })
         });
         Ok(Change { values: parsed.collect::<Result<_, _>>()? })
     }
 
     /// Puts a change in force and returns its undo.
     pub fn commit(&mut self, change: Change) -> Change {
-        let values = change.values.into_iter().map(|(directive, value)| (directive, self.swap(directive, value)));
+        let values =
+            change.values.into_iter().map(|(directive, value)| (directive, self.swap(directive, value)));
         Change { values: values.collect() }
     }
 
@@ -76,7 +81,12 @@ impl Config {
         preview
     }
 
-    fn settable(&self, name: &[u8], before: &[Directive], situation: Situation) -> Result<Directive, SetError> {
+    fn settable(
+        &self,
+        name: &[u8],
+        before: &[Directive],
+        situation: Situation,
+    ) -> Result<Directive, SetError> {
         let Some(directive) = Directive::find(name) else { return Err(SetError::Unknown(name.to_vec())) };
         let refuse = |reason: &str| Err(SetError::Refused { name: name.to_vec(), reason: reason.to_owned() });
         let row = directive.row();

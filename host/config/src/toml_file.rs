@@ -47,6 +47,7 @@ impl Document<'_> {
         for (key, value) in in_order(table) {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("policies", DeValue::Table(policies)) => self.load_policies(config, policies)?,
+                ("policies", _) => return Err(self.error(key, "policies must be a table", None)),
                 ("tenants", _) => {
                     let expected = "Leave the table out: this server has the one tenant, default";
                     return Err(self.error(key, "the table tenants is reserved", Some(expected.to_owned())));
@@ -69,9 +70,10 @@ impl Document<'_> {
             return config.apply(name.as_bytes(), &[""], &self.place(key.span().start, true));
         }
         let near = nearest(name.to_ascii_lowercase().as_bytes());
-        let expected = near.map_or("A key is a directive's name, in lower case, or policies".to_owned(), |name| {
-            format!("Did you mean {name}?")
-        });
+        let expected = near
+            .map_or("A key is a directive's name, in lower case, or policies".to_owned(), |name| {
+                format!("Did you mean {name}?")
+            });
         Err(self.error(key, &format!("unknown key '{}'", shown(name.as_bytes())), Some(expected)))
     }
 
@@ -83,7 +85,11 @@ impl Document<'_> {
         value: &DeValue<'_>,
     ) -> Result<(), ConfigError> {
         let row = directive.row();
-        let words = if row.kind.takes_many() { many_words(value) } else { one_word(row.kind, value).map(|word| vec![word]) };
+        let words = if row.kind.takes_many() {
+            many_words(value)
+        } else {
+            one_word(row.kind, value).map(|word| vec![word])
+        };
         let Some(words) = words else {
             let form = if row.kind.takes_many() { "a string or an array of strings" } else { form(row.kind) };
             let reason = format!("{} cannot be {}", row.name, value_name(value));
@@ -94,7 +100,13 @@ impl Document<'_> {
     }
 
     /// An array of lines, each of which redis.conf would have on its own.
-    fn load_lines(&self, config: &mut Config, key: &Key<'_>, name: &str, value: &DeValue<'_>) -> Result<(), ConfigError> {
+    fn load_lines(
+        &self,
+        config: &mut Config,
+        key: &Key<'_>,
+        name: &str,
+        value: &DeValue<'_>,
+    ) -> Result<(), ConfigError> {
         let fail = || self.error(key, &format!("{name} must be an array of strings"), None);
         let DeValue::Array(lines) = value else { return Err(fail()) };
         for line in lines {
@@ -115,7 +127,11 @@ impl Document<'_> {
             }
             let Some((_, directive)) = POLICIES.into_iter().find(|(decision, _)| *decision == name) else {
                 let expected = "policies has the keys directory, fsync and snapshot";
-                return Err(self.error(key, &format!("unknown key '{name}' in policies"), Some(expected.to_owned())));
+                return Err(self.error(
+                    key,
+                    &format!("unknown key '{name}' in policies"),
+                    Some(expected.to_owned()),
+                ));
             };
             if config.is_given(directive) {
                 let reason = format!("{} is given twice", directive.name());
@@ -144,15 +160,27 @@ impl Document<'_> {
                 ("sha256", DeValue::String(hex)) => pin = Some(format!("sha256:{hex}").into_bytes()),
                 ("options", DeValue::Table(options)) => settings = self.settings(options)?,
                 (name @ ("component" | "sha256"), value) => {
-                    return Err(self.error(part, &format!("{name} cannot be {}", value_name(value)), Some("a string".to_owned())));
+                    return Err(self.error(
+                        part,
+                        &format!("{name} cannot be {}", value_name(value)),
+                        Some("a string".to_owned()),
+                    ));
                 }
                 ("options", value) => {
                     let expected = "a table of keys and values";
-                    return Err(self.error(part, &format!("options cannot be {}", value_name(value)), Some(expected.to_owned())));
+                    return Err(self.error(
+                        part,
+                        &format!("options cannot be {}", value_name(value)),
+                        Some(expected.to_owned()),
+                    ));
                 }
                 (name, _) => {
                     let expected = "a policy has the keys component, sha256 and options";
-                    return Err(self.error(part, &format!("unknown key '{name}'"), Some(expected.to_owned())));
+                    return Err(self.error(
+                        part,
+                        &format!("unknown key '{name}'"),
+                        Some(expected.to_owned()),
+                    ));
                 }
             }
         }
@@ -169,7 +197,8 @@ impl Document<'_> {
                 value => one_word(Kind::Text(crate::directive::TextRule::Any), value),
             };
             let text = text.ok_or_else(|| {
-                let reason = format!("the option {} cannot be {}", key.get_ref(), value_name(value.get_ref()));
+                let reason =
+                    format!("the option {} cannot be {}", key.get_ref(), value_name(value.get_ref()));
                 self.error(key, &reason, Some("a string, a number or a boolean".to_owned()))
             })?;
             Ok([key.get_ref().as_bytes(), b"=", &text].concat())
@@ -187,7 +216,8 @@ impl Document<'_> {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let found = self.text[start..].lines().next().unwrap_or("").trim();
-        let begins_with_key = found.starts_with('[') || found.split_once('=').is_some_and(|(key, _)| is_bare_key(key.trim()));
+        let begins_with_key =
+            found.starts_with('[') || found.split_once('=').is_some_and(|(key, _)| is_bare_key(key.trim()));
         let found = if is_key || begins_with_key { shown(found.as_bytes()) } else { "...".to_owned() };
         let (line, column) = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
         Place { source: Source::File { name: self.file.to_owned(), line, column: Some(column) }, found }

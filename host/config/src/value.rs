@@ -43,9 +43,13 @@ impl Value {
             },
             Value::Text(text) => return text.to_vec(),
             Value::Words(words) => return words.join(&b' '),
-            Value::SavePoints(points) => {
-                join(&points.iter().flat_map(|point| [point.seconds, point.changes]).map(|n| n.to_string()).collect::<Vec<_>>())
-            }
+            Value::SavePoints(points) => join(
+                &points
+                    .iter()
+                    .flat_map(|point| [point.seconds, point.changes])
+                    .map(|n| n.to_string())
+                    .collect::<Vec<_>>(),
+            ),
             Value::OutputLimits(limits) => limits
                 .classes()
                 .map(|(class, limit)| {

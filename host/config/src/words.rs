@@ -48,8 +48,15 @@ pub(crate) fn join<W: AsRef<[u8]>>(words: &[W]) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
+/// The same behind a directive of several words, where a single argument is split once more.
+pub(crate) fn join_arguments<W: AsRef<[u8]>>(words: &[W]) -> String {
+    let joined = join(words);
+    if words.len() == 1 && joined.starts_with('"') { quote(joined.as_bytes()) } else { joined }
+}
+
 fn is_bare(word: &[u8]) -> bool {
-    !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'))
+    !word.is_empty()
+        && word.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'))
 }
 
 /// What C's `isspace` takes for a blank.
