@@ -1,1 +1,25 @@
-//! The data commands: one row and one handler each.
+//! The data commands: one row and one handler each, one file per data type. Knows no socket, no log, no
+//! replica: a handler reads its arguments, changes the selected database, says what changed, writes its reply.
+//! Always: a handler that returns an error has changed nothing.
+
+mod context;
+mod db;
+mod error;
+mod event;
+mod keys;
+mod row; // read me first
+mod unit;
+
+pub use context::{Context, Garbage, Limits, Words};
+pub use db::{Db, LookupCounts, Origin};
+pub use error::{CommandError, Outcome};
+pub use event::{Event, EventClass};
+pub use keys::{KeyRange, key_positions};
+pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};
+pub use unit::{Touched, Unit};
+
+/// What runs a data command.
+pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
+
+/// The table of data commands, family by family.
+pub static TABLES: &[&[Row<Handler>]] = &[];

@@ -224,7 +224,11 @@ impl Categories {
 impl<F> Row<F> {
     /// Whether `words` words, name included, are a right number.
     pub fn accepts(&self, words: usize) -> bool {
-        if self.arity >= 0 { words == self.arity as usize } else { words >= self.arity.unsigned_abs() as usize }
+        if self.arity >= 0 {
+            words == self.arity as usize
+        } else {
+            words >= self.arity.unsigned_abs() as usize
+        }
     }
 
     /// All ACL categories: the row's own and those that follow from its flags, as Redis derives them.

@@ -21,12 +21,12 @@ pub struct Unit {
     events: Vec<Notification>,
     event_keys: Vec<u8>,
     wants_events: bool,
+    wants_keys: bool,
     /// Keys found expired and removed on access.
-    pub expired: u64,
+    pub expired_keys: u64,
 }
 
 /// One command to propagate.
-#[derive(Default)]
 struct Operation {
     database: u32,
     words: OwnedArgs,
@@ -49,13 +49,23 @@ struct Notification {
 }
 
 impl Unit {
-    /// Empties it for the next unit. `wants_events` says whether anybody listens to keyspace events.
-    pub fn clear(&mut self, wants_events: bool) {
+    /// Says who listens: whether anybody wants keyspace events, and whether anybody must know which keys changed
+    /// (watchers, blocked clients, reads that wait for unsynced writes).
+    pub fn listen(&mut self, wants_events: bool, wants_keys: bool) {
+        (self.wants_events, self.wants_keys) = (wants_events, wants_keys);
+    }
+
+    /// Whether [`Unit::touch`] is to be told of keys.
+    pub fn wants_keys(&self) -> bool {
+        self.wants_keys
+    }
+
+    /// Empties it for the next unit.
+    pub fn clear(&mut self) {
         self.dirty = 0;
-        self.expired = 0;
+        self.expired_keys = 0;
         self.used = 0;
         self.is_refined = false;
-        self.wants_events = wants_events;
         self.touched.clear();
         self.events.clear();
         self.event_keys.clear();
@@ -63,6 +73,9 @@ impl Unit {
 
     /// Notes that a key changed.
     pub fn touch(&mut self, database: usize, hash: u64) {
+        if !self.wants_keys {
+            return;
+        }
         self.touched.push(Touched { database: database as u32, hash });
     }
 
@@ -73,6 +86,14 @@ impl Unit {
             let key_end = self.event_keys.len();
             self.events.push(Notification { event, database: database as u32, key_end });
         }
+    }
+
+    /// Notes that a key was removed because its time had come, and propagates that.
+    pub fn expired(&mut self, database: usize, hash: u64, key: &[u8], lazy: bool) {
+        self.expired_keys += 1;
+        self.touch(database, hash);
+        self.notify(Event::EXPIRED, database, key);
+        self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
     }
 
     /// Propagates `words` beside what else the unit propagates, before it: the removal of an expired key.
@@ -91,6 +112,11 @@ impl Unit {
         self.is_refined = true;
     }
 
+    /// Whether it propagates nothing by itself.
+    pub fn is_silent(&self) -> bool {
+        self.used == 0
+    }
+
     /// Whether the request itself is not to be propagated.
     pub fn is_refined(&self) -> bool {
         self.is_refined
@@ -98,7 +124,9 @@ impl Unit {
 
     /// What handlers asked to propagate, in order, each with its database.
     pub fn operations(&self) -> impl Iterator<Item = (u32, Args<'_>, Targets)> {
-        self.operations[..self.used].iter().map(|operation| (operation.database, operation.words.as_args(), operation.targets))
+        self.operations[..self.used]
+            .iter()
+            .map(|operation| (operation.database, operation.words.as_args(), operation.targets))
     }
 
     /// Keys that changed, in order; a key may come more than once.
@@ -131,7 +159,7 @@ impl Unit {
 
     fn slot(&mut self, database: usize) -> &mut Operation {
         if self.used == self.operations.len() {
-            self.operations.push(Operation::default());
+            self.operations.push(Operation { database: 0, words: OwnedArgs::new(), targets: Targets::ALL });
         }
         let operation = &mut self.operations[self.used];
         self.used += 1;

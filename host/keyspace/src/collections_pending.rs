@@ -53,3 +53,27 @@ macro_rules! collection {
 
 collection!(Set, "listpack");
 collection!(Hash, "listpack");
+
+/// The thresholds of hashes, as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashLimits {
+    /// `hash-max-listpack-entries`.
+    pub entries: usize,
+    /// `hash-max-listpack-value`.
+    pub value_bytes: usize,
+    /// Keys the hash of tables.
+    pub seed: u64,
+}
+
+/// The thresholds of sets, as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetLimits {
+    /// `set-max-intset-entries`.
+    pub intset_entries: usize,
+    /// `set-max-listpack-entries`.
+    pub listpack_entries: usize,
+    /// `set-max-listpack-value`.
+    pub listpack_value_bytes: usize,
+    /// Keys the hash of tables.
+    pub seed: u64,
+}

@@ -8,9 +8,9 @@ mod table;
 mod text;
 mod value;
 
-pub mod listpack;
 pub mod intset;
 pub mod list;
+pub mod listpack;
 pub mod zset;
 
 mod collections_pending;
@@ -21,10 +21,11 @@ mod memory;
 mod shared;
 mod thin;
 
-pub use collections_pending::{Hash, Set};
+pub use collections_pending::{Hash, HashLimits, Set, SetLimits};
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
-    Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, Replaced, Slot, TextSlot, WrongKind,
+    Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, LookUp, Replaced, Slot, TextSlot,
+    WrongKind,
 };
 pub use entry::Entry;
 pub use intset::Intset;

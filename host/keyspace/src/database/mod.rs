@@ -41,6 +41,17 @@ pub struct Database {
 #[derive(Default)]
 pub struct Detached(#[expect(dead_code, reason = "held to be dropped")] Option<Table>);
 
+/// What a look-up came to.
+#[derive(Debug)]
+pub struct LookUp<'a> {
+    /// The live entry, if there is one.
+    pub entry: Option<Entry<'a>>,
+    /// Whether an expired entry was taken out.
+    pub removed: bool,
+    /// The key's hash.
+    pub hash: u64,
+}
+
 /// The hash of keys, by a seed that no client knows.
 #[derive(Clone)]
 pub(crate) struct KeyHasher {
@@ -117,6 +128,27 @@ impl Database {
     pub fn find(&self, key: &[u8]) -> Option<Entry<'_>> {
         let place = self.table.find(self.hash(key), key)?;
         Some(self.table.entry(place))
+    }
+
+    /// Looks a key up for a unit that runs at `now`: an entry whose time has passed is as good as gone, and is
+    /// taken out on the spot if `removes`. Moves its access clock if `clock` is given.
+    #[inline]
+    pub fn look_up(&mut self, key: &[u8], now: UnixMillis, removes: bool, clock: Option<u32>) -> LookUp<'_> {
+        let hash = self.hash(key);
+        let Some(place) = self.table.find(hash, key) else {
+            return LookUp { entry: None, removed: false, hash };
+        };
+        if self.table.entry(place).expires_at().is_some_and(|at| at < now) {
+            if removes {
+                drop(self.remove(key));
+            }
+            return LookUp { entry: None, removed: removes, hash };
+        }
+        if let Some(clock) = clock {
+            // SAFETY: the place was just found, and `&mut self` has the table alone.
+            unsafe { place.entry().set_clock(clock) };
+        }
+        LookUp { entry: Some(self.table.entry(place)), removed: false, hash }
     }
 
     /// Whether the key is there, expired or not.

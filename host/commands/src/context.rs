@@ -1,0 +1,131 @@
+//! What a handler works with: the selected database, the reply, the limits, chance. One context serves one
+//! command.
+
+use tenon_base::Dice;
+use tenon_keyspace::{Detached, HashLimits, ListLimits, SetLimits, Value, ValueRef, ZsetLimits};
+use tenon_resp::{Args, Reply};
+
+use crate::{CommandError, Db, Event};
+
+/// Everything a data command may touch.
+pub struct Context<'a> {
+    /// The selected database, and the unit's effects.
+    pub db: Db<'a>,
+    /// Where the reply is written.
+    pub reply: Reply<'a>,
+    /// Chance.
+    pub dice: &'a mut Dice,
+    /// Thresholds from the configuration.
+    pub limits: &'a Limits,
+    /// Values to be freed on another thread.
+    pub garbage: &'a mut Vec<Garbage>,
+}
+
+/// Configuration that data commands read, kept ready by the engine.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `list-max-listpack-size`, `list-compress-depth`.
+    pub list: ListLimits,
+    /// `hash-max-listpack-*`.
+    pub hash: HashLimits,
+    /// `set-max-intset-entries`, `set-max-listpack-*`.
+    pub set: SetLimits,
+    /// `zset-max-listpack-*`.
+    pub zset: ZsetLimits,
+    /// `proto-max-bulk-len`: the longest string.
+    pub string_bytes_max: usize,
+    /// `lazyfree-lazy-user-del`.
+    pub lazy_user_del: bool,
+    /// `lazyfree-lazy-user-flush`.
+    pub lazy_user_flush: bool,
+    /// `lazyfree-lazy-server-del`.
+    pub lazy_server_del: bool,
+}
+
+/// What is to be freed where nobody waits for it.
+#[derive(Debug)]
+pub enum Garbage {
+    /// A value.
+    Value(Value),
+    /// All of a database.
+    Table(Detached),
+}
+
+impl Context<'_> {
+    /// Says that `key` changed: `count` changes, told to subscribers as `event`. A collection that became
+    /// empty is removed, with its own event.
+    pub fn changed(&mut self, key: &[u8], event: Event, count: usize) {
+        let is_empty =
+            self.db.database_ref().find(key).is_some_and(|entry| is_empty_collection(entry.value()));
+        self.wrote(key, event, count);
+        if is_empty {
+            drop(self.db.database().remove(key));
+            let index = self.db.index();
+            self.db.unit.notify(Event::DEL, index, key);
+        }
+    }
+
+    /// As [`Context::changed`], for what cannot have left an empty collection behind.
+    #[inline]
+    pub fn wrote(&mut self, key: &[u8], event: Event, count: usize) {
+        let index = self.db.index();
+        if self.db.unit.wants_keys() {
+            let hash = self.db.database_ref().hash(key);
+            self.db.unit.touch(index, hash);
+        }
+        self.db.unit.dirty += count as u64;
+        self.db.unit.notify(event, index, key);
+    }
+
+    /// Propagates `words` in place of the request.
+    pub fn propagate_as(&mut self, words: &[&[u8]]) {
+        let index = self.db.index();
+        self.db.unit.propagate_as(index, words);
+    }
+
+    /// Frees a value, here if that is quick, elsewhere if it may take long.
+    pub fn discard(&mut self, value: Option<Value>) {
+        if let Some(value) = value
+            && value.memory() > QUICKLY_FREED_BYTES_MAX
+        {
+            self.garbage.push(Garbage::Value(value));
+        }
+    }
+}
+
+/// Values up to this size are freed on the spot.
+const QUICKLY_FREED_BYTES_MAX: usize = 16 * 1024;
+
+fn is_empty_collection(value: ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::String(_) => false,
+        ValueRef::List(list) => list.is_empty(),
+        ValueRef::Set(set) => set.is_empty(),
+        ValueRef::Hash(hash) => hash.is_empty(),
+        ValueRef::Zset(zset) => zset.is_empty(),
+    }
+}
+
+/// Reads arguments as handlers need them, with Redis's errors.
+pub trait Words {
+    /// A whole number.
+    fn integer(&self, index: usize) -> Result<i64, CommandError>;
+    /// A number; NaN is none.
+    fn float(&self, index: usize) -> Result<f64, CommandError>;
+    /// Whether a word is this one, in letters of either case.
+    fn is(&self, index: usize, word: &str) -> bool;
+}
+
+impl Words for Args<'_> {
+    fn integer(&self, index: usize) -> Result<i64, CommandError> {
+        tenon_resp::parse_integer(self.get(index)).ok_or(CommandError::NotInteger)
+    }
+
+    fn float(&self, index: usize) -> Result<f64, CommandError> {
+        tenon_resp::parse_double(self.get(index)).ok_or(CommandError::NotFloat)
+    }
+
+    fn is(&self, index: usize, word: &str) -> bool {
+        self.try_get(index).is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+    }
+}
