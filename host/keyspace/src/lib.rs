@@ -1,8 +1,16 @@
 //! Values, keys, expiry and the point-in-time cut. Knows no client, no reply and no file.
 //! The only crate of the house that may hold `unsafe`, in small files, each block with its argument.
 
+pub mod intset;
+pub mod listpack;
+
+mod malformed;
 mod memory;
 mod shared;
+mod thin;
 
+pub use intset::Intset;
+pub use listpack::{Element, Listpack};
+pub use malformed::Malformed;
 pub use memory::size_class;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
