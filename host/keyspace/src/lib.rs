@@ -5,6 +5,7 @@ pub mod intset;
 pub mod listpack;
 
 mod malformed;
+mod members;
 mod memory;
 mod shared;
 mod thin;
@@ -12,5 +13,6 @@ mod thin;
 pub use intset::Intset;
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
+pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
