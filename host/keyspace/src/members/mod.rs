@@ -21,7 +21,7 @@ mod tests;
 pub use iter::MemberIter;
 pub use page::Insertion;
 
-use directory::{DIRECTORY_MEMORY, Directory, Ledger, Leaf, Node, Way};
+use directory::{DIRECTORY_MEMORY, Directory, Leaf, Ledger, Node, Way};
 use page::{Full, Page, ROOM_MAX};
 use position::{Key, POSITION_END, Span};
 
