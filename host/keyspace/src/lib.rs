@@ -13,27 +13,30 @@ pub mod list;
 pub mod listpack;
 pub mod zset;
 
-mod collections_pending;
-
+mod distinct;
+mod hash;
 mod malformed;
 mod members;
+mod set;
 mod memory;
 mod shared;
 mod thin;
 
-pub use collections_pending::{Hash, HashLimits, Set, SetLimits};
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
     Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, LookUp, Replaced, Slot, TextSlot,
     WrongKind,
 };
+pub use distinct::distinct_ranks;
 pub use entry::Entry;
+pub use hash::{Hash, HashIter, HashLimits};
 pub use intset::Intset;
 pub use list::{List, ListLimits};
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
 pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
+pub use set::{Set, SetIter, SetLimits};
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, Text, TextRef, decimal, integer_of};
 pub use value::{Kind, Value, ValueRef};

@@ -114,3 +114,19 @@ impl ValueRef<'_> {
         }
     }
 }
+
+/// Collections show what they are, not what is in them: that may be large, and is not the log's business.
+macro_rules! debug_by_figures {
+    ($($collection:ident),*) => {$(
+        impl std::fmt::Debug for $collection {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($collection))
+                    .field("len", &self.len())
+                    .field("encoding", &self.encoding())
+                    .finish()
+            }
+        }
+    )*};
+}
+
+debug_by_figures!(Set, Hash, Zset);

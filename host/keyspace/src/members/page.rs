@@ -7,7 +7,7 @@
 //! byte 255, an index into the page's long members, and the position, so that nothing long is ever hashed twice.
 
 use super::block::Block;
-use super::position::{Key, Place, Span};
+use super::position::{Key, Place, Span, WINDOW_SLOTS};
 use crate::memory::size_class;
 
 /// The largest page, with everything but its long members.
@@ -121,19 +121,26 @@ impl Page {
         Err(first)
     }
 
-    /// The first slot whose fragment is the place's or a later one.
+    /// The first slot whose fragment is the place's or a later one. The place must have been found with the
+    /// page's own number of members.
     pub(super) fn first_from(&self, place: Place) -> usize {
-        let bytes = self.block.bytes();
+        let (slots, _) = self.block.bytes().as_chunks::<SLOT_BYTES>();
+        let slots = &slots[..self.len()];
         let least = slot_of(place.fragment, 0);
-        let mut slot = place.guess;
-        if slot > self.len() {
-            slot = self.len();
+        let is_before = |slot: &[u8; SLOT_BYTES]| u32::from_le_bytes(*slot) < least;
+        // The window is counted through without a branch, since no branch here could be predicted, and begins
+        // where the place says, so that its load does not wait for that of the head.
+        let window = &slots[place.window..];
+        let before = match window.first_chunk::<WINDOW_SLOTS>() {
+            Some(window) => window.iter().map(|slot| usize::from(is_before(slot))).sum::<usize>(),
+            None => window.iter().map(|slot| usize::from(is_before(slot))).sum(),
+        };
+        let mut slot = place.window + before;
+        while slot > 0 && !is_before(&slots[slot - 1]) {
+            slot -= 1; // it is in front of the window, which is rare
         }
-        while slot > 0 && read_slot(bytes, slot - 1) >= least {
-            slot -= 1;
-        }
-        while slot < self.len() && read_slot(bytes, slot) < least {
-            slot += 1;
+        while slot < slots.len() && is_before(&slots[slot]) {
+            slot += 1; // or behind it
         }
         slot
     }

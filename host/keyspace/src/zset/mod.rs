@@ -394,9 +394,3 @@ impl Default for Zset {
 
 #[cfg(test)]
 mod tests;
-
-impl std::fmt::Debug for Zset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Zset").field("len", &self.len()).field("encoding", &self.encoding()).finish()
-    }
-}
