@@ -13,6 +13,9 @@ mod collections_pending;
 mod memory;
 mod shared;
 
+#[cfg(test)]
+mod model;
+
 pub use collections_pending::{Hash, List, Set, Zset};
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{

@@ -343,6 +343,32 @@ impl Table {
         }
     }
 
+    /// Counts everything anew and compares.
+    #[cfg(test)]
+    pub(crate) fn check_books(&self) {
+        let segment_bytes = size_class(self.segments.capacity() * size_of::<Box<Segment>>())
+            + self.segments.len() * size_class(size_of::<Segment>());
+        let mut memory = segment_bytes + self.pages * PAGE_BYTES;
+        let (mut len, mut volatile) = (0, 0);
+        for page in 0..self.pages {
+            let mut page_volatile = 0;
+            for bucket in 0..BUCKETS {
+                let address = Address { page, bucket };
+                // SAFETY: the bucket is live, and `&self` keeps it from being changed.
+                memory += unsafe { (*self.bucket(address)).further_lines() } * LINE_BYTES;
+                for entry in self.entries_of(address) {
+                    memory += entry.memory();
+                    len += 1;
+                    page_volatile += u32::from(entry.is_volatile());
+                    assert!(entry.expires_at().is_none_or(|expires| self.notes(page).earliest <= expires));
+                }
+            }
+            assert_eq!(self.notes(page).volatile, page_volatile, "page {page}");
+            volatile += page_volatile as usize;
+        }
+        assert_eq!((self.len, self.volatile, self.memory), (len, volatile, memory));
+    }
+
     #[inline]
     fn page_of(&self, hash: u64) -> (usize, u32) {
         let low_bits = (1usize << self.depth) - 1;
