@@ -8,20 +8,24 @@ use tenon_base::Dice;
 use tenon_keyspace::{CutBounds, CutProgress, Expiry, Keyspace};
 
 const GROUP: usize = 16;
+/// Less than a page, more than anything else that an operation here takes or gives back.
+const PAGE_BYTES_ABOUT: usize = 4_000;
 const FINDS: usize = 2_000_000;
 
 fn main() {
     let keys: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(5_000_000);
     let mut dice = Dice::seeded(1);
     let mut keyspace = Keyspace::new(1, &mut dice);
-    let (mut longest_us, start) = (0, Instant::now());
+    let (mut growths, start) = (Vec::new(), Instant::now());
     for number in 0..keys {
-        let before = Instant::now();
+        let (before, memory) = (Instant::now(), keyspace.used_memory());
         keyspace.db_mut(0).set_string(&key(number), b"value-of-16-byte", Expiry::Never);
-        longest_us = longest_us.max(before.elapsed().as_micros());
+        if keyspace.used_memory() > memory + PAGE_BYTES_ABOUT {
+            growths.push(before.elapsed().as_micros());
+        }
     }
-    let per_key = |start: Instant, count: usize| start.elapsed().as_nanos() / count as u128;
-    println!("set, new:        {} ns, longest {longest_us} us", per_key(start, keys as usize));
+    println!("set, new:        {} ns (the clock included)", per_key(start, keys as usize));
+    print_steps("growing a page", growths);
     println!("memory:          {:.1} bytes per key", keyspace.used_memory() as f64 / keys as f64);
     println!("resident:        {:.1} bytes per key", resident_bytes() as f64 / keys as f64);
 
@@ -48,33 +52,34 @@ fn main() {
     }
     println!("set, there:      {} ns", per_key(start, FINDS));
     cut(&mut keyspace, &wanted);
-    let (mut longest_us, start) = (0, Instant::now());
+    let (mut merges, start) = (Vec::new(), Instant::now());
     for number in 0..keys {
-        let before = Instant::now();
+        let (before, memory) = (Instant::now(), keyspace.used_memory());
         keyspace.db_mut(0).delete(&key(number));
-        longest_us = longest_us.max(before.elapsed().as_micros());
+        if keyspace.used_memory() + PAGE_BYTES_ABOUT < memory {
+            merges.push(before.elapsed().as_micros());
+        }
     }
-    println!("delete:          {} ns, longest {longest_us} us", per_key(start, keys as usize));
+    println!("delete:          {} ns (the clock included)", per_key(start, keys as usize));
+    print_steps("shrinking a page", merges);
     println!("left:            {} bytes", keyspace.used_memory());
 }
 
 /// A cut that is taken at once, while keys are set.
 fn cut(keyspace: &mut Keyspace, wanted: &[[u8; 16]]) {
     let bounds = CutBounds { waiting_bytes_max: 16 << 20, preimage_bytes_max: 256 << 20 };
-    let (mut longest_us, start) = (0, Instant::now());
+    let start = Instant::now();
     let id = keyspace.begin_cut(bounds);
     let began_us = start.elapsed().as_micros();
     let feed = keyspace.cut_feed(id).expect("just begun");
-    let (mut taken, mut slices, mut spent_ns) = (0, 0u32, 0);
+    let (mut taken, mut slices) = (0, Vec::new());
     for keys in wanted.chunks(40).cycle() {
         for key in keys {
             keyspace.db_mut(0).set_string(key, b"value-of-16-byte", Expiry::Never);
         }
         let before = Instant::now();
         let progress = keyspace.advance_cut(id, 1_000);
-        longest_us = longest_us.max(before.elapsed().as_micros());
-        spent_ns += before.elapsed().as_nanos();
-        slices += 1;
+        slices.push(before.elapsed().as_micros());
         while let Some(batch) = feed.pop() {
             taken += batch.len();
         }
@@ -83,10 +88,21 @@ fn cut(keyspace: &mut Keyspace, wanted: &[[u8; 16]]) {
         }
     }
     let stats = keyspace.cut_stats(id).expect("not ended");
-    println!("cut:             began in {began_us} us, {taken} keys in {slices} slices");
-    println!("                 {} us each, longest {longest_us} us", spent_ns / 1_000 / u128::from(slices));
+    println!("cut:             began in {began_us} us, {taken} keys");
+    print_steps("slice of 1000", slices);
     println!("                 {} bytes of pre-images", stats.preimage_bytes);
     keyspace.end_cut(id);
+}
+
+fn per_key(start: Instant, count: usize) -> u128 {
+    start.elapsed().as_nanos() / count as u128
+}
+
+/// Percentiles, because the longest of many steps mostly says what else the machine was doing.
+fn print_steps(name: &str, mut micros: Vec<u128>) {
+    micros.sort_unstable();
+    let at = |percent: usize| micros[(micros.len() * percent / 100).min(micros.len() - 1)];
+    println!("{name}: {} times, 50 % {} us, 99 % {} us", micros.len(), at(50), at(99));
 }
 
 fn key(number: u64) -> [u8; 16] {
