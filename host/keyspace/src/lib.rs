@@ -17,10 +17,13 @@ mod distinct;
 mod hash;
 mod malformed;
 mod members;
-mod set;
 mod memory;
+mod set;
 mod shared;
 mod thin;
+
+#[cfg(test)]
+mod model;
 
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
@@ -31,7 +34,7 @@ pub use distinct::distinct_ranks;
 pub use entry::Entry;
 pub use hash::{Hash, HashIter, HashLimits};
 pub use intset::Intset;
-pub use list::{List, ListLimits};
+pub use list::{End, List, ListLimits};
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
 pub use members::{Insertion, MemberIter, Members};

@@ -6,6 +6,9 @@
 mod batch;
 mod feed;
 mod marks;
+
+#[cfg(test)]
+mod tests;
 mod walker; // read me first
 
 use std::sync::Arc;

@@ -26,6 +26,8 @@ pub(crate) struct Walker {
     marks: Marks,
     /// Where the walk is; pages before it are marked throughout.
     position: u64,
+    /// Whether nothing in the table is from the moment of the cut any more.
+    exhausted: bool,
     walked: CutBatch,
     preimages: CutBatch,
     stats: CutStats,
@@ -58,9 +60,12 @@ impl TableCuts {
     /// A hash's bucket is about to change.
     #[cold]
     pub(crate) fn hand_over(&mut self, table: &Table, hash: u64) {
-        let Some(address) = table.address(hash) else { return };
         for walker in &mut self.walkers {
-            walker.hand_over_preimage(table, address);
+            match table.address(hash) {
+                Some(address) => walker.hand_over_preimage(table, address),
+                // The table has lost its last page, and with it everything from the moment of the cut.
+                None => walker.exhausted = true,
+            }
         }
     }
 
@@ -100,6 +105,7 @@ impl Walker {
             feed,
             marks: Marks::default(),
             position: 0,
+            exhausted: false,
             walked: CutBatch::new(database, false),
             preimages: CutBatch::new(database, true),
             stats: CutStats::default(),
@@ -118,6 +124,9 @@ impl Walker {
     /// Goes on with the walk until `budget` (one unit for an entry and one for each 64 bytes) is used up, or the
     /// feed is full. True once the whole table is handed over.
     pub(crate) fn walk(&mut self, table: &Table, budget: &mut usize) -> bool {
+        if self.exhausted {
+            return true;
+        }
         while *budget > 0 && !self.is_feed_full() {
             let Some((page, next)) = table.page_at(self.position) else { return true };
             if !self.walk_page(table, page, budget) {
@@ -169,7 +178,7 @@ impl Walker {
     }
 
     fn hand_over_preimage(&mut self, table: &Table, address: Address) {
-        if self.marks.contains(address) || self.feed.is_aborted() {
+        if self.exhausted || self.marks.contains(address) || self.feed.is_aborted() {
             return;
         }
         self.marks.insert(address);

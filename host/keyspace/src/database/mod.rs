@@ -7,6 +7,9 @@ mod slot;
 mod strings;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 use foldhash::SharedSeed;
 use std::hash::Hasher;
 
@@ -226,6 +229,12 @@ impl Database {
         }
         self.detached.push((table, std::mem::take(&mut self.cuts)));
         Detached(None)
+    }
+
+    /// Counts everything anew and compares.
+    #[cfg(test)]
+    pub(crate) fn check_books(&self) {
+        self.table.check_books();
     }
 
     fn take(&mut self, key: &[u8]) -> Option<RawEntry> {

@@ -174,6 +174,11 @@ impl Bucket {
         self.filled() + self.next().map_or(0, Bucket::len)
     }
 
+    #[cfg(test)]
+    pub(crate) fn further_lines(&self) -> usize {
+        self.next().map_or(0, |next| 1 + next.further_lines())
+    }
+
     fn hits(&self, tag: u8) -> u64 {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGHS: u64 = 0x8080_8080_8080_8080;

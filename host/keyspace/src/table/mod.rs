@@ -38,6 +38,9 @@ const FULL_PAGE_ENTRIES: usize = BUCKETS * 15 / 4;
 /// Entries per page below which the table shrinks by a page; far enough below not to grow again at once.
 const SPARSE_PAGE_ENTRIES: usize = BUCKETS * 3 / 2;
 
+/// How far into an entry a prefetch reaches: a key and a value of 16 bytes each.
+const ENTRY_AHEAD_BYTES: usize = 40;
+
 /// Entries whose memory is fetched ahead while a page is rearranged, in buckets.
 pub(crate) const AHEAD: usize = 3;
 
@@ -184,6 +187,7 @@ impl Table {
         // SAFETY: the bucket is live, and `&self` keeps it from being changed.
         if let Some(entry) = unsafe { (*self.bucket(address)).likely(tag_of(hash)) } {
             prefetch(entry);
+            prefetch(entry.wrapping_add(ENTRY_AHEAD_BYTES)); // a small entry may reach into the next line
         }
     }
 
@@ -341,6 +345,32 @@ impl Table {
             self.memory -= size_class(self.segments.capacity() * size_of::<Box<Segment>>());
             self.segments = Vec::new();
         }
+    }
+
+    /// Counts everything anew and compares.
+    #[cfg(test)]
+    pub(crate) fn check_books(&self) {
+        let segment_bytes = size_class(self.segments.capacity() * size_of::<Box<Segment>>())
+            + self.segments.len() * size_class(size_of::<Segment>());
+        let mut memory = segment_bytes + self.pages * PAGE_BYTES;
+        let (mut len, mut volatile) = (0, 0);
+        for page in 0..self.pages {
+            let mut page_volatile = 0;
+            for bucket in 0..BUCKETS {
+                let address = Address { page, bucket };
+                // SAFETY: the bucket is live, and `&self` keeps it from being changed.
+                memory += unsafe { (*self.bucket(address)).further_lines() } * LINE_BYTES;
+                for entry in self.entries_of(address) {
+                    memory += entry.memory();
+                    len += 1;
+                    page_volatile += u32::from(entry.is_volatile());
+                    assert!(entry.expires_at().is_none_or(|expires| self.notes(page).earliest <= expires));
+                }
+            }
+            assert_eq!(self.notes(page).volatile, page_volatile, "page {page}");
+            volatile += page_volatile as usize;
+        }
+        assert_eq!((self.len, self.volatile, self.memory), (len, volatile, memory));
     }
 
     #[inline]
