@@ -31,11 +31,20 @@ pub(crate) fn run(fast: bool) -> Result<(), String> {
         lines.push(format!("{word:<7}{:>8}  {}{told}", seconds(started.elapsed()), step.name));
     }
     println!("\n{}", lines.join("\n"));
-    if !fast {
-        print_peers();
-        println!("{} passed, {} failed", tally.passed, tally.failed);
+    let verdict = if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} steps failed", lines.len())) };
+    if fast {
+        return verdict;
     }
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} steps failed", lines.len())) }
+    print_peers();
+    // The count of tests is the last line, whatever the verdict.
+    let counted = format!("{} passed, {} failed", tally.passed, tally.failed);
+    match verdict {
+        Ok(()) => {
+            println!("{counted}");
+            Ok(())
+        }
+        Err(sentence) => Err(format!("{sentence}\n{counted}")),
+    }
 }
 
 fn perform(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), String> {

@@ -38,9 +38,12 @@ pub(super) enum Aof {
 impl Contender {
     pub(super) fn new(name: &'static str, program: PathBuf) -> Result<Contender, String> {
         let is_name = program.components().count() == 1;
-        let found = if is_name { on_path(&program.to_string_lossy()) } else { program.canonicalize().ok() };
-        let hint = "redis-server comes with apt-get install redis-server redis-tools";
-        let program = found.ok_or(format!("{name}: found no program {}; {hint}", program.display()))?;
+        // A link's own name is kept: redis-server is also a link to a program of several names.
+        let whole = std::path::absolute(&program).ok().filter(|file| file.is_file());
+        let found = if is_name { on_path(&program.to_string_lossy()) } else { whole };
+        let hint =
+            if is_name { "; redis-server comes with apt-get install redis-server redis-tools" } else { "" };
+        let program = found.ok_or(format!("{name}: found no program {}{hint}", program.display()))?;
         Ok(Contender { name, program })
     }
 

@@ -51,7 +51,11 @@ pub(super) fn all(root: &Path, fast: bool) -> Result<Vec<Step>, String> {
     if on_path("cargo-nextest").is_some() {
         // nextest runs no documentation tests; they go first, so that its summary ends the output.
         steps.push(tests("doc tests", ".", &["test", "--workspace", "--locked", "--doc"]));
-        steps.push(tests("tests", ".", &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]));
+        steps.push(tests(
+            "tests",
+            ".",
+            &["nextest", "run", "--workspace", "--locked", "--config-file", ".ci/nextest.toml"],
+        ));
     } else {
         steps.push(tests("tests", ".", &["test", "--workspace", "--locked", "--no-fail-fast"]));
     }

@@ -11,10 +11,12 @@ pub(super) struct Tally {
 impl Tally {
     /// Reads one line of a test runner's output.
     pub(super) fn read(&mut self, line: &str) {
+        // nextest repeats, indented, what a failed test printed: only a line at the margin is cargo's own.
+        let of_cargo = line.starts_with("test result:");
         let line = line.trim();
         let of_nextest =
             line.starts_with("Summary [") && (line.contains("tests run:") || line.contains("test run:"));
-        if line.starts_with("test result:") || of_nextest {
+        if of_cargo || of_nextest {
             self.passed += number_before(line, "passed");
             self.failed += number_before(line, "failed") + number_before(line, "timed out");
         }
@@ -39,6 +41,7 @@ mod tests {
             "     Summary [   0.123s] 12 tests run: 10 passed (1 slow), 2 failed, 1 skipped",
             "     Summary [   0.123s] 1 test run: 1 passed, 0 skipped",
             "     Summary [   9.000s] 2 tests run: 1 passed, 1 timed out, 0 skipped",
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 9 filtered out",
             "5 passed, 6 failed",
             "test a ... ok",
         ] {
