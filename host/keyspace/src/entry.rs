@@ -52,6 +52,12 @@ const PLACE_BYTES: [usize; 8] = [
     size_of::<Zset>().next_multiple_of(8),
 ];
 
+/// Entries are read and freed on other threads than the one that made them.
+const _: fn() = || {
+    fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<(LargeText, List, Set, Hash, Zset)>();
+};
+
 const _: () = {
     assert!(INLINE_BYTES_MAX <= u16::MAX as usize, "an inline length has 16 bits");
     assert!(align_of::<LargeText>() <= 8 && align_of::<List>() <= 8 && align_of::<Set>() <= 8);
@@ -93,6 +99,22 @@ impl<'a> Entry<'a> {
                 ZSET => ValueRef::Zset(&*place.cast()),
                 _ => ValueRef::String(TextRef::Bytes(self.inline_value())),
             }
+        }
+    }
+
+    /// A value of its own, equal to this one: the root of what is large, a copy of what is compact.
+    pub fn to_value(self) -> Value {
+        match self.value() {
+            ValueRef::String(TextRef::Integer(number)) => Value::String(Text::from_integer(number)),
+            ValueRef::String(TextRef::Bytes(bytes)) => Value::String(Text(match self.form() {
+                // SAFETY: the form says that a large text lies in place.
+                LARGE => Form::Large(unsafe { (*self.raw().place().cast::<LargeText>()).clone() }),
+                form => Form::Inline { bytes: bytes.into(), raw: form == INLINE_RAW },
+            })),
+            ValueRef::List(list) => Value::List(list.clone()),
+            ValueRef::Set(set) => Value::Set(set.clone()),
+            ValueRef::Hash(hash) => Value::Hash(hash.clone()),
+            ValueRef::Zset(zset) => Value::Zset(zset.clone()),
         }
     }
 
@@ -167,6 +189,11 @@ impl<'a> Entry<'a> {
     /// Whether dropping the value may take long, so that it is better done on another thread.
     pub(crate) fn is_large(self) -> bool {
         self.form() >= LARGE
+    }
+
+    /// Whether the value is a collection in shared blocks, whose clone costs nothing.
+    pub(crate) fn is_tree(self) -> bool {
+        self.form() > LARGE && !matches!(self.encoding(), "listpack" | "intset")
     }
 
     /// Whether the entry is a string whose bytes lie inline.

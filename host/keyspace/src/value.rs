@@ -101,16 +101,4 @@ impl ValueRef<'_> {
             ValueRef::Zset(_) => Kind::Zset,
         }
     }
-
-    /// A copy to own: a copy of the bytes of a string, the root of a collection.
-    pub fn to_value(&self) -> Value {
-        match *self {
-            ValueRef::String(TextRef::Integer(number)) => Value::String(Text::from_integer(number)),
-            ValueRef::String(TextRef::Bytes(bytes)) => Value::String(Text::plain(bytes)),
-            ValueRef::List(list) => Value::List(list.clone()),
-            ValueRef::Set(set) => Value::Set(set.clone()),
-            ValueRef::Hash(hash) => Value::Hash(hash.clone()),
-            ValueRef::Zset(zset) => Value::Zset(zset.clone()),
-        }
-    }
 }
