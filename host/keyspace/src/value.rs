@@ -101,18 +101,6 @@ impl ValueRef<'_> {
             ValueRef::Zset(_) => Kind::Zset,
         }
     }
-
-    /// A copy to own: a copy of the bytes of a string, the root of a collection.
-    pub fn to_value(&self) -> Value {
-        match *self {
-            ValueRef::String(TextRef::Integer(number)) => Value::String(Text::from_integer(number)),
-            ValueRef::String(TextRef::Bytes(bytes)) => Value::String(Text::plain(bytes)),
-            ValueRef::List(list) => Value::List(list.clone()),
-            ValueRef::Set(set) => Value::Set(set.clone()),
-            ValueRef::Hash(hash) => Value::Hash(hash.clone()),
-            ValueRef::Zset(zset) => Value::Zset(zset.clone()),
-        }
-    }
 }
 
 /// Collections show what they are, not what is in them: that may be large, and is not the log's business.

@@ -85,6 +85,11 @@ impl CutBatch {
         std::mem::replace(self, CutBatch::new(self.database, self.preimage))
     }
 
+    /// Counts a value whole that only the batch keeps from being freed from now on.
+    pub(crate) fn count_removed(&mut self, bytes: usize) {
+        self.values_bytes += bytes;
+    }
+
     /// Adds an image of an entry, and returns the bytes that it counts as.
     pub(crate) fn push(&mut self, entry: Entry<'_>) -> usize {
         let bytes = entry.exact_bytes();
@@ -112,8 +117,8 @@ impl CutBatch {
         match entry.value() {
             ValueRef::String(_) if !self.preimage => entry.value_memory().min(SHARED_ROOT_BYTES),
             ValueRef::String(_) => entry.value_memory(),
-            _ if matches!(entry.encoding(), "listpack" | "intset") => entry.value_memory(),
-            _ => SHARED_ROOT_BYTES,
+            _ if entry.is_tree() => SHARED_ROOT_BYTES,
+            _ => entry.value_memory(),
         }
     }
 

@@ -52,27 +52,19 @@ struct State {
 }
 
 impl CutFeed {
-    /// The next batch, if one is waiting.
+    /// The next batch, if one is waiting. Once the cut is aborted there is none, and what was waiting is dropped
+    /// here, on the encoder's thread.
     pub fn pop(&self) -> Option<CutBatch> {
-        let batch = self.state().queue.pop_front()?;
-        self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
-        Some(batch)
+        self.take(self.state())
     }
 
     /// The next batch; waits for it on this thread. None once the cut is finished and everything was taken, or it
     /// was aborted.
     pub fn pop_waiting(&self) -> Option<CutBatch> {
-        let mut state = self.state();
-        loop {
-            if let Some(batch) = state.queue.pop_front() {
-                self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
-                return Some(batch);
-            }
-            if state.finished || state.aborted.is_some() {
-                return None;
-            }
-            state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let nothing_new =
+            |state: &mut State| state.queue.is_empty() && !state.finished && state.aborted.is_none();
+        let state = self.news.wait_while(self.state(), nothing_new);
+        self.take(state.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether everything was handed over and taken.
@@ -91,20 +83,14 @@ impl CutFeed {
         self.state().aborted
     }
 
-    /// Gives the cut up; the first reason stays.
+    /// Gives the cut up, unless it is finished; the first reason stays.
     pub fn abort(&self, reason: AbortReason) {
-        let dropped = {
-            let mut state = self.state();
-            if state.finished || state.aborted.is_some() {
-                return;
-            }
+        let mut state = self.state();
+        if !state.finished && state.aborted.is_none() {
             state.aborted = Some(reason);
             self.aborted.store(true, Ordering::Relaxed);
-            std::mem::take(&mut state.queue)
-        };
-        self.news.notify_all();
-        for batch in dropped {
-            self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+            drop(state);
+            self.news.notify_all();
         }
     }
 
@@ -129,6 +115,20 @@ impl CutFeed {
     pub(crate) fn finish(&self) {
         self.state().finished = true;
         self.news.notify_all();
+    }
+
+    fn take(&self, mut state: MutexGuard<'_, State>) -> Option<CutBatch> {
+        if state.aborted.is_none() {
+            let batch = state.queue.pop_front()?;
+            self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+            return Some(batch);
+        }
+        let unwanted = std::mem::take(&mut state.queue);
+        drop(state); // freeing may take long, and the keyspace must not wait for it
+        for batch in unwanted {
+            self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+        }
+        None
     }
 
     fn counter(&self, batch: &CutBatch) -> &AtomicUsize {

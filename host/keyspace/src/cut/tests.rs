@@ -118,6 +118,8 @@ fn too_many_preimages_abort_the_cut_and_free_what_it_held() {
         panic!("the cut must say why it was given up")
     };
     assert!(waiting > 50_000 && waiting < 60_000);
+    assert!(feed.pop_waiting().is_none());
+    assert_eq!(feed.waiting_bytes(), (0, 0));
     keyspace.end_cut(id);
     assert_eq!((keyspace.cut_memory(), keyspace.used_memory()), (0, memory));
 }
@@ -155,12 +157,15 @@ fn a_cut_of_nothing_is_done_at_once_and_an_ended_one_is_unknown() {
 fn a_cleared_table_is_discarded_once_its_cuts_end() {
     let mut keyspace = filled(5_000);
     let id = keyspace.begin_cut(BOUNDS);
+    let feed = keyspace.cut_feed(id).expect("just begun");
     keyspace.advance_cut(id, 100);
     keyspace.db_mut(0).clear();
     assert_eq!(keyspace.used_memory(), 0);
     assert!(keyspace.cut_memory() > 5_000 * 32 && keyspace.take_discarded().is_none());
     keyspace.abort_cut(id, AbortReason::Cancelled);
     assert!(keyspace.take_discarded().is_some() && keyspace.take_discarded().is_none());
+    assert!(keyspace.cut_memory() > 0, "what waits is for the encoder to drop");
+    assert!(feed.pop().is_none());
     assert_eq!(keyspace.cut_memory(), 0);
 }
 

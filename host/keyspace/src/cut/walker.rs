@@ -57,12 +57,13 @@ impl TableCuts {
         Some(self.walkers.swap_remove(index).stats)
     }
 
-    /// A hash's bucket is about to change.
+    /// A hash's bucket is about to change; of a collection that is about to leave it, so many bytes will then be
+    /// held by the cuts alone.
     #[cold]
-    pub(crate) fn hand_over(&mut self, table: &Table, hash: u64) {
+    pub(crate) fn hand_over(&mut self, table: &Table, hash: u64, removed_bytes: usize) {
         for walker in &mut self.walkers {
             match table.address(hash) {
-                Some(address) => walker.hand_over_preimage(table, address),
+                Some(address) => walker.hand_over_preimage(table, address, removed_bytes),
                 // The table has lost its last page, and with it everything from the moment of the cut.
                 None => walker.exhausted = true,
             }
@@ -81,8 +82,8 @@ impl TableCuts {
         for walker in &mut self.walkers {
             for page in [low, high] {
                 for bucket in walker.marks.uneven(page) {
-                    walker.hand_over_preimage(table, Address { page, bucket });
-                    walker.hand_over_preimage(table, Address { page, bucket: bucket + BUCKETS / 2 });
+                    walker.hand_over_preimage(table, Address { page, bucket }, 0);
+                    walker.hand_over_preimage(table, Address { page, bucket: bucket + BUCKETS / 2 }, 0);
                 }
             }
             walker.marks.pages_merged(low, high);
@@ -177,7 +178,7 @@ impl Walker {
         true
     }
 
-    fn hand_over_preimage(&mut self, table: &Table, address: Address) {
+    fn hand_over_preimage(&mut self, table: &Table, address: Address, removed_bytes: usize) {
         if self.exhausted || self.marks.contains(address) || self.feed.is_aborted() {
             return;
         }
@@ -186,6 +187,8 @@ impl Walker {
             self.stats.preimage_bytes += self.preimages.push(entry);
             self.stats.keys_handed += 1;
         }
+        self.preimages.count_removed(removed_bytes);
+        self.stats.preimage_bytes += removed_bytes;
         let waiting = self.feed.waiting_bytes().1 + self.preimages.bytes();
         if waiting > self.bounds.preimage_bytes_max {
             let bound = self.bounds.preimage_bytes_max;

@@ -17,7 +17,7 @@ use tenon_base::{Dice, UnixMillis};
 
 use crate::cut::TableCuts;
 use crate::entry::{Entry, Payload, RawEntry};
-use crate::table::Table;
+use crate::table::{Place, Table};
 use crate::value::{Kind, Value};
 
 pub use keyspace::Keyspace;
@@ -167,12 +167,18 @@ impl Database {
     /// Gives the key this value and expiry, and returns the value that it had.
     pub fn insert(&mut self, key: &[u8], value: Value, expires: Option<UnixMillis>) -> Option<Value> {
         let hash = self.hash(key);
-        self.before_change(hash);
-        let replaced = self.table.find(hash, key).map(|place| {
-            let old = self.table.take(hash, place);
-            // SAFETY: the table has just let go of it.
-            unsafe { old.into_value() }
-        });
+        let replaced = match self.table.find(hash, key) {
+            Some(place) => {
+                self.before_removal(hash, place);
+                let old = self.table.take(hash, place);
+                // SAFETY: the table has just let go of it.
+                Some(unsafe { old.into_value() })
+            }
+            None => {
+                self.before_change(hash);
+                None
+            }
+        };
         let entry = Payload::of_value(value, |payload| RawEntry::build(key, self.clock, expires, payload));
         self.table.insert(hash, entry);
         self.grow_if_due();
@@ -187,8 +193,8 @@ impl Database {
         Some((value, expires))
     }
 
-    /// Takes the key out and frees it; a value that may take long to free is returned instead, to be dropped
-    /// elsewhere. None if there was no such key.
+    /// Takes the key out and frees it. A value with memory of its own is returned instead, so that the caller may
+    /// have it dropped elsewhere if it is large (see [`Value::memory`]). None if there was no such key.
     pub fn delete(&mut self, key: &[u8]) -> Option<Option<Value>> {
         let entry = self.take(key)?;
         // SAFETY: the table has just let go of it.
@@ -240,7 +246,7 @@ impl Database {
     fn take(&mut self, key: &[u8]) -> Option<RawEntry> {
         let hash = self.hash(key);
         let place = self.table.find(hash, key)?;
-        self.before_change(hash);
+        self.before_removal(hash, place);
         let entry = self.table.take(hash, place);
         self.shrink_if_due();
         Some(entry)
@@ -250,7 +256,17 @@ impl Database {
     #[inline]
     fn before_change(&mut self, hash: u64) {
         if !self.cuts.is_empty() {
-            self.cuts.hand_over(&self.table, hash);
+            self.cuts.hand_over(&self.table, hash, 0);
+        }
+    }
+
+    /// The same, where the value of an entry leaves the bucket.
+    #[inline]
+    fn before_removal(&mut self, hash: u64, place: Place) {
+        if !self.cuts.is_empty() {
+            let entry = self.table.entry(place);
+            let removed_bytes = if entry.is_tree() { entry.value_memory() } else { 0 };
+            self.cuts.hand_over(&self.table, hash, removed_bytes);
         }
     }
 

@@ -26,7 +26,7 @@ pub enum Expiry {
 pub struct Replaced {
     /// Whether the key was there.
     pub existed: bool,
-    /// Its former value, if dropping that may take long: to be dropped elsewhere.
+    /// Its former value, if that has memory of its own: to be dropped elsewhere if it is large.
     pub value: Option<Value>,
 }
 
@@ -69,13 +69,14 @@ impl Database {
     #[inline]
     fn put(&mut self, key: &[u8], payload: Payload<'_>, expiry: Expiry) -> Replaced {
         let hash = self.hash(key);
-        self.before_change(hash);
         let Some(place) = self.table.find(hash, key) else {
+            self.before_change(hash);
             let expires = if let Expiry::At(moment) = expiry { Some(moment) } else { None };
             self.table.insert(hash, RawEntry::build(key, self.clock, expires, payload));
             self.grow_if_due();
             return Replaced::default();
         };
+        self.before_removal(hash, place);
         let old = self.table.entry(place);
         let expires = match expiry {
             Expiry::Keep => old.expires_at(),
@@ -121,6 +122,7 @@ impl TextSlot<'_> {
     }
 
     /// Writes at an offset, zeroes before it where the text was shorter, and returns the new length in bytes.
+    /// How long a text may become is the caller's to limit.
     pub fn set_range(&mut self, offset: usize, bytes: &[u8]) -> usize {
         self.write(offset, bytes)
     }

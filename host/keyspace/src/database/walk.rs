@@ -27,6 +27,13 @@ pub struct ExpireProgress {
     pub complete: bool,
 }
 
+/// The time that keys have left, summed up.
+#[derive(Default)]
+struct TimeLeft {
+    sum_ms: i64,
+    keys: i64,
+}
+
 impl Database {
     /// Visits at least so many buckets (all entries of each) from the cursor on, and returns the cursor to go on
     /// with: 0 at the end. A key that is there from the first call to the last is visited at least once, however
@@ -66,6 +73,23 @@ impl Database {
         })
     }
 
+    /// A key with an expiry time, chosen at random though not fairly. None only if there is none.
+    pub fn random_volatile(&self, dice: &mut Dice) -> Option<Entry<'_>> {
+        if self.volatile_len() == 0 {
+            return None;
+        }
+        let start = self.random_bucket(dice);
+        let pages = self.table.pages();
+        (0..pages).map(|step| (start.page + step) % pages).find_map(|page| {
+            if self.table.notes(page).volatile == 0 {
+                return None;
+            }
+            let buckets = (0..BUCKETS).map(|step| (start.bucket + step) % BUCKETS);
+            let mut entries = buckets.flat_map(|bucket| self.table.entries_of(Address { page, bucket }));
+            entries.find(|entry| entry.is_volatile())
+        })
+    }
+
     /// All entries, in no particular order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.table.entries()
@@ -80,15 +104,16 @@ impl Database {
         budget_entries: usize,
         visit: &mut dyn FnMut(&[u8]),
     ) -> ExpireProgress {
-        let mut progress = ExpireProgress::default();
-        let (mut ttl_sum, mut ttl_count) = (0i64, 0i64);
+        let mut progress = ExpireProgress { complete: true, ..ExpireProgress::default() };
+        let mut left = TimeLeft::default();
         let pages = self.table.pages();
         for _ in 0..pages {
-            if self.table.volatile_len() == 0 {
+            if self.volatile_len() == 0 {
                 break;
             }
             if progress.examined >= budget_entries {
-                return progress;
+                progress.complete = false;
+                break;
             }
             let page = self.expire_page % pages;
             self.expire_page = page + 1;
@@ -108,22 +133,21 @@ impl Database {
                         progress.expired += 1;
                         visit(entry.key());
                     } else {
-                        ttl_sum = ttl_sum.saturating_add(expires.0 - now.0);
-                        ttl_count += 1;
+                        left.sum_ms = left.sum_ms.saturating_add(expires.0.saturating_sub(now.0));
+                        left.keys += 1;
                     }
                 }
             }
             self.table.set_earliest(page, earliest);
         }
-        if ttl_count > 0 {
-            let sample = ttl_sum / ttl_count;
+        if left.keys > 0 {
+            let sample = left.sum_ms / left.keys;
             // As INFO has always shown it: a slow average over what active expiry came across.
             self.average_ttl_ms = match self.average_ttl_ms {
                 0 => sample,
                 average => average / 50 * 49 + sample / 50,
             };
         }
-        progress.complete = true;
         progress
     }
 

@@ -94,8 +94,8 @@ impl Bucket {
     /// The bucket is the first line of one.
     pub(crate) unsafe fn insert(&mut self, tag: u8, entry: RawEntry) -> usize {
         let mut line = self;
-        // SAFETY: the next line of a continued one is live and owned by it.
         while line.is_continued() {
+            // SAFETY: the next line of a continued one is live and owned by it.
             line = unsafe { &mut *line.slots[NEXT].cast::<Bucket>() };
         }
         let filled = line.filled();

@@ -69,6 +69,7 @@ pub(crate) struct Address {
 
 /// The table.
 pub(crate) struct Table {
+    #[expect(clippy::vec_box, reason = "growing must move pointers, not segments")]
     segments: Vec<Box<Segment>>,
     pages: usize,
     depth: u32,
