@@ -93,13 +93,14 @@ fn is_foreign(name: &OsStr) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether the compiler has the standard library for the guests' target.
+/// Whether the compiler has the standard library for the guests' target. Cargo looks again when that comes or goes.
 fn has_target() -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
-    output.is_ok_and(|output| {
-        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
-    })
+    let Some(output) = output.ok().filter(|output| output.status.success()) else { return false };
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    println!("cargo::rerun-if-changed={folder}");
+    Path::new(&folder).is_dir()
 }
 
 fn variable(name: &str) -> String {

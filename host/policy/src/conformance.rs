@@ -1,9 +1,10 @@
-//! What the default policies must answer: Redis's behaviour as tables and sequences of facts and verdicts.
+//! What the default policies must answer: Redis's behaviour as tables, sequences and recordings of facts and verdicts.
 //! Runs on anything that answers, so that the native policies and the components are held to the same lines.
 //! Always: an expectation is derived here from Redis's rules (`flushAppendOnlyFile`, `serverCron`, `aofRewriteLimited`),
 //! never from the code under test.
 
 mod fsync;
+mod recorded;
 mod snapshot;
 
 pub use fsync::{CLEAN_FSYNC, fsync};
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn a_policy_that_is_a_little_late_does_not() {
         let mismatch = super::fsync(&mut Late).expect_err("late");
-        assert_eq!(mismatch.case, "everysec, exactly a second");
+        assert_eq!(mismatch.case, "everysec, in the second after");
         let mismatch = super::snapshot(&mut Late).expect_err("late");
         assert_eq!((mismatch.expected.as_str(), mismatch.found.as_str()), ("save", "none"));
     }

@@ -171,6 +171,7 @@ impl Decision for Fsync {
 
     fn native(facts: &FsyncFacts) -> FsyncVerdict {
         let verdict = default::decide(&default::Situation {
+            now_us: facts.now_us,
             durability: match facts.durability {
                 Durability::Always => default::Durability::Always,
                 Durability::Everysec => default::Durability::Everysec,

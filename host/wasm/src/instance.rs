@@ -3,12 +3,13 @@
 //! Always: a store belongs to one policy of one tenant, because a trap poisons the whole store.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tenon_policy::{Factory, Fault, FaultKind, Level, Policy, Start, Usage, one_line};
 use wasmtime::component::InstancePre;
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use crate::contract::{Contract, is_exhausted};
 use crate::log_gate::LogGate;
@@ -16,7 +17,11 @@ use crate::sandbox::{
     HOSTCALL_BYTES_MAX, INSTANCES_PER_GUEST_MAX, MEMORY_BYTES_MAX, Sandbox, TABLE_ELEMENTS_MAX,
     TABLES_PER_GUEST_MAX,
 };
-use crate::ticker::DEADLINE_TICKS_MAX;
+use crate::ticker::CALL_MS_MAX;
+
+/// A call's time is given in so many windows. A healthy guest whose thread lost its processor for longer than a window
+/// finishes in the next one; one that really runs on uses them all.
+const WINDOWS: u64 = 3;
 
 /// Of an error's text, in a line.
 const TEXT_BYTES_MAX: usize = 200;
@@ -51,9 +56,18 @@ impl Recipe {
 
     /// Makes an instance that knows no settings yet; its start code runs.
     pub(crate) fn instantiate<D: Contract>(&self) -> Result<Guest<D>, StartError> {
-        let host = Host { memory_bytes: 0, voice: self.voice.clone() };
+        let host = Host { memory_bytes: 0, windows_left: 0, voice: self.voice.clone() };
         let mut store = Store::new(self.sandbox.engine(), host);
         store.limiter(|host| host);
+        let window_ms = window_ms(&self.sandbox);
+        store.epoch_deadline_callback(move |mut store| {
+            let windows_left = &mut store.data_mut().windows_left;
+            match windows_left.checked_sub(1) {
+                Some(left) => *windows_left = left,
+                None => return Err(Trap::Interrupt.into()),
+            }
+            Ok(UpdateDeadline::Continue(window_ms))
+        });
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         begin_call(&self.sandbox, &mut store, self.sandbox.limits().fuel_per_start);
         let instance = self.linked.instantiate(&mut store).map_err(fault)?;
@@ -99,9 +113,14 @@ impl<D: Contract> Policy<D> for Guest<D> {
 
 fn begin_call(sandbox: &Sandbox, store: &mut Store<Host>, fuel: u64) {
     store.set_fuel(fuel).expect("the sandbox counts fuel");
+    store.data_mut().windows_left = WINDOWS - 1;
     // The tick in progress counts as one.
-    store.set_epoch_deadline((sandbox.limits().call_ms_max + 1).min(DEADLINE_TICKS_MAX));
+    store.set_epoch_deadline(window_ms(sandbox) + 1);
     sandbox.ticker().call_begins();
+}
+
+fn window_ms(sandbox: &Sandbox) -> u64 {
+    sandbox.limits().call_ms_max.min(CALL_MS_MAX).div_ceil(WINDOWS)
 }
 
 fn fault(error: wasmtime::Error) -> Fault {
@@ -122,9 +141,10 @@ impl From<Fault> for StartError {
     }
 }
 
-/// What a store knows: how much memory its guest has, and how to log for it.
+/// What a store knows: how much memory and time its guest has, and how to log for it.
 pub(crate) struct Host {
     memory_bytes: usize,
+    windows_left: u64,
     voice: Arc<Voice>,
 }
 
@@ -204,15 +224,24 @@ pub(crate) struct Voice {
     name: String,
     began: Instant,
     gate: Mutex<LogGate>,
+    muted: AtomicBool,
 }
 
 impl Voice {
     pub(crate) fn new(decision: &'static str, name: &str) -> Voice {
         let gate = Mutex::new(LogGate::new(std::time::Duration::ZERO));
-        Voice { decision, name: name.to_owned(), began: Instant::now(), gate }
+        Voice { decision, name: name.to_owned(), began: Instant::now(), gate, muted: AtomicBool::new(false) }
+    }
+
+    /// While the host probes, what a guest says would only mislead.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.muted.store(muted, Ordering::Relaxed);
     }
 
     fn say(&self, level: Option<Level>, message: &str) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
         let line =
             self.gate.lock().unwrap_or_else(PoisonError::into_inner).pass(self.began.elapsed(), message);
         let Some(line) = line else { return };

@@ -17,7 +17,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use crate::check;
 use crate::contract::Contract;
 use crate::directory::{self, ReadError, Stamp};
-use crate::instance::{Host, Recipe, StartError, Voice, causes};
+use crate::instance::{Guest, Host, Recipe, StartError, Voice, causes};
 use crate::sandbox::{FILE_BYTES_MAX, Limits, Sandbox};
 
 mod embedded {
@@ -100,10 +100,7 @@ impl WasmPolicies {
             start: start.clone(),
             voice: Arc::new(Voice::new(D::NAME, spec.name())),
         };
-        probe::<D>(&recipe).map_err(|(kind, reason)| refuse(kind, reason))?;
-        // The probed instance may remember its probes; the one that serves has been asked nothing.
-        let policy =
-            recipe.make::<D>().map_err(|error| refuse(RefusalKind::Sandbox, start_error(error).1))?;
+        let policy = first_guest::<D>(&recipe).map_err(|(kind, reason)| refuse(kind, reason))?;
         let description = Description {
             name: spec.name().to_owned(),
             form: Form::Component,
@@ -219,14 +216,19 @@ impl PolicyLoader for WasmPolicies {
     }
 }
 
-/// Instantiates, initialises and asks: a type mismatch or a trap shows only here.
-fn probe<D: Contract>(recipe: &Recipe) -> Result<(), (RefusalKind, String)> {
-    let mut guest = recipe.make::<D>().map_err(start_error)?;
+/// Instantiates, initialises and asks: a type mismatch or a trap shows only here. The guest that was probed may remember
+/// it, so the one that serves is another, which has been asked nothing; the log hears one of the two.
+fn first_guest<D: Contract>(recipe: &Recipe) -> Result<Guest<D>, (RefusalKind, String)> {
+    let mut probed = recipe.make::<D>().map_err(start_error)?;
+    recipe.voice.mute(true);
     for facts in D::probes() {
-        let answered = guest.decide(&facts);
+        let answered = probed.decide(&facts);
         answered.map_err(|fault| (RefusalKind::Sandbox, format!("asked its first questions, it {fault}")))?;
     }
-    Ok(())
+    drop(probed);
+    let guest = recipe.make::<D>().map_err(start_error);
+    recipe.voice.mute(false);
+    guest
 }
 
 fn start_error(error: StartError) -> (RefusalKind, String) {

@@ -30,7 +30,7 @@ pub struct Limits {
     pub fuel_per_call: u64,
     /// Of instantiation and `init` together.
     pub fuel_per_start: u64,
-    /// Milliseconds of one call, for what fuel does not see.
+    /// Milliseconds of one call, for what fuel does not see; at most 500.
     pub call_ms_max: u64,
     /// Guests at a time in this process; two are needed for a moment while one replaces another.
     pub guests_max: u32,

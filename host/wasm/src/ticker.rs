@@ -15,8 +15,8 @@ const TICK: Duration = Duration::from_millis(1);
 /// The thread goes to sleep after so many ticks without a new call: more than any call may last.
 const IDLE_TICKS_MAX: u64 = 1_000;
 
-/// The longest deadline in ticks for which the ticker stays awake.
-pub(crate) const DEADLINE_TICKS_MAX: u64 = IDLE_TICKS_MAX / 2;
+/// The longest call for which the ticker stays awake.
+pub(crate) const CALL_MS_MAX: u64 = IDLE_TICKS_MAX / 2;
 
 /// Runs until it is dropped.
 pub(crate) struct Ticker {

@@ -1,8 +1,8 @@
 //! Redis's `appendfsync`, case by case and on a simulated timeline.
 //! The model below keeps what `flushAppendOnlyFile` keeps: the time of the last fsync.
-//! Always: times are whole milliseconds and Redis's one-second granularity is taken from the last fsync's start.
+//! Always: a second is a whole second of the clock in the facts, as Redis's stamps are whole seconds of its clock.
 
-use super::{Mismatch, expect};
+use super::{Mismatch, expect, recorded};
 use crate::decision::Policy;
 use crate::fsync::{
     ALWAYS_CEILING_US, Bound, Cause, Durability, EVERYSEC_CEILING_US, Fsync, FsyncFacts, FsyncVerdict,
@@ -11,7 +11,7 @@ use crate::{NEVER, Outcome};
 
 /// A log that is clean and was never synced.
 pub const CLEAN_FSYNC: FsyncFacts = FsyncFacts {
-    now_us: 5_000_000,
+    now_us: 5_700_000,
     cause: Cause::Dirty,
     durability: Durability::Everysec,
     unsynced_bytes: 0,
@@ -44,9 +44,9 @@ const CASES: &[(&str, FsyncFacts, FsyncVerdict)] = &[
     ("everysec, clean", CLEAN_FSYNC, LEAVE),
     ("everysec, first write ever", DIRTY, AT_ONCE),
     ("everysec, first write after a pause", FsyncFacts { since_fsync_us: 30_000_000, ..DIRTY }, AT_ONCE),
-    ("everysec, exactly a second", FsyncFacts { since_fsync_us: 1_000_000, ..DIRTY }, AT_ONCE),
-    ("everysec, just short of it", FsyncFacts { since_fsync_us: 999_999, ..DIRTY }, at_age(1)),
-    ("everysec, soon after an fsync", FsyncFacts { since_fsync_us: 100_000, ..DIRTY }, at_age(900_000)),
+    ("everysec, in the second after", FsyncFacts { since_fsync_us: 700_001, ..DIRTY }, AT_ONCE),
+    ("everysec, in the same second", FsyncFacts { since_fsync_us: 700_000, ..DIRTY }, at_age(300_000)),
+    ("everysec, soon after an fsync", FsyncFacts { since_fsync_us: 100_000, ..DIRTY }, at_age(300_000)),
     (
         "everysec, writes since the last fsync began",
         FsyncFacts {
@@ -55,7 +55,7 @@ const CASES: &[(&str, FsyncFacts, FsyncVerdict)] = &[
             oldest_unsynced_us: 250_000,
             ..DIRTY
         },
-        at_age(950_000),
+        at_age(550_000),
     ),
     (
         "everysec, an fsync of more than a second has ended",
@@ -70,7 +70,7 @@ const CASES: &[(&str, FsyncFacts, FsyncVerdict)] = &[
     (
         "everysec, an fsync is in flight for a while",
         FsyncFacts { fsync_running_us: 200_000, since_fsync_us: 200_000, ..DIRTY },
-        at_age(800_000),
+        at_age(300_000),
     ),
     (
         "everysec again after no-appendfsync-on-rewrite",
@@ -103,7 +103,8 @@ pub fn fsync(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
     for (name, facts, expected) in CASES {
         expect(policy, || (*name).to_owned(), facts, *expected)?;
     }
-    timeline(policy)
+    timeline(policy)?;
+    recorded::fsyncs(policy)
 }
 
 /// Writes at uneven intervals for a minute; Redis's rule says when each is synced.
@@ -125,7 +126,9 @@ fn timeline(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
         let facts =
             FsyncFacts { now_us, oldest_unsynced_us: now_us - since_us, since_fsync_us: elapsed_us, ..DIRTY };
         let expected = match last_fsync_us {
-            Some(last_us) if now_us < last_us + SECOND_US => at_age(last_us + SECOND_US - since_us),
+            Some(last_us) if now_us / SECOND_US == last_us / SECOND_US => {
+                at_age((now_us / SECOND_US + 1) * SECOND_US - since_us)
+            }
             _ => AT_ONCE,
         };
         expect(policy, || format!("everysec timeline at {now_us} us"), &facts, expected)?;

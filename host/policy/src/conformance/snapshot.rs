@@ -2,7 +2,7 @@
 //! The model below keeps what `serverCron` keeps: whole-second stamps, the last status and the rewrite's delay.
 //! Always: the model is asked at the same moments as the policy.
 
-use super::{Mismatch, expect};
+use super::{Mismatch, expect, recorded};
 use crate::decision::Policy;
 use crate::snapshot::{Job, SavePoint, Snapshot, SnapshotFacts, SnapshotVerdict};
 use crate::{NEVER, Outcome};
@@ -51,7 +51,8 @@ pub fn snapshot(policy: &mut dyn Policy<Snapshot>) -> Result<(), Mismatch> {
         expect(policy, || name.to_owned(), &facts, expected)?;
     }
     failing_saves(policy)?;
-    failing_rewrites(policy)
+    failing_rewrites(policy)?;
+    recorded::saves(policy)
 }
 
 type Case = (&'static str, SnapshotFacts, SnapshotVerdict);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::conformance::CLEAN_FSYNC;
-use crate::fsync::{Bound, FsyncFacts, FsyncPlan, FsyncVerdict};
+use crate::fsync::{Bound, Durability, FsyncFacts, FsyncPlan, FsyncVerdict};
 use crate::loader::RefusalKind;
 use crate::{NEVER, Sha256, Usage};
 
@@ -71,12 +71,28 @@ fn fail_for_4_s(guard: &mut FsyncGuard) {
 }
 
 fn facts(now_ms: u64) -> FsyncFacts {
-    FsyncFacts { now_us: now_ms * 1_000, unsynced_bytes: 10, since_fsync_us: 0, ..CLEAN_FSYNC }
+    FsyncFacts {
+        now_us: now_ms * 1_000,
+        durability: Durability::No,
+        unsynced_bytes: 10,
+        ceiling_us: 2_000_000,
+        ..CLEAN_FSYNC
+    }
 }
 
 /// What the native policy plans for [`facts`].
 const NATIVE: FsyncPlan =
-    FsyncPlan::Wait { sync: Bound { age_us: 1_000_000, bytes: NEVER }, ask: Bound::NEVER };
+    FsyncPlan::Wait { sync: Bound { age_us: 2_000_000, bytes: NEVER }, ask: Bound::NEVER };
+
+#[test]
+fn guards_and_loaders_may_move_between_threads() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync + ?Sized>() {}
+    moves::<FsyncGuard>();
+    moves::<SnapshotGuard>();
+    moves::<Loaded<Fsync>>();
+    is_shared::<dyn crate::PolicyLoader>();
+}
 
 #[test]
 fn a_sound_verdict_passes_and_is_measured() {

@@ -17,6 +17,7 @@ impl Guest for Component {
 
     fn decide(facts: Facts) -> Verdict {
         let situation = policy::Situation {
+            now_us: facts.now_us,
             durability: match facts.durability {
                 Durability::Always => policy::Durability::Always,
                 Durability::Everysec => policy::Durability::Everysec,

@@ -22,6 +22,8 @@ pub enum Durability {
 /// What the decision depends on; times in microseconds, `u64::MAX` for never.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
+    /// The time of the question; Redis counts whole seconds.
+    pub now_us: u64,
     /// The durability in force.
     pub durability: Durability,
     /// Bytes of the log that no fsync covers.
@@ -54,7 +56,7 @@ pub enum Verdict {
 }
 
 /// Redis's `everysec` period.
-pub const EVERYSEC_US: u64 = 1_000_000;
+pub const SECOND_US: u64 = 1_000_000;
 
 /// Below this an fsync is cheaper than the wait that would share it among more commits.
 pub const GATHER_FROM_US: u32 = 1_000;
@@ -67,7 +69,7 @@ pub fn decide(situation: &Situation) -> Verdict {
     match situation.durability {
         Durability::No => Verdict::Leave,
         Durability::Always => Verdict::Sync { gather_us: gather_us(situation) },
-        Durability::Everysec => match EVERYSEC_US.saturating_sub(situation.since_fsync_us) {
+        Durability::Everysec => match left_of_second_us(situation) {
             0 => Verdict::Sync { gather_us: 0 },
             left_us => {
                 let age_us = situation.oldest_unsynced_us.saturating_add(left_us);
@@ -85,6 +87,13 @@ pub fn accept_settings<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<()
     }
 }
 
+/// How much is left of the second in which the last fsync began; 0 if it was an earlier one. Redis stamps fsyncs with
+/// whole seconds, so it syncs once in every second of its clock that sees writes, not once in every 1,000 ms.
+fn left_of_second_us(situation: &Situation) -> u64 {
+    let into_second_us = situation.now_us % SECOND_US;
+    if situation.since_fsync_us > into_second_us { 0 } else { SECOND_US - into_second_us }
+}
+
 /// A quarter of a recent fsync where fsyncs are slow, so that clients released by the last one come along; never past
 /// the ceiling.
 fn gather_us(situation: &Situation) -> u32 {
@@ -100,6 +109,7 @@ mod tests {
     use super::*;
 
     const DIRTY: Situation = Situation {
+        now_us: 5_700_000,
         durability: Durability::Everysec,
         unsynced_bytes: 100,
         oldest_unsynced_us: 0,
@@ -109,14 +119,16 @@ mod tests {
     };
 
     #[test]
-    fn everysec_counts_from_the_last_fsync() {
+    fn everysec_syncs_once_in_a_second_of_the_clock() {
         assert_eq!(decide(&DIRTY), Verdict::Sync { gather_us: 0 });
-        let young = Situation { since_fsync_us: 400_000, oldest_unsynced_us: 30, ..DIRTY };
-        assert_eq!(decide(&young), Verdict::SyncAtAge { age_us: 600_030 });
+        let same = Situation { since_fsync_us: 400_000, oldest_unsynced_us: 30, ..DIRTY };
+        assert_eq!(decide(&same), Verdict::SyncAtAge { age_us: 300_030 });
+        let begin = Situation { since_fsync_us: 700_000, ..DIRTY };
+        assert_eq!(decide(&begin), Verdict::SyncAtAge { age_us: 300_000 });
+        let before = Situation { since_fsync_us: 700_001, ..DIRTY };
+        assert_eq!(decide(&before), Verdict::Sync { gather_us: 0 });
         let old = Situation { since_fsync_us: 400_000, oldest_unsynced_us: 1_900_000, ..DIRTY };
         assert_eq!(decide(&old), Verdict::SyncAtAge { age_us: 2_000_000 });
-        let due = Situation { since_fsync_us: EVERYSEC_US, ..DIRTY };
-        assert_eq!(decide(&due), Verdict::Sync { gather_us: 0 });
     }
 
     #[test]
