@@ -1,1 +1,25 @@
-//! Sessions, gates, units and the order in which effects leave.
+//! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
+//! without sockets, threads or clocks.
+
+mod engine; // read me first
+mod execute;
+mod gates;
+mod session;
+mod table;
+mod server;
+mod settings;
+mod cron;
+mod durability;
+mod snapshots;
+mod policies;
+mod stats;
+mod interim;
+
+pub use engine::{Engine, Gauges, Identity, Setup};
+pub use stats::{CallCounts, Stats};
+pub use table::{Command, CommandId, CommandTable};
+
+/// The version of Redis whose behaviour this is.
+pub const REDIS_VERSION: &str = "7.2.4";
+/// Our own version.
+pub const TENON_VERSION: &str = env!("CARGO_PKG_VERSION");

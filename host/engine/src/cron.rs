@@ -1,0 +1,168 @@
+//! What happens by the clock: active expiry, samples, idle clients, and the question whether to save.
+
+use tenon_base::{Micros, Now, World};
+use tenon_commands::{Db, Origin};
+use tenon_config::Directive;
+
+use crate::engine::Engine;
+
+/// Entries that one slice of active expiry looks at; a slice takes well under a millisecond.
+const EXPIRE_SLICE_ENTRIES: usize = 512;
+/// Between two slices while there is more to expire.
+const EXPIRE_SLICE_PAUSE: Micros = Micros(1_000);
+/// Share of the time that active expiry may take while it has much to do, by `active-expire-effort`.
+const EXPIRE_SHARE_PERCENT: u64 = 25;
+/// Keys expired in one slice and database before others get their turn.
+const EXPIRE_KEYS_MAX: usize = 256;
+
+/// Names every timer of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// `hz` times a second: active expiry, samples, idle clients.
+    Tick,
+    /// Once a second: the snapshot policy.
+    Second,
+    /// Twice a second: files in the policy directory.
+    Watch,
+    /// Expiry has more to do.
+    Expire,
+}
+
+/// When each timer is due.
+#[derive(Debug)]
+pub(crate) struct Cron {
+    tick_at: Micros,
+    second_at: Micros,
+    watch_at: Micros,
+    expire_at: Micros,
+    /// Where active expiry goes on.
+    expire_database: usize,
+    expired_keys: Vec<u8>,
+    expired_ends: Vec<usize>,
+    /// Peak of `used_memory`.
+    pub(crate) peak_memory: usize,
+}
+
+impl Cron {
+    pub(crate) fn new(start: Micros) -> Cron {
+        Cron {
+            tick_at: start,
+            second_at: start + Micros(1_000_000),
+            watch_at: start + Micros(500_000),
+            expire_at: Micros::NEVER,
+            expire_database: 0,
+            expired_keys: Vec::new(),
+            expired_ends: Vec::new(),
+            peak_memory: 0,
+        }
+    }
+
+    pub(crate) fn next_at(&self) -> Micros {
+        self.tick_at.min(self.second_at).min(self.watch_at).min(self.expire_at)
+    }
+
+    fn due(&self, now: Micros) -> Option<Timer> {
+        let timers = [
+            (self.tick_at, Timer::Tick),
+            (self.second_at, Timer::Second),
+            (self.watch_at, Timer::Watch),
+            (self.expire_at, Timer::Expire),
+        ];
+        timers.into_iter().find(|(at, _)| *at <= now).map(|(_, timer)| timer)
+    }
+}
+
+impl Engine {
+    /// Does what is due. Each timer runs at most once a turn, however late it is.
+    pub(crate) fn run_cron(&mut self, now: Now, world: &mut World<'_>) {
+        while let Some(timer) = self.cron.due(now.steady) {
+            match timer {
+                Timer::Tick => {
+                    let hz = self.config.integer(Directive::Hz).clamp(1, 500) as u64;
+                    self.cron.tick_at = now.steady + Micros(1_000_000 / hz);
+                    self.cron.peak_memory = self.cron.peak_memory.max(self.keyspace.used_memory());
+                    self.stats.sample(now.steady);
+                    self.close_idle(now, world);
+                    self.expire_some(now, world);
+                }
+                Timer::Second => {
+                    self.cron.second_at = now.steady + Micros(1_000_000);
+                    self.ask_for_snapshot(now, world);
+                }
+                Timer::Watch => {
+                    self.cron.watch_at = now.steady + Micros(500_000);
+                    self.watch_policies(world);
+                }
+                Timer::Expire => {
+                    self.cron.expire_at = Micros::NEVER;
+                    self.expire_some(now, world);
+                }
+            }
+        }
+    }
+
+    /// Removes some of what has expired. Comes back soon if there is more, but leaves the clients their share.
+    fn expire_some(&mut self, now: Now, world: &mut World<'_>) {
+        if !self.active_expire {
+            return;
+        }
+        let began = world.stopwatch.read();
+        let databases = self.keyspace.databases();
+        let mut has_more = false;
+        for offset in 0..databases {
+            let index = (self.cron.expire_database + offset) % databases;
+            if self.keyspace.db(index).volatile_len() > 0 {
+                has_more |= self.expire_in(now, index);
+            }
+        }
+        self.cron.expire_database = (self.cron.expire_database + 1) % databases;
+        if has_more {
+            self.stats.expire_cycle_cut_short += 1;
+            let spent = world.stopwatch.read().since(began);
+            let pause = Micros(spent.0 * (100 - EXPIRE_SHARE_PERCENT) / EXPIRE_SHARE_PERCENT);
+            self.cron.expire_at = now.steady + pause.max(EXPIRE_SLICE_PAUSE);
+        }
+    }
+
+    /// One slice in one database. Says whether there is more to look at.
+    fn expire_in(&mut self, now: Now, index: usize) -> bool {
+        let (mut keys, mut ends) =
+            (std::mem::take(&mut self.cron.expired_keys), std::mem::take(&mut self.cron.expired_ends));
+        keys.clear();
+        ends.clear();
+        let progress = self.keyspace.db_mut(index).expire_step(now.unix(), EXPIRE_SLICE_ENTRIES, &mut |key| {
+            if ends.len() < EXPIRE_KEYS_MAX {
+                keys.extend_from_slice(key);
+                ends.push(keys.len());
+            }
+        });
+        let mut start = 0;
+        for &end in &ends {
+            let mut db = Db::new(&mut self.keyspace, index, now, Origin::Client, &mut self.lookups, &mut self.unit);
+            db.lazy_expire = self.lazy_expire;
+            db.expire(&keys[start..end]);
+            start = end;
+            self.seal(index, None);
+        }
+        let has_more = !progress.complete || ends.len() == EXPIRE_KEYS_MAX;
+        (self.cron.expired_keys, self.cron.expired_ends) = (keys, ends);
+        has_more
+    }
+
+    /// Closes clients that said nothing for `timeout` seconds.
+    fn close_idle(&mut self, now: Now, world: &mut World<'_>) {
+        let timeout = self.config.integer(Directive::Timeout);
+        if timeout <= 0 {
+            return;
+        }
+        let limit = Micros::from_millis(timeout as u64 * 1_000);
+        let is_idle = |session: &&crate::session::Session| {
+            session.parked.is_none() && now.steady.since(session.last_heard) > limit
+        };
+        let idle: Vec<_> = self.sessions.iter().filter(is_idle).map(|session| session.id).collect();
+        for connection in idle {
+            tracing::debug!("Closing idle client");
+            self.close(connection, false, world);
+        }
+    }
+}

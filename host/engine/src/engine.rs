@@ -1,0 +1,335 @@
+//! One engine is one tenant: its keyspace, its sessions, its durability, its policies. Decides order, and only
+//! its settling lets effects out.
+//! Always: effects are appended before the replies that tell of them leave.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenon_base::{
+    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
+};
+use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
+use tenon_config::{Config, Directive, LogLevel};
+use tenon_journal::Journal;
+use tenon_keyspace::Keyspace;
+use tenon_policy::PolicyLoader;
+use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
+
+use crate::cron::Cron;
+use crate::durability::Durability;
+use crate::policies::Policies;
+use crate::server;
+use crate::session::{Session, Sessions};
+use crate::settings;
+use crate::snapshots::Snapshots;
+use crate::stats::Stats;
+use crate::table::CommandTable;
+
+/// One tenant.
+pub struct Engine {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) sessions: Sessions,
+    pub(crate) commands: CommandTable,
+    pub(crate) config: Config,
+    /// Where the configuration was read from, for CONFIG REWRITE.
+    pub(crate) config_file: Option<PathBuf>,
+    /// What handlers read of the configuration.
+    pub(crate) limits: Limits,
+    pub(crate) decode_limits: DecodeLimits,
+    pub(crate) lazy_expire: bool,
+    pub(crate) unit: Unit,
+    pub(crate) lookups: LookupCounts,
+    pub(crate) dice: Dice,
+    /// Keys the tables of large collections.
+    pub(crate) seed: u64,
+    pub(crate) batch: Batch,
+    pub(crate) garbage: Vec<Garbage>,
+    pub(crate) journal: Journal,
+    pub(crate) durability: Durability,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) policies: Policies,
+    pub(crate) cron: Cron,
+    pub(crate) stats: Stats,
+    pub(crate) identity: Identity,
+    /// What the reply of the running request waits for.
+    pub(crate) reply_stamp: Option<Stamp>,
+    /// When the last command ended: where the next one's time begins.
+    pub(crate) mark: Micros,
+    pub(crate) listening: ListenState,
+    /// What each job in flight is for.
+    jobs: HashMap<Ticket, Purpose>,
+    next_ticket: u64,
+    pub(crate) active_expire: bool,
+    pub(crate) shutdown: Option<server::shutdown::Pending>,
+    pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+}
+
+/// Who this server is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// 40 hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// The process.
+    pub pid: u32,
+    /// Path of the program.
+    pub executable: String,
+    /// `uname`'s system, release and machine.
+    pub system: String,
+    /// When the process started.
+    pub started: Now,
+    /// Bytes of memory in the machine.
+    pub total_memory_bytes: u64,
+    /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
+    pub gauges: fn() -> Gauges,
+}
+
+/// Figures that only the process's surroundings know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauges {
+    /// Bytes that the allocator has handed out.
+    pub allocated_bytes: u64,
+    /// Bytes in pages that the allocator uses.
+    pub active_bytes: u64,
+    /// Resident bytes as the allocator counts them.
+    pub allocator_resident_bytes: u64,
+    /// Resident bytes as the system counts them.
+    pub resident_bytes: u64,
+    /// Microseconds of CPU in user mode and in the kernel.
+    pub cpu_user_us: u64,
+    /// See `cpu_user_us`.
+    pub cpu_system_us: u64,
+}
+
+/// Sockets asked for.
+#[derive(Debug, Default)]
+pub(crate) struct ListenState {
+    pub(crate) is_requested: bool,
+    pub(crate) is_ready: bool,
+}
+
+/// What a job was started for.
+pub(crate) enum Purpose {
+    Sync,
+    Recover,
+    Save,
+    FinishRewrite,
+    Free,
+    LoadPolicy(crate::policies::Request),
+    ListPolicies(ConnectionId),
+    Listen(Option<ConnectionId>),
+}
+
+/// What an engine is made of.
+pub struct Setup {
+    /// The configuration that holds.
+    pub config: Config,
+    /// The file it came from.
+    pub config_file: Option<PathBuf>,
+    /// Entropy from the operating system.
+    pub dice: Dice,
+    /// Who this is.
+    pub identity: Identity,
+    /// Makes policies out of directives.
+    pub policy_loader: Arc<dyn PolicyLoader>,
+    /// Makes the log as loud as CONFIG SET says.
+    pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+}
+
+impl Engine {
+    /// An engine with an empty keyspace. `start` loads its data and policies.
+    pub fn new(setup: Setup) -> Engine {
+        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
+        let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
+        let seed = dice.roll();
+        let keyspace = Keyspace::new(databases, &mut dice);
+        let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
+        let started = identity.started;
+        Engine {
+            keyspace,
+            sessions: Sessions::default(),
+            stats: Stats::new(commands.len()),
+            commands,
+            limits: settings::limits(&config, seed),
+            decode_limits: settings::decode_limits(&config),
+            lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
+            config,
+            config_file,
+            unit: Unit::default(),
+            lookups: LookupCounts::default(),
+            dice,
+            seed,
+            batch: Batch::new(),
+            garbage: Vec::new(),
+            journal: Journal::new(Default::default(), Default::default()),
+            durability: Durability::default(),
+            snapshots: Snapshots::new(started),
+            policies: Policies::new(policy_loader, started),
+            cron: Cron::new(started.steady),
+            identity,
+            reply_stamp: None,
+            mark: started.steady,
+            listening: ListenState::default(),
+            jobs: HashMap::new(),
+            next_ticket: 1,
+            active_expire: true,
+            shutdown: None,
+            set_log_level,
+        }
+    }
+
+    /// Loads policies and data; everybody waits. An error stops the start.
+    pub fn start(&mut self, now: Now, _world: &mut World<'_>) -> Result<(), String> {
+        self.load_policies_at_start(now)?;
+        tracing::info!("Server initialized");
+        Ok(())
+    }
+
+    /// Starts a job in a lane.
+    pub(crate) fn start_job(&mut self, purpose: Purpose, lane: Lane, job: Box<dyn Job>, world: &mut World<'_>) {
+        let ticket = self.ticket(purpose);
+        world.outputs.request(Output::Run { ticket, lane, job });
+    }
+
+    pub(crate) fn ticket(&mut self, purpose: Purpose) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.jobs.insert(ticket, purpose);
+        ticket
+    }
+
+    /// Writes a reply outside a request: to a client that waited.
+    pub(crate) fn answer(
+        &mut self,
+        connection: ConnectionId,
+        world: &mut World<'_>,
+        write: impl FnOnce(&mut Reply<'_>),
+    ) {
+        if let Some(session) = self.sessions.get(connection) {
+            write(&mut Reply::new(world.outputs.writer(connection), session.proto));
+        }
+    }
+
+    /// Ends a session: at once, or when its replies are sent.
+    pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
+        if let Some(session) = self.sessions.get_mut(connection) {
+            session.is_closing = true;
+            world.outputs.request(Output::Close { connection, at_once });
+        }
+    }
+
+    /// Answers malformed bytes and closes the connection.
+    pub(crate) fn refuse_protocol(
+        &mut self,
+        connection: ConnectionId,
+        error: &tenon_resp::ProtocolError,
+        world: &mut World<'_>,
+    ) {
+        tracing::debug!("Protocol error from client {}: {error}", connection.serial);
+        self.stats.error_replies += 1;
+        self.answer(connection, world, |reply| reply.error_format(format_args!("ERR {error}")));
+        self.close(connection, false, world);
+    }
+
+    fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
+        self.stats.connections_received += 1;
+        let refusal = self.refusal_of(&peer);
+        let is_authenticated = self.config.text(Directive::RequirePass).is_empty();
+        self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
+        if let Some(text) = refusal {
+            self.stats.connections_rejected += 1;
+            Reply::new(world.outputs.writer(connection), Proto::Resp2).error(text);
+            self.close(connection, false, world);
+        }
+    }
+
+    /// Why a new connection is turned away, if it is.
+    fn refusal_of(&self, peer: &Peer) -> Option<&'static str> {
+        if self.sessions.len() as i64 >= self.config.integer(Directive::MaxClients) {
+            return Some("ERR max number of clients reached");
+        }
+        let is_protected = self.config.bool(Directive::ProtectedMode)
+            && self.config.text(Directive::RequirePass).is_empty()
+            && !peer.is_local;
+        is_protected.then_some(
+            "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
+             for the default user. In this mode connections are only accepted from the loopback interface. If \
+             you want to connect from external computers to Redis you may adopt one of the following solutions: \
+             1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback \
+             interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis \
+             is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change \
+             permanent. 2) Alternatively you can just disable the protected mode by editing the Redis \
+             configuration file, and setting the protected mode option to 'no', and then restarting the server. \
+             3) If you started the server manually just for testing, restart it with the '--protected-mode no' \
+             option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one \
+             of the above things in order for the server to start accepting connections from the outside.",
+        )
+    }
+
+    fn completed(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Box<dyn std::any::Any + Send>,
+        world: &mut World<'_>,
+    ) {
+        match self.jobs.remove(&ticket) {
+            Some(Purpose::Sync) => self.sync_ended(now, result, world),
+            Some(Purpose::Recover) => self.recovery_ended(now, result, world),
+            Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::FinishRewrite) => self.rewrite_ended(now, result, world),
+            Some(Purpose::LoadPolicy(request)) => self.policy_loaded(now, request, result, world),
+            Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
+            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+        }
+    }
+
+    fn listened(&mut self, now: Now, ticket: Ticket, result: Result<(), String>, world: &mut World<'_>) {
+        let Some(Purpose::Listen(client)) = self.jobs.remove(&ticket) else { return };
+        server::config::listened(self, now, client, result, world);
+    }
+
+    /// Large values and cleared databases are freed where nobody waits for it.
+    fn free_garbage(&mut self, world: &mut World<'_>) {
+        while let Some(detached) = self.keyspace.take_discarded() {
+            self.garbage.push(Garbage::Table(detached));
+        }
+        if self.garbage.is_empty() {
+            return;
+        }
+        let mut garbage = Some(std::mem::take(&mut self.garbage));
+        let job = move |_: &dyn tenon_base::Disk| drop(garbage.take());
+        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
+    }
+}
+
+impl Machine for Engine {
+    fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
+        match input {
+            Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
+            Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
+            Input::Closed { connection } => drop(self.sessions.remove(connection)),
+            Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
+            Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
+                server::shutdown::signalled(self, now, signal, world);
+            }
+        }
+    }
+
+    fn settle(&mut self, now: Now, world: &mut World<'_>) {
+        if !std::mem::replace(&mut self.listening.is_requested, true) {
+            server::config::listen(self, None, world);
+        }
+        self.run_cron(now, world);
+        self.walk_cuts(now, world);
+        self.settle_log(now, world);
+        server::shutdown::settle(self, now, world);
+        self.free_garbage(world);
+    }
+
+    fn wake_at(&self) -> Option<Micros> {
+        let moments = [Some(self.cron.next_at()), self.durability.wake_at(), self.snapshots.wake_at()];
+        moments.into_iter().flatten().min()
+    }
+}

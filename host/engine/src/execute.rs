@@ -1,0 +1,289 @@
+//! From bytes to effects: decode everything that came, then run it in groups whose keys are fetched ahead,
+//! request by request through the gates.
+//! Always: a request's reply is written behind those of the requests before it; a unit's effects are sealed
+//! before the next unit begins.
+
+use tenon_base::{ConnectionId, Level, Now, SegmentKind, Stamp, World};
+use tenon_commands::{CommandError, Context, Db, Outcome};
+use tenon_resp::{Args, Batch, Reply};
+
+use crate::engine::Engine;
+use crate::gates;
+use crate::server::ServerContext;
+use crate::session::ReplyMode;
+use crate::table::{CommandId, Run};
+
+/// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
+const GROUP: usize = 16;
+
+/// What to do after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Next,
+    /// The session is parked or closing: what is left of the batch is kept.
+    Stop,
+}
+
+impl Engine {
+    /// Takes in bytes of one connection and runs what they complete.
+    pub(crate) fn received(&mut self, now: Now, connection: ConnectionId, bytes: &[u8], world: &mut World<'_>) {
+        let Some(session) = self.sessions.get_mut(connection) else { return };
+        session.last_heard = now.steady;
+        session.bytes_in += bytes.len() as u64;
+        self.stats.net_input_bytes += bytes.len() as u64;
+        if !session.is_runnable() {
+            self.keep_for_later(connection, bytes, world);
+            return;
+        }
+        self.run_bytes(now, connection, bytes, world);
+    }
+
+    /// Runs what a session kept while it was parked.
+    pub(crate) fn resume(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
+        let Some(session) = self.sessions.get_mut(connection) else { return };
+        session.parked = None;
+        if session.decoder.has_kept() && session.is_runnable() {
+            self.run_bytes(now, connection, &[], world);
+        }
+    }
+
+    fn run_bytes(&mut self, now: Now, connection: ConnectionId, bytes: &[u8], world: &mut World<'_>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut bytes = bytes;
+        loop {
+            let Some(session) = self.sessions.get_mut(connection) else { break };
+            self.decode_limits.authenticated = session.is_authenticated;
+            let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
+            let executed = self.run_batch(now, connection, &batch, bytes, world);
+            let is_whole = executed == batch.len();
+            let Some(session) = self.sessions.get_mut(connection) else { break };
+            if session.is_closing {
+                break;
+            }
+            if let (Err(error), true) = (&decoded, is_whole) {
+                self.refuse_protocol(connection, error, world);
+                break;
+            }
+            session.decoder.keep_rest(&mut batch, executed, bytes);
+            // More than one decode's worth of requests had come, all of it already here.
+            if !session.is_runnable() || !session.decoder.has_kept() || decoded.is_err() {
+                break;
+            }
+            bytes = &[];
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    /// Runs the requests of a batch; returns how many were run.
+    fn run_batch(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        batch: &Batch,
+        bytes: &[u8],
+        world: &mut World<'_>,
+    ) -> usize {
+        let mut commands = [None; GROUP];
+        let mut start = 0;
+        self.mark = world.stopwatch.read();
+        while start < batch.len() {
+            let end = (start + GROUP).min(batch.len());
+            self.look_ahead(connection, batch, bytes, start..end, &mut commands);
+            for index in start..end {
+                let args = batch.request(index, bytes);
+                if self.execute(now, connection, commands[index - start], args, world) == Flow::Stop {
+                    return index + 1;
+                }
+            }
+            start = end;
+        }
+        batch.len()
+    }
+
+    /// Resolves the commands of a group and fetches the buckets, then the entries, of their first keys. Only
+    /// hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
+    fn look_ahead(
+        &self,
+        connection: ConnectionId,
+        batch: &Batch,
+        bytes: &[u8],
+        group: std::ops::Range<usize>,
+        commands: &mut [Option<CommandId>; GROUP],
+    ) {
+        let is_alone = group.len() == 1;
+        let database = self.sessions.get(connection).map_or(0, |session| session.database);
+        let database = self.keyspace.db(database);
+        let mut hashes = [0; GROUP];
+        let mut count = 0;
+        for index in group.clone() {
+            let args = batch.request(index, bytes);
+            let command = self.commands.find(args.get(0));
+            commands[index - group.start] = command;
+            let key = command
+                .and_then(|id| self.commands[id].first_key)
+                .and_then(|at| args.try_get(usize::from(at)))
+                .filter(|_| !is_alone);
+            if let Some(key) = key {
+                hashes[count] = database.hash(key);
+                database.prefetch_bucket(hashes[count]);
+                count += 1;
+            }
+        }
+        for &hash in &hashes[..count] {
+            database.prefetch_entry(hash);
+        }
+    }
+
+    /// Runs one request of a client.
+    fn execute(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Flow {
+        let start = world.outputs.writer(connection).len();
+        let outcome = self.pass_and_run(now, connection, command, args, world);
+        let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
+        if let Err(error) = outcome {
+            self.stats.count_error(&error);
+            let proto = session.proto;
+            write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
+        }
+        let session = self.sessions.get_mut(connection).expect("still the same session");
+        match session.replies {
+            ReplyMode::On => {}
+            ReplyMode::Off => world.outputs.writer(connection).truncate(start),
+            ReplyMode::SkipNext => session.replies = ReplyMode::Skip,
+            ReplyMode::Skip => {
+                world.outputs.writer(connection).truncate(start);
+                session.replies = ReplyMode::On;
+            }
+        }
+        self.hold_reply(connection, start, world);
+        if self.sessions.get(connection).is_some_and(|session| session.is_runnable()) {
+            Flow::Next
+        } else {
+            Flow::Stop
+        }
+    }
+
+    fn pass_and_run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Outcome {
+        self.stats.commands_processed += 1;
+        self.reply_stamp = None;
+        let id = gates::known(self, command, args)?;
+        gates::pass(self, connection, id)?;
+        let session = self.sessions.get_mut(connection).expect("a request comes from a session");
+        session.last_command = Some(id);
+        session.commands += 1;
+        let outcome = self.run(now, connection, id, args, world);
+        // One reading a command: its time begins where the last one's ended.
+        let ended = world.stopwatch.read();
+        let spent = ended.since(std::mem::replace(&mut self.mark, ended));
+        self.stats.count_call(id, spent, outcome.is_err());
+        outcome
+    }
+
+    fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Outcome {
+        match self.commands[id].run {
+            Run::Data(handler) => {
+                let session = self.sessions.get(connection).expect("a request comes from a session");
+                let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let mut db = Db::new(
+                    &mut self.keyspace,
+                    database,
+                    now,
+                    tenon_commands::Origin::Client,
+                    &mut self.lookups,
+                    &mut self.unit,
+                );
+                db.no_touch = no_touch;
+                db.lazy_expire = self.lazy_expire;
+                let mut context = Context {
+                    db,
+                    reply: Reply::new(world.outputs.writer(connection), proto),
+                    dice: &mut self.dice,
+                    limits: &self.limits,
+                    garbage: &mut self.garbage,
+                };
+                let outcome = handler(&mut context, args);
+                self.seal(database, Some(args));
+                outcome
+            }
+            Run::Server(handler) => {
+                let mut context = ServerContext { engine: self, connection, command: id, now, world };
+                let outcome = handler(&mut context, args);
+                let database = self.sessions.get(connection).map_or(0, |session| session.database);
+                self.seal(database, Some(args));
+                outcome
+            }
+        }
+    }
+
+    /// Ends a unit: what it did becomes one record, and its reply waits for it.
+    pub(crate) fn seal(&mut self, database: usize, request: Option<Args<'_>>) {
+        let unit = &mut self.unit;
+        self.stats.expired_keys += unit.expired_keys;
+        if unit.dirty == 0 && unit.is_silent() {
+            return unit.clear();
+        }
+        self.stats.dirty_total += unit.dirty;
+        self.journal.begin_unit();
+        for (index, words, targets) in unit.operations() {
+            self.journal.operation(index, words, targets);
+        }
+        if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
+            self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
+        }
+        self.journal.seal();
+        self.reply_stamp = self.durability.stamp(self.journal.position());
+        self.durability.note_touched(unit.touched());
+        unit.clear();
+    }
+
+    /// Holds the reply written since `start` until the log has come as far as it must.
+    fn hold_reply(&mut self, connection: ConnectionId, start: usize, world: &mut World<'_>) {
+        if let Some(stamp) = self.reply_stamp.take() {
+            world.outputs.hold(connection, start, stamp, SegmentKind::Reply);
+        }
+    }
+
+    fn keep_for_later(&mut self, connection: ConnectionId, bytes: &[u8], world: &mut World<'_>) {
+        let limit = self.decode_limits.query_buffer_max;
+        let Some(session) = self.sessions.get_mut(connection) else { return };
+        if session.is_closing {
+            return;
+        }
+        let is_full = session.decoder.keep_tail(bytes).is_err() || session.decoder.pending_bytes() > limit;
+        if is_full {
+            tracing::warn!("Closing client {} that reached max query buffer length", connection.serial);
+            self.close(connection, true, world);
+        }
+    }
+}
+
+/// Writes an error as its reply.
+pub(crate) fn write_error(reply: &mut Reply<'_>, error: &CommandError) {
+    reply.error_format(format_args!("{error}"));
+}
+
+/// The stamp of a position at a level.
+pub(crate) fn stamp(level: Level, position: tenon_journal::LogPosition) -> Stamp {
+    Stamp { level, position: position.0 }
+}

@@ -1,0 +1,103 @@
+//! What a request passes before it runs: a constant list of small questions, in Redis's order. The first that
+//! objects answers.
+
+use tenon_base::ConnectionId;
+use tenon_commands::{CommandError, Flags, Outcome};
+use tenon_resp::Args;
+
+use crate::engine::Engine;
+use crate::table::{Command, CommandId};
+
+type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
+
+/// In this order.
+const GATES: [Gate; 3] = [authenticated, snapshots_work, log_works];
+
+/// Resolves a request to a command, or a subcommand, with a right number of words.
+pub(crate) fn known(
+    engine: &Engine,
+    command: Option<CommandId>,
+    args: Args<'_>,
+) -> Result<CommandId, CommandError> {
+    let id = command.ok_or_else(|| unknown_command(args))?;
+    let table = &engine.commands;
+    let mut id = id;
+    if !table[id].subcommands.is_empty()
+        && let Some(word) = args.try_get(1)
+    {
+        id = table.find_subcommand(id, word).ok_or_else(|| unknown_subcommand(table[id].name, word))?;
+    }
+    if !table[id].accepts(args.len()) {
+        return Err(CommandError::arity(&table[id].full_name));
+    }
+    Ok(id)
+}
+
+/// Lets a command through, or says why not.
+pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId) -> Outcome {
+    let command = &engine.commands[id];
+    GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+}
+
+fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if session.is_authenticated || command.flags.has(Flags::NO_AUTH) {
+        return Ok(());
+    }
+    Err(CommandError::text("NOAUTH Authentication required."))
+}
+
+/// After a failed save, and while `save` is configured, writes are refused if so configured.
+fn snapshots_work(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    if is_write_or_ping(command) && engine.snapshots.refuses_writes(&engine.config) {
+        return Err(CommandError::text(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+             Commands that may modify the data set are disabled, because this instance is configured to report \
+             errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check \
+             the Redis logs for details about the RDB error.",
+        ));
+    }
+    Ok(())
+}
+
+/// While the log cannot be written, writes are refused; reads go on.
+fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    if !is_write_or_ping(command) {
+        return Ok(());
+    }
+    match engine.durability.failure() {
+        Some(failure) => Err(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {failure}").into())),
+        None => Ok(()),
+    }
+}
+
+/// PING tells a health check that writes would fail.
+fn is_write_or_ping(command: &Command) -> bool {
+    command.flags.has(Flags::WRITE) || command.name == "ping"
+}
+
+fn unknown_command(args: Args<'_>) -> CommandError {
+    const SHOWN_BYTES: usize = 128;
+    let mut shown = String::new();
+    for word in args.rest(1) {
+        if shown.len() >= SHOWN_BYTES {
+            break;
+        }
+        let room = SHOWN_BYTES - shown.len();
+        shown.push_str(&format!("'{}' ", printable(&word[..word.len().min(room)])));
+    }
+    let name = args.get(0);
+    let name = printable(&name[..name.len().min(SHOWN_BYTES)]);
+    CommandError::Text(format!("ERR unknown command '{name}', with args beginning with: {shown}").into())
+}
+
+fn unknown_subcommand(parent: &str, word: &[u8]) -> CommandError {
+    let word = printable(&word[..word.len().min(128)]);
+    let parent = parent.to_ascii_uppercase();
+    CommandError::Text(format!("ERR unknown subcommand '{word}'. Try {parent} HELP.").into())
+}
+
+/// Line breaks would end the reply early.
+fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace(['\r', '\n'], " ")
+}

@@ -1,0 +1,59 @@
+//! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
+//! file a family, each with its table and its handlers in table order.
+
+mod connection; // read me first
+pub(crate) mod config;
+mod persistence;
+pub(crate) mod policy;
+pub(crate) mod shutdown;
+
+use tenon_base::{ConnectionId, Now, World};
+use tenon_commands::{Outcome, Row};
+use tenon_resp::{Args, Reply};
+
+use crate::engine::Engine;
+use crate::session::Session;
+use crate::table::CommandId;
+
+/// What runs a server command.
+pub(crate) type ServerHandler = for<'a, 'b, 'c> fn(&'a mut ServerContext<'b, '_>, Args<'c>) -> Outcome;
+
+/// The table of server commands, family by family.
+pub(crate) static TABLES: &[&[Row<ServerHandler>]] =
+    &[connection::COMMANDS, config::COMMANDS, persistence::COMMANDS, shutdown::COMMANDS];
+
+/// Everything a server command may touch: the whole engine.
+pub(crate) struct ServerContext<'a, 'w> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) connection: ConnectionId,
+    /// The row that runs.
+    pub(crate) command: CommandId,
+    pub(crate) now: Now,
+    pub(crate) world: &'a mut World<'w>,
+}
+
+impl ServerContext<'_, '_> {
+    /// The session that asked.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        self.engine.sessions.get_mut(self.connection).expect("a request comes from a session")
+    }
+
+    /// Where its reply is written.
+    pub(crate) fn reply(&mut self) -> Reply<'_> {
+        let proto = self.session().proto;
+        Reply::new(self.world.outputs.writer(self.connection), proto)
+    }
+
+    /// Answers HELP: the lines, then how to ask for them.
+    pub(crate) fn help(&mut self, name: &str, lines: &[&str]) -> Outcome {
+        let mut reply = self.reply();
+        reply.array(lines.len() + 3);
+        reply.bulk_format(format_args!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        for line in lines {
+            reply.simple(line);
+        }
+        reply.simple("HELP");
+        reply.simple("    Print this help.");
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! One client's session: who it is, what it has selected, what waits of what it sent.
+//! Holds no socket; its replies are in the world's outputs.
+
+use tenon_base::{ConnectionId, Micros, Now, Peer};
+use tenon_resp::{Decoder, OwnedArgs, Proto};
+
+use crate::table::CommandId;
+
+/// A connected client.
+pub(crate) struct Session {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: Peer,
+    pub(crate) decoder: Decoder,
+    pub(crate) proto: Proto,
+    pub(crate) database: usize,
+    pub(crate) name: Vec<u8>,
+    pub(crate) library_name: Vec<u8>,
+    pub(crate) library_version: Vec<u8>,
+    pub(crate) is_authenticated: bool,
+    pub(crate) no_evict: bool,
+    pub(crate) no_touch: bool,
+    pub(crate) replies: ReplyMode,
+    /// What it waits for; meanwhile nothing else of it runs.
+    pub(crate) parked: Option<Parked>,
+    /// Nothing more of it is run: it is to be closed once its replies are sent.
+    pub(crate) is_closing: bool,
+    pub(crate) connected_at: Now,
+    pub(crate) last_heard: Micros,
+    pub(crate) last_command: Option<CommandId>,
+    pub(crate) bytes_in: u64,
+    pub(crate) commands: u64,
+}
+
+/// Whether replies are sent (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    On,
+    Off,
+    /// The reply of this command (CLIENT REPLY SKIP itself) is left out; the next one's is as well.
+    SkipNext,
+    /// This command's reply is left out.
+    Skip,
+}
+
+/// A request that waits. It is run again, or answered, when what it waits for has happened.
+pub(crate) enum Parked {
+    /// For a job that this request started; the job's completion answers.
+    Job,
+    /// For a save in progress to end before the request is run again (SHUTDOWN, BGSAVE SCHEDULE).
+    Again(OwnedArgs),
+}
+
+impl Session {
+    pub(crate) fn new(id: ConnectionId, peer: Peer, now: Now, is_authenticated: bool) -> Session {
+        Session {
+            id,
+            peer,
+            decoder: Decoder::new(),
+            proto: Proto::Resp2,
+            database: 0,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            is_authenticated,
+            no_evict: false,
+            no_touch: false,
+            replies: ReplyMode::On,
+            parked: None,
+            is_closing: false,
+            connected_at: now,
+            last_heard: now.steady,
+            last_command: None,
+            bytes_in: 0,
+            commands: 0,
+        }
+    }
+
+    /// Whether its next request may run.
+    pub(crate) fn is_runnable(&self) -> bool {
+        self.parked.is_none() && !self.is_closing
+    }
+}
+
+/// All sessions, by slot.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    slots: Vec<Option<Box<Session>>>,
+    connected: usize,
+}
+
+impl Sessions {
+    pub(crate) fn insert(&mut self, session: Session) {
+        let slot = session.id.slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        assert!(self.slots[slot].is_none(), "a slot is free before it is used again");
+        self.slots[slot] = Some(Box::new(session));
+        self.connected += 1;
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Session>> {
+        self.get(id)?;
+        self.connected -= 1;
+        self.slots[id.slot as usize].take()
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Session> {
+        self.slots.get(id.slot as usize)?.as_deref().filter(|session| session.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Session> {
+        self.slots.get_mut(id.slot as usize)?.as_deref_mut().filter(|session| session.id == id)
+    }
+
+    /// Everybody, oldest slot first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().filter_map(|slot| slot.as_deref())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connected
+    }
+}

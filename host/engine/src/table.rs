@@ -1,0 +1,209 @@
+//! The merged table of commands: data commands and server commands behind one look-up by name.
+//! Built once for each engine; a command's place in it is its identity for statistics.
+
+use tenon_commands::{Argument, Begin, Categories, Flags, Group, Handler, KeySpec, Row};
+
+use crate::server::ServerHandler;
+
+/// Identity of a command or subcommand in one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CommandId(u16);
+
+impl CommandId {
+    /// As an index into statistics by command.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// What runs a command.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    Data(Handler),
+    Server(ServerHandler),
+}
+
+/// A row of either table, with its handler's kind forgotten.
+pub struct Command {
+    /// `config`, or `config|get` for a subcommand.
+    pub full_name: String,
+    pub(crate) run: Run,
+    /// See [`Row`].
+    pub name: &'static str,
+    /// See [`Row`].
+    pub arity: i16,
+    /// See [`Row`].
+    pub flags: Flags,
+    /// See [`Row`].
+    pub keys: &'static [KeySpec],
+    /// Categories, the implied ones included.
+    pub categories: Categories,
+    /// See [`Row`].
+    pub tips: &'static [&'static str],
+    /// See [`Row`].
+    pub group: Group,
+    /// See [`Row`].
+    pub since: &'static str,
+    /// See [`Row`].
+    pub complexity: &'static str,
+    /// See [`Row`].
+    pub summary: &'static str,
+    /// See [`Row`].
+    pub arguments: &'static [Argument],
+    /// Its subcommands, in table order.
+    pub subcommands: Vec<CommandId>,
+    /// The first key's word, where that is fixed: what prefetch looks at.
+    pub(crate) first_key: Option<u8>,
+}
+
+impl Command {
+    /// Whether `words` words, name included, are a right number.
+    pub fn accepts(&self, words: usize) -> bool {
+        if self.arity >= 0 { words == self.arity as usize } else { words >= self.arity.unsigned_abs() as usize }
+    }
+}
+
+/// All commands of an engine.
+pub struct CommandTable {
+    commands: Vec<Command>,
+    /// Ids of commands that are no subcommands, in table order.
+    top: Vec<CommandId>,
+    /// Open addressing over packed names; a power of two, at most half full.
+    slots: Box<[Option<(u128, CommandId)>]>,
+    /// Names too long to pack.
+    long: Vec<(&'static str, CommandId)>,
+}
+
+const PACKED_BYTES_MAX: usize = 16;
+
+impl CommandTable {
+    /// Merges the tables. Two rows of one name are a mistake in the source.
+    pub(crate) fn new(data: &[&'static [Row<Handler>]], server: &[&'static [Row<ServerHandler>]]) -> CommandTable {
+        let mut table =
+            CommandTable { commands: Vec::new(), top: Vec::new(), slots: Box::default(), long: Vec::new() };
+        for row in data.iter().flat_map(|rows| rows.iter()) {
+            let id = table.add(row, None, Run::Data);
+            table.top.push(id);
+        }
+        for row in server.iter().flat_map(|rows| rows.iter()) {
+            let id = table.add(row, None, Run::Server);
+            table.top.push(id);
+        }
+        table.index_names();
+        table
+    }
+
+    /// Looks a command up by name, in letters of either case.
+    pub fn find(&self, name: &[u8]) -> Option<CommandId> {
+        let Some(packed) = pack(name) else {
+            let is_it = |known: &&(&str, CommandId)| known.0.as_bytes().eq_ignore_ascii_case(name);
+            return self.long.iter().find(is_it).map(|known| known.1);
+        };
+        let mask = self.slots.len() - 1;
+        let mut at = spread(packed) & mask;
+        loop {
+            match self.slots[at] {
+                Some((known, id)) if known == packed => return Some(id),
+                Some(_) => at = (at + 1) & mask,
+                None => return None,
+            }
+        }
+    }
+
+    /// Looks a subcommand up.
+    pub fn find_subcommand(&self, parent: CommandId, name: &[u8]) -> Option<CommandId> {
+        let is_it = |id: &&CommandId| self[**id].name.as_bytes().eq_ignore_ascii_case(name);
+        self[parent].subcommands.iter().find(is_it).copied()
+    }
+
+    /// Commands that are no subcommands, in table order.
+    pub fn top(&self) -> &[CommandId] {
+        &self.top
+    }
+
+    /// How many ids there are.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Every id.
+    pub fn ids(&self) -> impl Iterator<Item = CommandId> + use<> {
+        (0..self.commands.len() as u16).map(CommandId)
+    }
+
+    fn add<F: Copy>(&mut self, row: &'static Row<F>, parent: Option<&str>, wrap: fn(F) -> Run) -> CommandId {
+        let id = CommandId(self.commands.len() as u16);
+        let full_name = parent.map_or_else(|| row.name.to_owned(), |parent| format!("{parent}|{}", row.name));
+        self.commands.push(Command {
+            full_name,
+            run: wrap(row.run),
+            name: row.name,
+            arity: row.arity,
+            flags: row.flags,
+            keys: row.keys,
+            categories: row.all_categories(),
+            tips: row.tips,
+            group: row.group,
+            since: row.since,
+            complexity: row.complexity,
+            summary: row.summary,
+            arguments: row.arguments,
+            subcommands: Vec::new(),
+            first_key: first_key(row.keys),
+        });
+        for subcommand in row.subcommands {
+            let child = self.add(subcommand, Some(row.name), wrap);
+            self.commands[id.index()].subcommands.push(child);
+        }
+        id
+    }
+
+    fn index_names(&mut self) {
+        let capacity = (self.top.len() * 2).next_power_of_two().max(2);
+        self.slots = vec![None; capacity].into_boxed_slice();
+        for &id in &self.top {
+            let name = self.commands[id.index()].name;
+            let Some(packed) = pack(name.as_bytes()) else {
+                self.long.push((name, id));
+                continue;
+            };
+            let mut at = spread(packed) & (capacity - 1);
+            while let Some((known, _)) = self.slots[at] {
+                assert_ne!(known, packed, "two rows are named {name}");
+                at = (at + 1) & (capacity - 1);
+            }
+            self.slots[at] = Some((packed, id));
+        }
+    }
+}
+
+impl std::ops::Index<CommandId> for CommandTable {
+    type Output = Command;
+    fn index(&self, id: CommandId) -> &Command {
+        &self.commands[id.index()]
+    }
+}
+
+fn first_key(keys: &[KeySpec]) -> Option<u8> {
+    keys.iter().find_map(|spec| match spec.begin {
+        Begin::Index(index) => u8::try_from(index).ok(),
+        Begin::Keyword { .. } => None,
+    })
+}
+
+/// A short name, in lower case, as a number. No name holds a zero byte, so lengths cannot be confused.
+fn pack(name: &[u8]) -> Option<u128> {
+    if name.is_empty() || name.len() > PACKED_BYTES_MAX || name.contains(&0) {
+        return None;
+    }
+    let mut bytes = [0; PACKED_BYTES_MAX];
+    for (packed, &byte) in bytes.iter_mut().zip(name) {
+        *packed = byte.to_ascii_lowercase();
+    }
+    Some(u128::from_le_bytes(bytes))
+}
+
+fn spread(packed: u128) -> usize {
+    let folded = (packed as u64) ^ ((packed >> 64) as u64).rotate_left(23);
+    (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+}

@@ -1,0 +1,132 @@
+//! The log: `tracing` events as lines in Redis's format, to standard output or to a file.
+//! Always: one event is one line; line breaks inside a message are escaped, so that nobody can forge a line.
+
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tenon_config::{Config, Directive, LogLevel};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::process;
+
+/// What the running log can be told.
+pub(crate) struct Handle {
+    /// Changes the level from which on lines are written.
+    pub(crate) set_level: Box<dyn Fn(LogLevel) + Send>,
+}
+
+/// Starts the log as configured.
+pub(crate) fn start(config: &Config) -> Result<Handle, String> {
+    let file = config.text_lossy(Directive::LogFile).into_owned();
+    let directory = PathBuf::from(&*config.text_lossy(Directive::Dir));
+    let target = if file.is_empty() { Target::Stdout } else { Target::File(directory.join(file)) };
+    target.write(b"").map_err(|error| format!("Can't open the log file: {error}"))?;
+    let level = Arc::new(AtomicU8::new(rank_of(config.log_level())));
+    let layer = RedisLines { target, level: Arc::clone(&level), pid: std::process::id() };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+        .map_err(|error| error.to_string())?;
+    Ok(Handle { set_level: Box::new(move |wanted| level.store(rank_of(wanted), Ordering::Relaxed)) })
+}
+
+enum Target {
+    Stdout,
+    /// Opened for each line, as Redis does, so that a log that was moved away is begun anew.
+    File(PathBuf),
+}
+
+impl Target {
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Target::Stdout => io::stdout().lock().write_all(line),
+            Target::File(path) => open(path)?.write_all(line),
+        }
+    }
+}
+
+fn open(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Writes events as `PID:ROLE DATE LEVEL MESSAGE`.
+struct RedisLines {
+    target: Target,
+    level: Arc<AtomicU8>,
+    pid: u32,
+}
+
+impl<S: Subscriber> Layer<S> for RedisLines {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target().starts_with("tenon") && rank(*metadata.level()) >= self.level.load(Ordering::Relaxed)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let mark = mark(*event.metadata().level());
+        let line = format!("{}:M {} {mark} {}\n", self.pid, process::local_time(), message.0);
+        // A log that cannot be written must not stop the server.
+        let _ = self.target.write(line.as_bytes());
+    }
+}
+
+/// The message of an event, on one line.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() != "message" {
+            return;
+        }
+        let _ = write!(OneLine(&mut self.0), "{value:?}");
+    }
+}
+
+struct OneLine<'a>(&'a mut String);
+
+impl fmt::Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if character.is_control() {
+                self.0.extend(character.escape_default());
+            } else {
+                self.0.push(character);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Redis's four levels on `tracing`'s five: error and warn are both its warning.
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::TRACE => 0,
+        Level::DEBUG => 1,
+        Level::INFO => 2,
+        Level::WARN | Level::ERROR => 3,
+    }
+}
+
+fn rank_of(level: LogLevel) -> u8 {
+    match level {
+        LogLevel::Debug => 0,
+        LogLevel::Verbose => 1,
+        LogLevel::Notice => 2,
+        LogLevel::Warning => 3,
+        LogLevel::Nothing => 4,
+    }
+}
+
+fn mark(level: Level) -> char {
+    match level {
+        Level::TRACE => '.',
+        Level::DEBUG => '-',
+        Level::INFO => '*',
+        Level::WARN | Level::ERROR => '#',
+    }
+}

@@ -1,0 +1,80 @@
+//! What the program says of itself: help, version, the lines at start, refusals.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tenon_config::{Config, ConfigError, Directive};
+use tenon_engine::{Identity, REDIS_VERSION, TENON_VERSION};
+
+use crate::configure::Source;
+
+const HELP: &str = "\
+Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
+       tenon --version | --help
+
+A Redis-compatible storage engine whose durability decisions are WebAssembly components.
+
+  FILE.toml       configuration in TOML: the names of redis.conf, and tables for policies
+  redis.conf      configuration as Redis has it
+  -               read more configuration (as in redis.conf) from standard input
+  --directive     any directive, as in the file; what stands here wins
+
+Examples:
+  tenon                                       serve 127.0.0.1:6379 without files
+  tenon --port 7777 --appendonly yes          with an append-only file in the current directory
+  tenon /etc/tenon.toml --loglevel verbose
+  echo 'maxclients 100' | tenon -
+
+Exit status: 0 ended as asked; 1 the configuration or a data file was refused; 70 a defect, with a report in the log.
+";
+
+pub(crate) fn print_help() {
+    write(HELP);
+}
+
+pub(crate) fn print_version() {
+    write(&format!("Tenon server v={TENON_VERSION} redis={REDIS_VERSION} bits={}\n", usize::BITS));
+}
+
+/// Refuses a configuration, in the words that tools around Redis look for.
+pub(crate) fn refuse_configuration(error: &ConfigError) -> ExitCode {
+    refuse(&format!("\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n{error}"))
+}
+
+/// Refuses to start, before there is a log.
+pub(crate) fn refuse(sentence: &str) -> ExitCode {
+    // Nobody may be reading; then nobody misses it.
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+    ExitCode::FAILURE
+}
+
+/// The first lines of the log.
+pub(crate) fn announce(config: &Config, source: &Source, identity: &Identity) {
+    tracing::info!("oO0OoO0OoO0Oo Tenon is starting oO0OoO0OoO0Oo");
+    tracing::info!(
+        "Tenon version={TENON_VERSION}, Redis version={REDIS_VERSION}, bits={}, pid={}, just started",
+        usize::BITS,
+        identity.pid
+    );
+    match &source.file {
+        Some(file) => tracing::info!("Configuration loaded from {}", file.display()),
+        None => tracing::info!("No configuration file: the defaults and the command line hold"),
+    }
+    let port = config.integer(Directive::Port);
+    tracing::info!("Running mode=standalone, port={port}. PID: {}", identity.pid);
+    for notice in config.notices() {
+        if notice.is_default {
+            tracing::trace!("{}", notice.text);
+        } else {
+            tracing::info!("{}", notice.text);
+        }
+    }
+    if !config.users().is_empty() {
+        tracing::warn!("`user` lines have no effect yet: the default user is the only one, guarded by requirepass");
+    }
+}
+
+fn write(text: &str) {
+    // A closed pipe is the reader's wish.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
