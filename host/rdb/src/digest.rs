@@ -126,3 +126,30 @@ fn score_text(score: f64) -> String {
     }
     format!("{sign}{mantissa}e+{exponent}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_mixed_in_as_the_shortest_digits() {
+        let texts = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (-1_200.0, "-1200"),
+            (10_000_000.0, "10000000"),
+            (100_000_000.0, "1e+8"),
+            (-12e9, "-1.2e+10"),
+            (1e15, "1e+15"),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+            (4_611_686_018_427_387_904.0, "4611686018427388000"),
+            (0.1, "0.1"),
+            (1e300, "1e+300"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (score, text) in texts {
+            assert_eq!(score_text(score), text);
+        }
+    }
+}

@@ -58,7 +58,7 @@ pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
     let mut reader = Reader::new(&mut body, &mut progress, expected_bytes);
     let type_byte = reader.byte().map_err(RestoreError::Data)?;
     let value = ValueReader::new(*limits).read(&mut reader, type_byte).map_err(RestoreError::Data)?;
-    value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Truncated)))
+    value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Empty)))
 }
 
 impl fmt::Display for RestoreError {

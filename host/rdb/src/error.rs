@@ -70,6 +70,8 @@ pub enum LoadErrorKind {
     },
     /// A score is no number.
     Score,
+    /// A collection has no members, where it must have some.
+    Empty,
     /// A key occurs twice.
     DuplicateKey,
     /// The checksum is that of other bytes.
@@ -135,6 +137,7 @@ impl fmt::Display for LoadErrorKind {
                 write!(f, "found a member twice, expected a {} without repetition", known_name(*type_byte))
             }
             Score => write!(f, "found a score that is not a number"),
+            Empty => write!(f, "found a collection without members, expected some"),
             DuplicateKey => write!(f, "found the key a second time in the same database, expected it once"),
             Checksum { computed, found } => {
                 write!(f, "Wrong RDB checksum expected: ({computed:x}) but got ({found:x})")

@@ -23,6 +23,9 @@ mod compress;
 mod ziplist;
 mod zipmap;
 
+#[cfg(test)]
+mod tests;
+
 pub use aux::Aux;
 pub use decoder::{Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, load, load_bytes};
 pub use digest::{Digest, dataset_digest, full_digest, value_digest};
