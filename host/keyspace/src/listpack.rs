@@ -91,11 +91,13 @@ impl Listpack {
     }
 
     /// The listpack as it is written to files.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.block.bytes()
     }
 
     /// The bytes of the whole, head and end included.
+    #[inline]
     pub fn total_bytes(&self) -> usize {
         self.block.length()
     }
@@ -106,6 +108,7 @@ impl Listpack {
     }
 
     /// The number of elements. Walks if there are more than the head can say (65,534).
+    #[inline]
     pub fn len(&self) -> usize {
         match self.stated_count() {
             COUNT_UNKNOWN => self.iter().count(),
@@ -119,16 +122,19 @@ impl Listpack {
     }
 
     /// The element at `at`.
+    #[inline]
     pub fn element(&self, at: At) -> Element<'_> {
         decode(&self.bytes()[at.offset()..]).0
     }
 
     /// The first entry.
+    #[inline]
     pub fn first(&self) -> Option<At> {
         self.entry_at(HEAD_BYTES)
     }
 
     /// The last entry.
+    #[inline]
     pub fn last(&self) -> Option<At> {
         self.entry_before(self.total_bytes() - 1)
     }
@@ -206,15 +212,18 @@ impl Listpack {
         Pairs::over(self.iter())
     }
 
+    #[inline]
     fn stated_count(&self) -> u16 {
         let bytes = self.bytes();
         u16::from_le_bytes([bytes[4], bytes[5]])
     }
 
+    #[inline]
     fn entry_at(&self, offset: usize) -> Option<At> {
         (offset < self.total_bytes() - 1).then(|| At::new(offset))
     }
 
+    #[inline]
     fn entry_before(&self, offset: usize) -> Option<At> {
         (offset > HEAD_BYTES).then(|| At::new(offset - entry_bytes_before(&self.bytes()[HEAD_BYTES..offset])))
     }

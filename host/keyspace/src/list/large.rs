@@ -42,12 +42,12 @@ impl Tree {
             *self = Tree::of(Leaf::of(element));
             return;
         }
-        let index = self.index_of(end);
-        if limits.admit(self.leaf_at(index).leaf, element.len()) {
-            self.edit(index, |leaf, _| match end {
-                End::Front => leaf.packed_mut().push_front(element),
-                End::Back => leaf.packed_mut().push_back(element),
-            });
+        let admits = |leaf: &Leaf| limits.admit(leaf, element.len());
+        let pushed = self.edit_if(self.index_of(end), admits, |leaf, _| match end {
+            End::Front => leaf.packed_mut().push_front(element),
+            End::Back => leaf.packed_mut().push_back(element),
+        });
+        if pushed.is_some() {
             return;
         }
         let boundary = match end {
@@ -60,23 +60,29 @@ impl Tree {
     /// Removes the element at an end, after showing it. There must be another one.
     pub(super) fn pop_with<R>(&mut self, end: End, visit: impl FnOnce(Element<'_>) -> R) -> R {
         let index = self.index_of(end);
-        let view = self.leaf_at(index);
-        if view.end - view.start == 1 {
-            let result = visit(view.leaf.element(0));
+        let mut visit = Some(visit);
+        let mut show = |element: Element<'_>| visit.take().map(|visit| visit(element));
+        let shown = self.edit_if(
+            index,
+            |leaf| leaf.len() > 1,
+            |leaf, _| {
+                let listpack = leaf.packed_mut();
+                let at = match end {
+                    End::Front => listpack.first(),
+                    End::Back => listpack.last(),
+                };
+                let at = at.expect("no leaf is empty");
+                let shown = show(listpack.element(at));
+                listpack.delete(at);
+                shown
+            },
+        );
+        let shown = shown.unwrap_or_else(|| {
+            let shown = show(self.leaf_at(index).leaf.element(0));
             self.remove_range(index, index + 1);
-            return result;
-        }
-        self.edit(index, |leaf, _| {
-            let listpack = leaf.packed_mut();
-            let at = match end {
-                End::Front => listpack.first(),
-                End::Back => listpack.last(),
-            };
-            let at = at.expect("no leaf is empty");
-            let result = visit(listpack.element(at));
-            listpack.delete(at);
-            result
-        })
+            shown
+        });
+        shown.expect("one of the two ways was taken")
     }
 
     /// Puts `element` in place of the one at `index`, which must exist.

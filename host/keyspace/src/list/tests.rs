@@ -170,6 +170,31 @@ fn it_behaves_as_a_deque_and_clones_do_not_change() {
 }
 
 #[test]
+fn elements_outside_of_listpacks_behave_as_others() {
+    let limits = limits(4);
+    for seed in 30..50 {
+        let mut dice = Dice::seeded(seed);
+        let mut builder = ListBuilder::new(&limits);
+        let mut model = Model::new();
+        for number in 0..200 {
+            let text = format!("element {number}").into_bytes();
+            match dice.below(2) {
+                0 => builder.push_plain(&text).expect("not empty"),
+                _ => builder.push(&text),
+            }
+            model.push_back(text);
+        }
+        let mut list = builder.finish();
+        for step in 0..100 {
+            change(&mut list, &mut model, &limits, &mut dice);
+            compare(&list, &model, &mut dice);
+            assert_eq!(texts(&list), model, "seed {seed}, step {step}");
+        }
+        weigh_again(&list);
+    }
+}
+
+#[test]
 fn a_deep_tree_keeps_its_order_and_its_weights() {
     let limits = limits(1); // a leaf for each element
     let mut dice = Dice::seeded(21);

@@ -108,8 +108,18 @@ impl Tree {
     /// Changes the leaf with the element at `index`, which must exist and is at the given offset in the leaf.
     /// The leaf must not end up empty.
     pub(super) fn edit<R>(&mut self, index: usize, change: impl FnOnce(&mut Leaf, usize) -> R) -> R {
+        self.edit_if(index, |_| true, change).expect("any leaf was wanted")
+    }
+
+    /// As [`Tree::edit`], if the leaf is `wanted`; a leaf that is not is not copied either.
+    pub(super) fn edit_if<R>(
+        &mut self,
+        index: usize,
+        wanted: impl Fn(&Leaf) -> bool,
+        change: impl FnOnce(&mut Leaf, usize) -> R,
+    ) -> Option<R> {
         assert!(index < self.len(), "a position beyond the list");
-        self.root.edit(index, change)
+        self.root.edit_if(index, wanted, change)
     }
 
     /// Adds a leaf, so that its first element is at `index`, which must be where a leaf begins or the end.
@@ -169,28 +179,37 @@ impl Slot {
         }
     }
 
-    fn edit<R>(&mut self, index: usize, change: impl FnOnce(&mut Leaf, usize) -> R) -> R {
-        let own_before = self.node.own_memory();
-        match self.node.make_unique() {
-            Node::Leaf(leaf) => {
+    fn edit_if<R>(
+        &mut self,
+        index: usize,
+        wanted: impl Fn(&Leaf) -> bool,
+        change: impl FnOnce(&mut Leaf, usize) -> R,
+    ) -> Option<R> {
+        let own_before = match &*self.node {
+            Node::Leaf(leaf) if !wanted(leaf) => return None,
+            Node::Leaf(_) => {
+                let Node::Leaf(leaf) = self.node.make_unique() else {
+                    unreachable!("a copy is what it copies")
+                };
                 let result = change(leaf, index);
-                self.len = leaf.len();
-                self.memory = NODE_MEMORY + leaf.memory();
+                (self.len, self.memory) = (leaf.len(), NODE_MEMORY + leaf.memory());
                 debug_assert!(self.len > 0, "no leaf is empty");
-                result
+                return Some(result);
             }
-            Node::Branch(children) => {
-                let (child, start) = locate(children, index, self.len);
-                let child = &mut children[child];
-                let (len, memory) = (child.len, child.memory);
-                let result = child.edit(index - start, change);
-                self.len = self.len - len + child.len;
-                self.memory = self.memory - memory + child.memory;
-                // Copying a shared branch gives its copy another capacity.
-                self.memory = self.memory - own_before + children_memory(children);
-                result
-            }
-        }
+            Node::Branch(children) => children_memory(children),
+        };
+        let Node::Branch(children) = self.node.make_unique() else {
+            unreachable!("a copy is what it copies")
+        };
+        let (child, start) = locate(children, index, self.len);
+        let child = &mut children[child];
+        let (len, memory) = (child.len, child.memory);
+        let result = child.edit_if(index - start, wanted, change);
+        self.len = self.len - len + child.len;
+        self.memory = self.memory - memory + child.memory;
+        // The copy of a shared branch may have another capacity.
+        self.memory = self.memory - own_before + children_memory(children);
+        result
     }
 
     /// Adds a leaf below this branch; what no longer fits comes back as the branch to its right.
@@ -256,15 +275,6 @@ impl Slot {
     }
 }
 
-impl Node {
-    fn own_memory(&self) -> usize {
-        match self {
-            Node::Leaf(_) => 0, // a leaf is weighed afresh after each change
-            Node::Branch(children) => children_memory(children),
-        }
-    }
-}
-
 fn children_memory(children: &Vec<Slot>) -> usize {
     NODE_MEMORY + size_class(children.capacity() * size_of::<Slot>())
 }
@@ -277,6 +287,7 @@ fn weigh(children: &Vec<Slot>) -> (usize, usize) {
 
 /// The child with the element at `index`, and the position of the child's first element. Both ends of a list are
 /// found at once.
+#[inline]
 fn locate(children: &[Slot], index: usize, total: usize) -> (usize, usize) {
     if index < total / 2 {
         let mut start = 0;
