@@ -2,6 +2,7 @@
 //! out one key at a time, so that a machine can read a little between other things; [`load`] does all of it.
 //! Inserts nothing itself. Always: after an error nothing more is handed out.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use tenon_base::UnixMillis;
@@ -15,7 +16,8 @@ use crate::read_value::ValueReader;
 use crate::reader::Reader;
 use crate::source::Source;
 
-pub use crate::reader::PROGRESS_BYTES;
+/// How many bytes [`load`] reads between two calls of the progress function.
+pub const PROGRESS_BYTES: u64 = 2 << 20;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +84,8 @@ pub struct LoadReport {
 }
 
 /// Reads a file key by key.
-pub struct Decoder<'s> {
-    reader: Reader<'s>,
+pub struct Decoder<S> {
+    reader: Reader<S>,
     values: ValueReader,
     options: LoadOptions,
     report: LoadReport,
@@ -99,14 +101,10 @@ struct Notes {
     access: Access,
 }
 
-impl<'s> Decoder<'s> {
-    /// Reads the first nine bytes. `progress` is called every [`PROGRESS_BYTES`] with the bytes read, and may give up.
-    pub fn new(
-        source: &'s mut dyn Source,
-        options: &LoadOptions,
-        progress: &'s mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Decoder<'s>, LoadError> {
-        let mut reader = Reader::new(source, progress, usize::MAX);
+impl<S: Source> Decoder<S> {
+    /// Reads the first nine bytes.
+    pub fn new(source: S, options: &LoadOptions) -> Result<Decoder<S>, LoadError> {
+        let mut reader = Reader::new(source, usize::MAX);
         let magic: [u8; 5] = reader.array()?;
         if magic != *MAGIC {
             return Err(reader.error(LoadErrorKind::Magic(magic)));
@@ -196,7 +194,7 @@ impl<'s> Decoder<'s> {
                 }
                 opcode::AUX => self.take_aux()?,
                 opcode::FUNCTION => {
-                    reader.string(&mut self.key)?;
+                    reader.string(&mut Vec::new())?;
                     self.report.functions += 1;
                 }
                 opcode::MODULE_AUX => self.skip_module_data()?,
@@ -237,7 +235,7 @@ impl<'s> Decoder<'s> {
                 module_part::SIGNED | module_part::UNSIGNED => drop(reader.length()?),
                 module_part::FLOAT => reader.skip(4)?,
                 module_part::DOUBLE => reader.skip(8)?,
-                module_part::STRING => reader.string(&mut self.key)?,
+                module_part::STRING => reader.string(&mut Vec::new())?,
                 other => return Err(reader.error(LoadErrorKind::ModulePart(other))),
             }
         }
@@ -260,23 +258,59 @@ impl<'s> Decoder<'s> {
     }
 }
 
-/// Reads a whole file. `insert` says whether the key is new; one that is not ends the load with an error.
+/// Reads a whole file. `insert` says whether the key is new; one that is not ends the load with an error. `progress` is
+/// told every [`PROGRESS_BYTES`] how many bytes were read, also within a long value, and may give the load up.
 pub fn load(
     source: &mut dyn Source,
     options: &LoadOptions,
     insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<LoadReport, LoadError> {
-    let mut decoder = Decoder::new(source, options, progress)?;
-    loop {
-        match decoder.next_key()? {
-            None => return Ok(decoder.report),
-            Some(key) => {
-                if !insert(key) {
-                    return Err(decoder.reader.error(LoadErrorKind::DuplicateKey).with_key(&decoder.key));
-                }
+    let mut given_up = false;
+    let watched =
+        Watched { source, progress, read_bytes: 0, progress_at: PROGRESS_BYTES, given_up: &mut given_up };
+    let result = load_all(watched, options, insert);
+    result.map_err(|error| match given_up {
+        true => LoadError { kind: LoadErrorKind::Cancelled, ..error },
+        false => error,
+    })
+}
+
+fn load_all<S: Source>(
+    source: S,
+    options: &LoadOptions,
+    insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
+) -> Result<LoadReport, LoadError> {
+    let mut decoder = Decoder::new(source, options)?;
+    while let Some(key) = decoder.next_key()? {
+        if !insert(key) {
+            return Err(decoder.reader.error(LoadErrorKind::DuplicateKey).with_key(&decoder.key));
+        }
+    }
+    Ok(decoder.report)
+}
+
+/// A source that tells of its progress.
+struct Watched<'a> {
+    source: &'a mut dyn Source,
+    progress: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+    read_bytes: u64,
+    progress_at: u64,
+    given_up: &'a mut bool,
+}
+
+impl Source for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read_bytes >= self.progress_at {
+            self.progress_at = self.read_bytes + PROGRESS_BYTES;
+            if (self.progress)(self.read_bytes).is_break() {
+                *self.given_up = true;
+                return Err(io::Error::other("given up"));
             }
         }
+        let bytes = self.source.read(buffer)?;
+        self.read_bytes += bytes as u64;
+        Ok(bytes)
     }
 }
 

@@ -1,7 +1,6 @@
 //! DUMP payloads: a type, a value, two bytes of version and eight of checksum. What RESTORE and MIGRATE carry.
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{Value, ValueRef};
@@ -48,14 +47,13 @@ pub fn dump(value: ValueRef<'_>, options: &EncoderOptions) -> Vec<u8> {
 /// The value of a payload from outside.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
     let (signed, footer) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RestoreError::Footer)?;
-    let (mut body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
+    let (body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
     let is_read = u32::from(u16::from_le_bytes(*version)) <= VERSION_READ_MAX;
     if !is_read || checksum(CrcAlgorithm::Crc64Redis, signed) != u64::from_le_bytes(*footer) {
         return Err(RestoreError::Footer);
     }
     let expected_bytes = body.len();
-    let mut progress = |_| ControlFlow::Continue(());
-    let mut reader = Reader::new(&mut body, &mut progress, expected_bytes);
+    let mut reader = Reader::new(body, expected_bytes);
     let type_byte = reader.byte().map_err(RestoreError::Data)?;
     let value = ValueReader::new(*limits).read(&mut reader, type_byte).map_err(RestoreError::Data)?;
     value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Empty)))

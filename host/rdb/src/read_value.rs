@@ -11,6 +11,7 @@ use crate::error::{LoadError, LoadErrorKind};
 use crate::format::{container, is_readable, kind};
 use crate::limits::Limits;
 use crate::reader::{Reader, SCRATCH_BYTES_MAX};
+use crate::source::Source;
 use crate::{ziplist, zipmap};
 
 /// Reads values, and keeps buffers between them.
@@ -26,9 +27,9 @@ impl ValueReader {
     }
 
     /// Reads a value of this type. None for a collection without members, which old bugs left in files.
-    pub(crate) fn read(
+    pub(crate) fn read<S: Source>(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<S>,
         type_byte: u8,
     ) -> Result<Option<Value>, LoadError> {
         if !is_readable(type_byte) {
@@ -59,7 +60,7 @@ impl ValueReader {
         Ok((!is_empty).then_some(value))
     }
 
-    fn string(&mut self, reader: &mut Reader<'_>) -> Result<Value, LoadError> {
+    fn string<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Value, LoadError> {
         reader.string(&mut self.one)?;
         if self.one.len() <= INLINE_BYTES_MAX {
             return Ok(Value::String(Text::from_bytes(&self.one)));
@@ -69,7 +70,7 @@ impl ValueReader {
         Ok(Value::String(Text::from_shared(Bytes::from(std::mem::take(&mut self.one)))))
     }
 
-    fn list(&mut self, reader: &mut Reader<'_>) -> Result<List, LoadError> {
+    fn list<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<List, LoadError> {
         let mut list = ListBuilder::new(&self.limits.list);
         for _ in 0..reader.length()? {
             reader.string(&mut self.one)?;
@@ -78,7 +79,7 @@ impl ValueReader {
         Ok(list.finish())
     }
 
-    fn nodes(&mut self, reader: &mut Reader<'_>, type_byte: u8) -> Result<List, LoadError> {
+    fn nodes<S: Source>(&mut self, reader: &mut Reader<S>, type_byte: u8) -> Result<List, LoadError> {
         let mut list = ListBuilder::new(&self.limits.list);
         for _ in 0..reader.length()? {
             let container = match type_byte {
@@ -99,7 +100,7 @@ impl ValueReader {
         Ok(list.finish())
     }
 
-    fn set(&mut self, reader: &mut Reader<'_>) -> Result<Set, LoadError> {
+    fn set<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Set, LoadError> {
         let len = reader.length()?;
         let mut set = Set::from_file(expected(len), &self.limits.set);
         for _ in 0..len {
@@ -112,7 +113,7 @@ impl ValueReader {
     }
 
     /// A hash within the limits is gathered into a listpack, where repetitions are looked for once at the end.
-    fn hash(&mut self, reader: &mut Reader<'_>) -> Result<Hash, LoadError> {
+    fn hash<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Hash, LoadError> {
         let limits = self.limits.hash;
         let len = reader.length()?;
         let duplicate = LoadErrorKind::DuplicateMember { type_byte: kind::HASH };
@@ -157,7 +158,7 @@ impl ValueReader {
             )
     }
 
-    fn zset(&mut self, reader: &mut Reader<'_>, type_byte: u8) -> Result<Zset, LoadError> {
+    fn zset<S: Source>(&mut self, reader: &mut Reader<S>, type_byte: u8) -> Result<Zset, LoadError> {
         let limits = &self.limits.zset;
         let mut zset = Zset::new_large(limits);
         for _ in 0..reader.length()? {
@@ -179,7 +180,7 @@ impl ValueReader {
 }
 
 /// A score as files before version 8 have it: the length of a text, or a length that means a special score.
-fn score_as_text(reader: &mut Reader<'_>) -> Result<f64, LoadError> {
+fn score_as_text<S: Source>(reader: &mut Reader<S>) -> Result<f64, LoadError> {
     let length = match reader.byte()? {
         253 => return Ok(f64::NAN),
         254 => return Ok(f64::INFINITY),

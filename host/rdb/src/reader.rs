@@ -2,7 +2,6 @@
 //! Always: a length that is only claimed allocates at most as much again as has arrived, and one MiB.
 
 use std::io::ErrorKind;
-use std::ops::ControlFlow;
 
 use crc_fast::{CrcAlgorithm, Digest};
 use tenon_keyspace::{INTEGER_TEXT_BYTES, decimal};
@@ -12,23 +11,15 @@ use crate::error::{LoadError, LoadErrorKind};
 use crate::format::special;
 use crate::source::Source;
 
-/// How many bytes are read between two calls of the progress function.
-pub const PROGRESS_BYTES: u64 = 2 << 20;
-
 const BLOCK_BYTES: usize = 128 << 10;
 const GROWTH_BYTES: usize = 1 << 20;
 
 /// The most memory that a scratch buffer keeps from one value to the next.
 pub(crate) const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
-/// Is told how many bytes were read; may give the load up.
-pub(crate) type Progress<'s> = &'s mut dyn FnMut(u64) -> ControlFlow<()>;
-
 /// Reads from a source, block by block.
-pub(crate) struct Reader<'s> {
-    source: &'s mut dyn Source,
-    progress: Progress<'s>,
-    progress_at: u64,
+pub(crate) struct Reader<S> {
+    source: S,
     block: Box<[u8]>,
     /// The unread part of the block.
     start: usize,
@@ -47,17 +38,11 @@ enum Length {
     Special(u8),
 }
 
-impl<'s> Reader<'s> {
+impl<S: Source> Reader<S> {
     /// Reads in blocks; smaller ones if `expected_bytes` is less than one.
-    pub(crate) fn new(
-        source: &'s mut dyn Source,
-        progress: Progress<'s>,
-        expected_bytes: usize,
-    ) -> Reader<'s> {
+    pub(crate) fn new(source: S, expected_bytes: usize) -> Reader<S> {
         Reader {
             source,
-            progress,
-            progress_at: PROGRESS_BYTES,
             block: vec![0; expected_bytes.clamp(64, BLOCK_BYTES)].into(),
             start: 0,
             end: 0,
@@ -201,12 +186,6 @@ impl<'s> Reader<'s> {
         self.digest_read();
         self.block_offset += self.end as u64;
         (self.start, self.end, self.digested) = (0, 0, 0);
-        if self.block_offset >= self.progress_at {
-            self.progress_at = self.block_offset + PROGRESS_BYTES;
-            if (self.progress)(self.block_offset).is_break() {
-                return Err(self.error(LoadErrorKind::Cancelled));
-            }
-        }
         loop {
             match self.source.read(&mut self.block) {
                 Ok(0) => return Err(self.error(LoadErrorKind::Truncated)),

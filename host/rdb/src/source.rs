@@ -20,6 +20,12 @@ impl Source for &[u8] {
     }
 }
 
+impl<S: Source + ?Sized> Source for &mut S {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).read(buffer)
+    }
+}
+
 /// A file from an offset on.
 pub struct FileSource {
     file: Arc<dyn DiskFile>,

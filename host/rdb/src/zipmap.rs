@@ -6,8 +6,11 @@ use tenon_keyspace::Malformed;
 const END: u8 = 0xFF;
 const LONG: u8 = 0xFE;
 
+/// A field and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// The fields and values of a zipmap from outside, once all of it has been checked.
-pub(crate) fn pairs(bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Malformed> {
+pub(crate) fn pairs(bytes: &[u8]) -> Result<Vec<Pair<'_>>, Malformed> {
     if bytes.len() < 2 || bytes[bytes.len() - 1] != END {
         return Err(Malformed::new("zipmap without its end byte", bytes.len()));
     }
@@ -26,8 +29,6 @@ pub(crate) fn pairs(bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Malformed> {
     }
     Ok(pairs)
 }
-
-type Pair<'a> = (&'a [u8], &'a [u8]);
 
 fn entry(bytes: &[u8]) -> Option<(Pair<'_>, usize)> {
     let (field_bytes, head) = length(bytes)?;

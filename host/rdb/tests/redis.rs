@@ -14,8 +14,8 @@ use std::{env, fs, process, thread};
 use tenon_base::{Dice, UnixMillis};
 use tenon_keyspace::{CutBounds, CutProgress, Keyspace};
 use tenon_rdb::{
-    Aux, Encoder, EncoderOptions, Limits, LoadOptions, RdbVersion, dataset_digest, dump, full_digest, load,
-    restore, value_digest,
+    Aux, DatabaseSize, Encoder, EncoderOptions, Limits, LoadOptions, RdbVersion, dataset_digest, dump,
+    full_digest, load, restore, value_digest,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -209,7 +209,11 @@ fn saved(keyspace: &mut Keyspace, options: EncoderOptions) -> Vec<u8> {
     let feed = keyspace.cut_feed(id).unwrap();
     let mut encoder = Encoder::new(options);
     let aux = Aux { redis_version: Some("7.2.4".into()), created_seconds: Some(1), ..Aux::default() };
-    encoder.begin(&aux, &[], &mut sink).unwrap();
+    let sizes: Vec<_> = (0..keyspace.databases())
+        .map(|database| (database, keyspace.db(database)))
+        .map(|(database, db)| DatabaseSize { database, keys: db.len(), volatile: db.volatile_len() })
+        .collect();
+    encoder.begin(&aux, &sizes, &mut sink).unwrap();
     while keyspace.advance_cut(id, 1_000) != CutProgress::Done {}
     while let Some(batch) = feed.pop() {
         encoder.batch(&batch, &mut sink).unwrap();

@@ -11,8 +11,15 @@ use tenon_keyspace::list::End;
 use tenon_keyspace::{CutEntry, Hash, Keyspace, List, Set, Text, Value, Zset};
 
 use crate::{
-    AccessField, Aux, DatabaseSize, Encoder, EncoderOptions, Limits, LoadError, LoadOptions, LoadReport,
-    RdbVersion, load,
+    AccessField, Aux, DatabaseSize, Decoder, Encoder, EncoderOptions, FileSource, Limits, LoadError,
+    LoadOptions, LoadReport, RdbVersion, load,
+};
+
+/// Both ends of a file may lie on another thread than the keyspace.
+const _: () = {
+    const fn assert_send<T: Send>() {}
+    assert_send::<Encoder>();
+    assert_send::<Decoder<FileSource>>();
 };
 
 const VERSIONS: [RdbVersion; 3] = [RdbVersion::V9, RdbVersion::V10, RdbVersion::V11];

@@ -7,7 +7,7 @@ use tenon_base::{Dice, DiskFile};
 use tenon_keyspace::{CutBounds, CutProgress, ValueRef};
 
 use super::*;
-use crate::{Access, Decoder, FileSource, PROGRESS_BYTES, RestoreError, dump, full_digest, restore};
+use crate::{Access, PROGRESS_BYTES, RestoreError, dump, full_digest, restore};
 
 fn encoding(value: ValueRef<'_>) -> &'static str {
     match value {
@@ -128,9 +128,7 @@ fn the_last_access_is_written_where_it_is_asked_for() {
     for (access, expected) in cases {
         let file =
             file_of(&keyspace, EncoderOptions { access, ..EncoderOptions::default() }, &Aux::default());
-        let mut source = &file[..];
-        let mut progress = |_| ControlFlow::Continue(());
-        let mut decoder = Decoder::new(&mut source, &options(), &mut progress).unwrap();
+        let mut decoder = Decoder::new(&file[..], &options()).unwrap();
         assert_eq!(decoder.next_key().unwrap().unwrap().access, expected);
         assert!(decoder.next_key().unwrap().is_none());
     }
