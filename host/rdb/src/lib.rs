@@ -1,1 +1,38 @@
-//! The RDB file format, read and written.
+//! The RDB file format, read and written, and what goes with it: DUMP payloads and digests.
+//! Opens no file, starts no thread and reads no clock: bytes come from a [`Source`] and go to a [`Sink`].
+//! Always: no byte from outside panics, and memory follows what has arrived, not what it claims.
+
+mod aux;
+mod format; // read me first
+mod limits;
+
+mod encoder;
+mod write_value;
+mod writer;
+
+mod decoder;
+mod error;
+mod read_value;
+mod reader;
+mod source;
+
+mod digest;
+mod dump;
+
+mod compress;
+mod ziplist;
+mod zipmap;
+
+#[cfg(test)]
+mod tests;
+
+pub use aux::Aux;
+pub use decoder::{Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, load, load_bytes};
+pub use digest::{Digest, dataset_digest, full_digest, value_digest};
+pub use dump::{RestoreError, dump, restore};
+pub use encoder::{AccessField, DatabaseSize, Encoder, EncoderOptions};
+pub use error::{LoadError, LoadErrorKind};
+pub use format::{RdbVersion, VERSION_READ_MAX};
+pub use limits::Limits;
+pub use source::{FileSource, Source};
+pub use writer::Sink;

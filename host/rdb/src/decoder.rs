@@ -1,0 +1,336 @@
+//! A whole file, read: what it says of itself, then key after key, then the checksum. Two ways: [`Decoder`] hands
+//! out one key at a time, so that a machine can read a little between other things; [`load`] does all of it.
+//! Inserts nothing itself. Always: after an error nothing more is handed out.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use tenon_base::UnixMillis;
+use tenon_keyspace::Value;
+
+use crate::aux::Aux;
+use crate::error::{LoadError, LoadErrorKind};
+use crate::format::{MAGIC, VERSION_READ_MAX, VERSION_WITH_CHECKSUM, is_readable, module_part, opcode};
+use crate::limits::Limits;
+use crate::read_value::ValueReader;
+use crate::reader::Reader;
+use crate::source::Source;
+
+/// How many bytes [`load`] reads between two calls of the progress function.
+pub const PROGRESS_BYTES: u64 = 2 << 20;
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// The thresholds under which values are taken in.
+    pub limits: Limits,
+    /// How many databases there are; a key of another one is an error.
+    pub databases: usize,
+    /// `rdbchecksum`: whether the checksum at the end is compared.
+    pub checksum: bool,
+    /// Keys that expired before this moment are passed over. A primary does so with its own file, a replica never,
+    /// and nobody with the base of an append-only file.
+    pub passes_over_expired_before: Option<UnixMillis>,
+}
+
+/// One key of a file.
+#[derive(Debug)]
+pub struct LoadedKey<'a> {
+    /// The number of its database.
+    pub database: usize,
+    /// The key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: Value,
+    /// When it expires, if it does.
+    pub expires_at: Option<UnixMillis>,
+    /// What the file says of the last access to it.
+    pub access: Access,
+}
+
+/// What a file says of the last access to a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// Seconds since then.
+    IdleSeconds(u64),
+    /// A logarithmic count of accesses.
+    Frequency(u8),
+}
+
+/// What a load came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// The version of the file.
+    pub version: u32,
+    /// What the file says of itself.
+    pub aux: Aux,
+    /// Keys handed out.
+    pub keys: u64,
+    /// Keys passed over because they had expired.
+    pub expired: u64,
+    /// Keys passed over because their collection is empty.
+    pub empty: u64,
+    /// Libraries of functions passed over: they are not supported.
+    pub functions: u64,
+    /// Data of modules passed over: there are no modules.
+    pub module_data: u64,
+    /// The file has a checksum of zero: it was written without one.
+    pub lacks_checksum: bool,
+    /// Bytes from the start to behind the checksum.
+    pub bytes: u64,
+}
+
+/// Reads a file key by key.
+pub struct Decoder<S> {
+    reader: Reader<S>,
+    values: ValueReader,
+    options: LoadOptions,
+    report: LoadReport,
+    database: usize,
+    key: Vec<u8>,
+    is_at_end: bool,
+}
+
+/// What stands before a key.
+#[derive(Default)]
+struct Notes {
+    expires_at: Option<UnixMillis>,
+    access: Access,
+}
+
+impl<S: Source> Decoder<S> {
+    /// Reads the first nine bytes.
+    pub fn new(source: S, options: &LoadOptions) -> Result<Decoder<S>, LoadError> {
+        let mut reader = Reader::new(source, usize::MAX);
+        let magic: [u8; 5] = reader.array()?;
+        if magic != *MAGIC {
+            return Err(reader.error(LoadErrorKind::Magic(magic)));
+        }
+        let digits: [u8; 4] = reader.array()?;
+        let version = std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        if !(1..=VERSION_READ_MAX).contains(&version) {
+            return Err(reader.error(LoadErrorKind::Version(version)));
+        }
+        Ok(Decoder {
+            reader,
+            values: ValueReader::new(options.limits),
+            options: *options,
+            report: LoadReport { version, ..LoadReport::default() },
+            database: 0,
+            key: Vec::new(),
+            is_at_end: false,
+        })
+    }
+
+    /// The next key; None once the end, checksum included, was read. After an error there is nothing more to ask for.
+    pub fn next_key(&mut self) -> Result<Option<LoadedKey<'_>>, LoadError> {
+        loop {
+            let mut notes = Notes::default();
+            let Some(type_byte) = self.next_type(&mut notes)? else { return Ok(None) };
+            let type_offset = self.reader.offset() - 1;
+            if !is_readable(type_byte) && !has_key(type_byte) {
+                return Err(LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) });
+            }
+            self.reader.string(&mut self.key)?;
+            if !is_readable(type_byte) {
+                let error = LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) };
+                return Err(error.with_key(&self.key));
+            }
+            let value = self.values.read(&mut self.reader, type_byte);
+            let Some(value) = value.map_err(|error| error.with_key(&self.key))? else {
+                self.report.empty += 1;
+                continue;
+            };
+            let Notes { expires_at, access } = notes;
+            if expires_at.zip(self.options.passes_over_expired_before).is_some_and(|(at, now)| at < now) {
+                self.report.expired += 1;
+                continue;
+            }
+            self.report.keys += 1;
+            return Ok(Some(LoadedKey {
+                database: self.database,
+                key: &self.key,
+                value,
+                expires_at,
+                access,
+            }));
+        }
+    }
+
+    /// What was read so far.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// Bytes read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.reader.offset()
+    }
+
+    /// The type of the next key, once everything before it was taken in; None at the end.
+    fn next_type(&mut self, notes: &mut Notes) -> Result<Option<u8>, LoadError> {
+        while !self.is_at_end {
+            let reader = &mut self.reader;
+            match reader.byte()? {
+                opcode::EXPIRES_SECONDS => {
+                    let seconds = i64::from(i32::from_le_bytes(reader.array()?));
+                    notes.expires_at = expiry(seconds * 1_000);
+                }
+                opcode::EXPIRES_MS => notes.expires_at = expiry(i64::from_le_bytes(reader.array()?)),
+                opcode::FREQUENCY => notes.access = Access::Frequency(reader.byte()?),
+                opcode::IDLE => notes.access = Access::IdleSeconds(reader.length()?),
+                opcode::SELECT => self.select()?,
+                opcode::RESIZE => {
+                    reader.length()?;
+                    reader.length()?;
+                }
+                opcode::SLOT_INFO => {
+                    for _ in 0..3 {
+                        reader.length()?;
+                    }
+                }
+                opcode::AUX => self.take_aux()?,
+                opcode::FUNCTION => {
+                    reader.string(&mut Vec::new())?;
+                    self.report.functions += 1;
+                }
+                opcode::MODULE_AUX => self.skip_module_data()?,
+                opcode::END => self.end()?,
+                type_byte => return Ok(Some(type_byte)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn select(&mut self) -> Result<(), LoadError> {
+        let found = self.reader.length()?;
+        let databases = self.options.databases;
+        match usize::try_from(found) {
+            Ok(database) if database < databases => {
+                self.database = database;
+                Ok(())
+            }
+            _ => Err(self.reader.error(LoadErrorKind::Database { found, databases })),
+        }
+    }
+
+    fn take_aux(&mut self) -> Result<(), LoadError> {
+        let mut value = Vec::new();
+        self.reader.string(&mut self.key)?;
+        self.reader.string(&mut value)?;
+        self.report.aux.take(&self.key, &value);
+        Ok(())
+    }
+
+    fn skip_module_data(&mut self) -> Result<(), LoadError> {
+        // The module's id, then the moment in which the data were written, as a part like the others.
+        self.reader.length()?;
+        let reader = &mut self.reader;
+        loop {
+            match reader.length()? {
+                module_part::END => break,
+                module_part::SIGNED | module_part::UNSIGNED => drop(reader.length()?),
+                module_part::FLOAT => reader.skip(4)?,
+                module_part::DOUBLE => reader.skip(8)?,
+                module_part::STRING => reader.string(&mut Vec::new())?,
+                other => return Err(reader.error(LoadErrorKind::ModulePart(other))),
+            }
+        }
+        self.report.module_data += 1;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), LoadError> {
+        if self.report.version >= VERSION_WITH_CHECKSUM {
+            let computed = self.reader.checksum();
+            let found = u64::from_le_bytes(self.reader.array()?);
+            self.report.lacks_checksum = found == 0;
+            if self.options.checksum && found != 0 && found != computed {
+                return Err(self.reader.error(LoadErrorKind::Checksum { computed, found }));
+            }
+        }
+        self.report.bytes = self.reader.offset();
+        self.is_at_end = true;
+        Ok(())
+    }
+}
+
+/// Reads a whole file. `insert` says whether the key is new; one that is not ends the load with an error. `progress` is
+/// told every [`PROGRESS_BYTES`] how many bytes were read, also within a long value, and may give the load up.
+pub fn load(
+    source: &mut dyn Source,
+    options: &LoadOptions,
+    insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<LoadReport, LoadError> {
+    let mut given_up = false;
+    let watched =
+        Watched { source, progress, read_bytes: 0, progress_at: PROGRESS_BYTES, given_up: &mut given_up };
+    let result = load_all(watched, options, insert);
+    result.map_err(|error| match given_up {
+        true => LoadError { kind: LoadErrorKind::Cancelled, ..error },
+        false => error,
+    })
+}
+
+fn load_all<S: Source>(
+    source: S,
+    options: &LoadOptions,
+    insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
+) -> Result<LoadReport, LoadError> {
+    let mut decoder = Decoder::new(source, options)?;
+    while let Some(key) = decoder.next_key()? {
+        if !insert(key) {
+            return Err(decoder.reader.error(LoadErrorKind::DuplicateKey).with_key(&decoder.key));
+        }
+    }
+    Ok(decoder.report)
+}
+
+/// A source that tells of its progress.
+struct Watched<'a> {
+    source: &'a mut dyn Source,
+    progress: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+    read_bytes: u64,
+    progress_at: u64,
+    given_up: &'a mut bool,
+}
+
+impl Source for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read_bytes >= self.progress_at {
+            self.progress_at = self.read_bytes + PROGRESS_BYTES;
+            if (self.progress)(self.read_bytes).is_break() {
+                *self.given_up = true;
+                return Err(io::Error::other("given up"));
+            }
+        }
+        let bytes = self.source.read(buffer)?;
+        self.read_bytes += bytes as u64;
+        Ok(bytes)
+    }
+}
+
+/// Reads a whole file from memory, and drops what it holds: to find out whether it is sound.
+pub fn load_bytes(bytes: &[u8]) -> Result<LoadReport, LoadError> {
+    let options = LoadOptions {
+        limits: Limits::standard(0),
+        databases: 16,
+        checksum: true,
+        passes_over_expired_before: None,
+    };
+    load(&mut { bytes }, &options, &mut |_| true, &mut |_| ControlFlow::Continue(()))
+}
+
+/// In a file, -1 means that a key does not expire.
+fn expiry(unix_ms: i64) -> Option<UnixMillis> {
+    (unix_ms != -1).then_some(UnixMillis(unix_ms))
+}
+
+/// Whether a key follows on this type in the versions that are read, though its value cannot be.
+fn has_key(type_byte: u8) -> bool {
+    matches!(type_byte, 6..=7 | 15 | 19 | 21..=26)
+}

@@ -1,0 +1,78 @@
+//! DUMP payloads: a type, a value, two bytes of version and eight of checksum. What RESTORE and MIGRATE carry.
+
+use std::fmt;
+
+use crc_fast::{CrcAlgorithm, checksum};
+use tenon_keyspace::{Value, ValueRef};
+
+use crate::encoder::EncoderOptions;
+use crate::error::{LoadError, LoadErrorKind};
+use crate::format::VERSION_READ_MAX;
+use crate::limits::Limits;
+use crate::read_value::ValueReader;
+use crate::reader::Reader;
+use crate::write_value::{type_byte, write_value};
+use crate::writer::Writer;
+
+const VERSION_BYTES: usize = 2;
+const CHECKSUM_BYTES: usize = 8;
+
+/// Why a payload cannot be restored; the text is what a client is told, behind `ERR`.
+#[derive(Debug)]
+pub enum RestoreError {
+    /// Its end is not that of a payload, or is one of a newer version.
+    Footer,
+    /// Its value is not sound.
+    Data(LoadError),
+}
+
+/// A value as a payload. The options' version and compression count; the checksum is always there.
+pub fn dump(value: ValueRef<'_>, options: &EncoderOptions) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let mut sink = |block: &[u8]| {
+        payload.extend_from_slice(block);
+        Ok(())
+    };
+    let mut writer = Writer::new(true, options.compression);
+    writer.byte(type_byte(value, options.version));
+    let mut written = write_value(&mut writer, value, options.version, &mut sink);
+    writer.bytes(&options.version.number().to_le_bytes());
+    written = written.and(writer.hand_on(&mut sink));
+    written.expect("a vector takes everything");
+    let footer = writer.checksum(&mut sink).expect("a vector takes everything");
+    payload.extend_from_slice(&footer.to_le_bytes());
+    payload
+}
+
+/// The value of a payload from outside.
+pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
+    let (signed, footer) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RestoreError::Footer)?;
+    let (body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
+    let is_read = u32::from(u16::from_le_bytes(*version)) <= VERSION_READ_MAX;
+    if !is_read || checksum(CrcAlgorithm::Crc64Redis, signed) != u64::from_le_bytes(*footer) {
+        return Err(RestoreError::Footer);
+    }
+    let expected_bytes = body.len();
+    let mut reader = Reader::new(body, expected_bytes);
+    let type_byte = reader.byte().map_err(RestoreError::Data)?;
+    let value = ValueReader::new(*limits).read(&mut reader, type_byte).map_err(RestoreError::Data)?;
+    value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Empty)))
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RestoreError::Footer => "DUMP payload version or checksum are wrong",
+            RestoreError::Data(_) => "Bad data format",
+        })
+    }
+}
+
+impl std::error::Error for RestoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RestoreError::Footer => None,
+            RestoreError::Data(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The numbers of the format: opcodes, types, encodings of strings. Every other file speaks in these names.
+
+/// The newest version that is read.
+pub const VERSION_READ_MAX: u32 = 12;
+
+/// The first version that ends with a checksum.
+pub(crate) const VERSION_WITH_CHECKSUM: u32 = 5;
+
+/// A version that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RdbVersion {
+    /// Redis 5 and 6: compact values are ziplists.
+    V9,
+    /// Redis 7.0 and later: compact values are listpacks, except sets.
+    #[default]
+    V10,
+    /// Redis 7.2 and later: compact sets are listpacks too.
+    V11,
+}
+
+impl RdbVersion {
+    /// The version of this number (`rdb-version`), if it is one that is written.
+    pub const fn of_number(number: u32) -> Option<RdbVersion> {
+        match number {
+            9 => Some(RdbVersion::V9),
+            10 => Some(RdbVersion::V10),
+            11 => Some(RdbVersion::V11),
+            _ => None,
+        }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u16 {
+        match self {
+            RdbVersion::V9 => 9,
+            RdbVersion::V10 => 10,
+            RdbVersion::V11 => 11,
+        }
+    }
+}
+
+/// What the first bytes of a file are, before four digits with the version.
+pub(crate) const MAGIC: &[u8; 5] = b"REDIS";
+
+/// What stands where the type of the next key could stand.
+pub(crate) mod opcode {
+    pub(crate) const SLOT_INFO: u8 = 244;
+    pub(crate) const FUNCTION: u8 = 245;
+    pub(crate) const FUNCTION_EARLY: u8 = 246;
+    pub(crate) const MODULE_AUX: u8 = 247;
+    pub(crate) const IDLE: u8 = 248;
+    pub(crate) const FREQUENCY: u8 = 249;
+    pub(crate) const AUX: u8 = 250;
+    pub(crate) const RESIZE: u8 = 251;
+    pub(crate) const EXPIRES_MS: u8 = 252;
+    pub(crate) const EXPIRES_SECONDS: u8 = 253;
+    pub(crate) const SELECT: u8 = 254;
+    pub(crate) const END: u8 = 255;
+}
+
+/// Types of values.
+pub(crate) mod kind {
+    pub(crate) const STRING: u8 = 0;
+    pub(crate) const LIST: u8 = 1;
+    pub(crate) const SET: u8 = 2;
+    pub(crate) const ZSET_TEXT: u8 = 3;
+    pub(crate) const HASH: u8 = 4;
+    pub(crate) const ZSET: u8 = 5;
+    pub(crate) const HASH_ZIPMAP: u8 = 9;
+    pub(crate) const LIST_ZIPLIST: u8 = 10;
+    pub(crate) const SET_INTSET: u8 = 11;
+    pub(crate) const ZSET_ZIPLIST: u8 = 12;
+    pub(crate) const HASH_ZIPLIST: u8 = 13;
+    pub(crate) const LIST_OF_ZIPLISTS: u8 = 14;
+    pub(crate) const HASH_LISTPACK: u8 = 16;
+    pub(crate) const ZSET_LISTPACK: u8 = 17;
+    pub(crate) const LIST_OF_NODES: u8 = 18;
+    pub(crate) const SET_LISTPACK: u8 = 20;
+}
+
+/// What a type is called in messages, whether it is read or not; None for a number that stands for nothing known.
+pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
+    Some(match type_byte {
+        kind::STRING => "string",
+        kind::LIST => "list",
+        kind::SET => "set",
+        kind::ZSET_TEXT => "sorted set with scores as text",
+        kind::HASH => "hash",
+        kind::ZSET => "sorted set",
+        6 | 7 => "module value",
+        kind::HASH_ZIPMAP => "hash as zipmap",
+        kind::LIST_ZIPLIST => "list as ziplist",
+        kind::SET_INTSET => "set as intset",
+        kind::ZSET_ZIPLIST => "sorted set as ziplist",
+        kind::HASH_ZIPLIST => "hash as ziplist",
+        kind::LIST_OF_ZIPLISTS => "list of ziplists",
+        15 | 19 | 21 | 26 => "stream",
+        kind::HASH_LISTPACK => "hash as listpack",
+        kind::ZSET_LISTPACK => "sorted set as listpack",
+        kind::LIST_OF_NODES => "list of listpacks",
+        kind::SET_LISTPACK => "set as listpack",
+        22..=25 => "hash whose fields expire",
+        opcode::FUNCTION_EARLY => "function of a release candidate of Redis 7.0",
+        _ => return None,
+    })
+}
+
+/// Whether a value of this type can be read.
+pub(crate) fn is_readable(type_byte: u8) -> bool {
+    matches!(type_byte, 0..=5 | 9..=14 | 16..=18 | 20)
+}
+
+/// How a string is kept that is not kept as its bytes; the low six bits of a length whose high two are set.
+pub(crate) mod special {
+    pub(crate) const INTEGER_8: u8 = 0;
+    pub(crate) const INTEGER_16: u8 = 1;
+    pub(crate) const INTEGER_32: u8 = 2;
+    pub(crate) const COMPRESSED: u8 = 3;
+}
+
+/// What a node of a list is.
+pub(crate) mod container {
+    pub(crate) const PLAIN: u64 = 1;
+    pub(crate) const PACKED: u64 = 2;
+}
+
+/// How parts of a module's data begin.
+pub(crate) mod module_part {
+    pub(crate) const END: u64 = 0;
+    pub(crate) const SIGNED: u64 = 1;
+    pub(crate) const UNSIGNED: u64 = 2;
+    pub(crate) const FLOAT: u64 = 3;
+    pub(crate) const DOUBLE: u64 = 4;
+    pub(crate) const STRING: u64 = 5;
+}
