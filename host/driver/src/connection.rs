@@ -133,7 +133,8 @@ fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut
         worker.borrow_mut().send(link.id.slot);
     }
     while link.is_reading.get() && !link.is_closed.get() && link.stream.poll_read_ready(context).is_ready() {
-        match worker.borrow_mut().read(link) {
+        let outcome = worker.borrow_mut().read(link);
+        match outcome {
             Ok(true) => {
                 // One read a turn, so that nobody is starved; the next one comes after the flush.
                 context.waker().wake_by_ref();
