@@ -27,6 +27,8 @@ pub enum AofError {
     Manifest(ManifestError),
     /// A file's contents cannot be understood, or not in this place.
     Format {
+        /// Redis's word for it: "Bad file format", "Unexpected end of file".
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Where in it (bytes).
@@ -63,9 +65,11 @@ impl fmt::Display for AofError {
                 path.display()
             ),
             AofError::Manifest(error) => error.fmt(f),
-            AofError::Format { path, offset, finding, advice } => {
-                write!(f, "Bad AOF file {} at offset {offset}: {finding}; {advice}", path.display())
-            }
+            AofError::Format { what, path, offset, finding, advice } => write!(
+                f,
+                "{what} reading the append only file {} at offset {offset}: {finding}; {advice}",
+                path.display()
+            ),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Always: a record that was called durable is loaded, once and in its place, whatever failed wherever.
 
 mod batch_writer;
+mod command_base;
 mod directory;
 mod error;
 mod header; // read me first: what a file is made of
@@ -12,12 +13,15 @@ mod load;
 mod log; // at work
 mod manifest;
 mod marker;
+#[cfg(any(test, feature = "test-disk"))]
+pub mod memory_disk;
 mod words;
 
+pub use command_base::{BATCH_BYTES_MAX, CommandBase};
 pub use directory::Directory;
 pub use error::AofError;
 pub use header::{BatchHeader, HEADER_BYTES, ReplicationId};
-pub use load::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin};
+pub use load::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, load};
 pub use log::{
     JobId, Keep, Log, LogEvent, LogJob, Phase, RewriteRefused, RewriteStage, Settings, Sizes, Start,
     SyncFacts,
