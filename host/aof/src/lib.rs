@@ -1,1 +1,29 @@
 //! The append-only file: manifest, batches, loading, rewriting.
+//!
+//! Turns the journal's batches into files that Redis loads too, and files into commands. Decides neither when to sync
+//! nor when to rewrite, and opens nothing but through `tenon_base::Disk`.
+//! Always: a record that was called durable is loaded, once and in its place, whatever failed wherever.
+
+mod batch_writer;
+mod command_base;
+mod directory;
+mod error;
+mod header; // read me first: what a file is made of
+mod load;
+mod log; // at work
+mod manifest;
+mod marker;
+#[cfg(any(test, feature = "test-disk"))]
+pub mod memory_disk;
+mod words;
+
+pub use command_base::{BATCH_BYTES_MAX, CommandBase};
+pub use directory::Directory;
+pub use error::AofError;
+pub use header::{BatchHeader, HEADER_BYTES, ReplicationId};
+pub use load::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, load};
+pub use log::{
+    JobId, Keep, Log, LogEvent, LogJob, Phase, RewriteRefused, RewriteStage, Settings, Sizes, Start,
+    SyncFacts,
+};
+pub use manifest::{Manifest, ManifestError, ManifestFile};

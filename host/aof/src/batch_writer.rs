@@ -1,0 +1,59 @@
+//! How a batch is put into a file: header, timestamp line, SELECT, commands.
+//!
+//! Always: nothing else writes headers, and outside MULTI a batch has SELECT only as its first command.
+
+use tenon_base::UnixMillis;
+use tenon_journal::ReplicationOffset;
+use tenon_resp::{INTEGER_TEXT_BYTES_MAX, format_integer, write_array_header, write_bulk};
+
+use crate::header::{self, ReplicationId};
+
+/// Most bytes of a SELECT.
+pub(crate) const SELECT_BYTES_MAX: usize = 48;
+/// Most bytes of a timestamp line.
+pub(crate) const TIMESTAMP_BYTES_MAX: usize = 32;
+
+const SELECT: &[u8] = b"*2\r\n$6\r\nSELECT\r\n";
+
+/// What goes around the commands of a batch.
+pub(crate) struct Frame<'a> {
+    /// When and under whose id; `None` for a batch without header.
+    pub(crate) header: Option<(UnixMillis, &'a ReplicationId)>,
+    /// Seconds since 1970 for a `#TS:` line.
+    pub(crate) timestamp: Option<i64>,
+    /// Whether the batch must select its database, if its first command does not.
+    pub(crate) select: bool,
+    /// The replication offset behind the batch.
+    pub(crate) offset: ReplicationOffset,
+    /// The database in which the first record runs.
+    pub(crate) db: u32,
+}
+
+impl Frame<'_> {
+    /// Appends the batch to `out`.
+    pub(crate) fn write<'p>(&self, out: &mut Vec<u8>, pieces: impl Iterator<Item = &'p [u8]>) {
+        let start = self.header.map(|_| header::reserve(out));
+        if let Some(seconds) = self.timestamp {
+            out.extend_from_slice(b"#TS:");
+            out.extend_from_slice(format_integer(seconds, &mut [0; INTEGER_TEXT_BYTES_MAX]));
+            out.extend_from_slice(b"\r\n");
+        }
+        let mut select = self.select;
+        for piece in pieces {
+            if std::mem::take(&mut select) && !piece.starts_with(SELECT) {
+                write_select(out, self.db);
+            }
+            out.extend_from_slice(piece);
+        }
+        if let (Some(start), Some((unix, id))) = (start, self.header) {
+            header::fill(out, start, unix, self.offset, self.db, id);
+        }
+    }
+}
+
+/// Appends `SELECT db`.
+pub(crate) fn write_select(out: &mut Vec<u8>, db: u32) {
+    write_array_header(out, 2);
+    write_bulk(out, b"SELECT");
+    write_bulk(out, format_integer(i64::from(db), &mut [0; INTEGER_TEXT_BYTES_MAX]));
+}

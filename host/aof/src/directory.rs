@@ -1,0 +1,129 @@
+//! The directory of a log: names, the lock, and the manifest on disk.
+//!
+//! Always: a manifest is replaced at one stroke, and durable before `persist` returns.
+
+use std::any::Any;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tenon_base::{Disk, DiskFile, FileKind};
+
+use crate::error::AofError;
+use crate::manifest::Manifest;
+
+/// A manifest of more bytes is refused before it is read.
+const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const LOCK_NAME: &str = ".tenon.lock";
+const TEMPORARY_BASE_PREFIX: &str = "temp-rewriteaof-";
+
+/// Where a log lives, and what its files are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    path: PathBuf,
+    file_name: String,
+}
+
+impl Directory {
+    /// The directory (`dir`/`appenddirname`) and the names' common start (`appendfilename`).
+    pub fn new(path: impl Into<PathBuf>, file_name: impl Into<String>) -> Directory {
+        Directory { path: path.into(), file_name: file_name.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the names of its files start with.
+    pub fn file_name(&self) -> &str {
+        &self.file_name
+    }
+
+    /// Makes the directory if there is none and marks it as ours until the returned value is dropped. Redis ignores
+    /// the lock's file.
+    pub fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn Any + Send>, AofError> {
+        disk.make_directory(&self.path).map_err(AofError::disk("Making the AOF directory", &self.path))?;
+        let path = self.file(LOCK_NAME);
+        disk.lock(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => AofError::Locked { path },
+            _ => AofError::Disk { action: "Locking the AOF directory by", path, error },
+        })
+    }
+
+    /// The manifest on disk; an empty one if there is none.
+    pub fn read_manifest(&self, disk: &dyn Disk) -> Result<Manifest, AofError> {
+        let (name, path) = (self.manifest_name(), self.file(&self.manifest_name()));
+        let failed = |error| AofError::Disk { action: "Reading the AOF manifest", path: path.clone(), error };
+        let file = match disk.open(&path, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Manifest::default()),
+            other => other.map_err(failed)?,
+        };
+        let length = file.length().map_err(failed)?;
+        if length > MANIFEST_BYTES_MAX {
+            return Err(failed(io::Error::other("it is longer than any manifest")));
+        }
+        let text = read_whole(&*file, length as usize).map_err(failed)?;
+        Ok(Manifest::parse(&text, &name)?)
+    }
+
+    /// The path of one of the log's files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Puts `manifest` in the place of the one on disk. After an error either may be there.
+    pub(crate) fn persist(&self, disk: &dyn Disk, manifest: &Manifest) -> io::Result<()> {
+        let temporary = self.file(&format!("temp-{}", self.manifest_name()));
+        let file = disk.create(&temporary)?;
+        file.append(manifest.print().as_bytes())?;
+        file.sync()?;
+        disk.rename(&temporary, &self.file(&self.manifest_name()))?;
+        disk.sync_directory(&self.path)
+    }
+
+    /// A name for the base that a rewrite is writing.
+    pub(crate) fn temporary_base(&self, number: u64) -> String {
+        format!("{TEMPORARY_BASE_PREFIX}{number}.base")
+    }
+
+    /// Removes what interrupted rewrites left: unfinished bases. Failing to costs room, not data.
+    pub(crate) fn remove_temporary_files(&self, disk: &dyn Disk) {
+        for listed in disk.list(&self.path).unwrap_or_default() {
+            if listed.kind == FileKind::File && listed.name.starts_with(TEMPORARY_BASE_PREFIX) {
+                let _ = disk.remove(&self.file(&listed.name));
+            }
+        }
+    }
+
+    pub(crate) fn manifest_name(&self) -> String {
+        format!("{}.manifest", self.file_name)
+    }
+}
+
+/// Opens one of the log's files, which must be there.
+pub(crate) fn open_existing(
+    disk: &dyn Disk,
+    directory: &Directory,
+    name: &str,
+) -> Result<(PathBuf, Arc<dyn DiskFile>, u64), AofError> {
+    let path = directory.file(name);
+    let opened = disk.open(&path, false).and_then(|file| file.length().map(|length| (file, length)));
+    match opened {
+        Ok((file, length)) => Ok((path, file, length)),
+        Err(error) => Err(AofError::Disk { action: "Opening the AOF file", path, error }),
+    }
+}
+
+fn read_whole(file: &dyn DiskFile, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut read = 0;
+    while read < length {
+        match file.read_at(read as u64, &mut bytes[read..])? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}

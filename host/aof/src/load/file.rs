@@ -1,0 +1,335 @@
+//! One file of a log into the sink: batches of ours by our rules, anything else by Redis's.
+//!
+//! Always: nothing of a batch is run before its checksum was found right, nothing of a transaction before its EXEC.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenon_base::{DiskFile, UnixMillis};
+use tenon_resp::{Args, OwnedArgs, parse_unsigned};
+
+use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
+use crate::header::{BatchHeader, HEADER_BYTES, OPENING};
+use crate::load::command::{self, Found};
+use crate::load::judge::{self, Verdict};
+use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin};
+use crate::load::window::{BLOCK_BYTES, Window};
+
+/// Progress is told after so many commands, or a block.
+const COMMANDS_PER_REPORT: u64 = 1024;
+
+/// What a load has come to so far, across files.
+pub(super) struct Progress<'a> {
+    pub(super) sink: &'a mut dyn LoadSink,
+    pub(super) options: LoadOptions,
+    pub(super) total_bytes: u64,
+    /// Bytes of the files before this one.
+    pub(super) bytes_before: u64,
+    pub(super) commands: u64,
+    pub(super) origin: Option<Origin>,
+    pub(super) db: u32,
+    pub(super) last_batch: Option<UnixMillis>,
+    pub(super) cut_bytes: u64,
+    /// How the last file that held anything ends.
+    pub(super) plain_end: bool,
+    pub(super) taken_over: bool,
+}
+
+/// One file to load.
+pub(super) struct FileToLoad {
+    pub(super) path: PathBuf,
+    pub(super) name: String,
+    pub(super) file: Arc<dyn DiskFile>,
+    /// Where to stop.
+    pub(super) end: u64,
+    /// Whether nothing follows it: then its end may be torn.
+    pub(super) is_last: bool,
+}
+
+/// Loading one file.
+struct FileLoad<'a, 'p> {
+    progress: &'a mut Progress<'p>,
+    from: &'a FileToLoad,
+    window: Window,
+    args: OwnedArgs,
+    /// Where a transaction began, and its commands so far.
+    transaction: Option<u64>,
+    queued: Vec<OwnedArgs>,
+    reported: u64,
+    reported_commands: u64,
+}
+
+/// Loads `from` to its end.
+pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(), AofError> {
+    if from.end == 0 {
+        return Ok(());
+    }
+    (progress.plain_end, progress.taken_over) = (false, false);
+    let window = Window::new(Arc::clone(&from.file));
+    let mut file = FileLoad {
+        progress,
+        from,
+        window,
+        args: OwnedArgs::new(),
+        transaction: None,
+        queued: Vec::new(),
+        reported: 0,
+        reported_commands: 0,
+    };
+    file.run_to_end()
+}
+
+impl FileLoad<'_, '_> {
+    fn run_to_end(&mut self) -> Result<(), AofError> {
+        // A file starts in database 0, as a server that reads it alone would.
+        self.select(0, 0)?;
+        let mut at = self.rdb()?;
+        let mut by_redis_rules = false;
+        while at < self.from.end {
+            let ours = !by_redis_rules && self.transaction.is_none() && self.opens_batch(at)?;
+            if ours {
+                if let Some(header) = self.good_header(at)? {
+                    at = self.batch(at, &header)?;
+                    self.progress.plain_end = false;
+                    self.report(at);
+                    continue;
+                }
+                match judge::judge(&mut self.window, at, self.from.end).map_err(self.unreadable())? {
+                    Verdict::Torn { commands } => return self.cut(at, commands),
+                    Verdict::Damaged { good_at } => return Err(self.damaged(at, good_at)),
+                    Verdict::TakenOver => by_redis_rules = self.taken_over(at),
+                }
+            }
+            match self.plain(at)? {
+                Some(next) => at = next,
+                None => return self.cut(self.transaction.unwrap_or(at), self.queued.len() as u64),
+            }
+            self.report(at);
+        }
+        match self.transaction {
+            Some(start) => self.cut(start, self.queued.len() as u64 + 1),
+            None => Ok(()),
+        }
+    }
+
+    /// Loads the RDB part, if the file starts with one; returns what follows it.
+    fn rdb(&mut self) -> Result<u64, AofError> {
+        const MAGIC: &[u8] = b"REDIS";
+        let unreadable = self.unreadable();
+        let start = self.window.bytes(0, self.from.end, MAGIC.len()).map_err(unreadable)?;
+        if !start.starts_with(MAGIC) {
+            return Ok(0);
+        }
+        let loaded = self.progress.sink.rdb(&self.from.file).map_err(|text| self.bad(0, text))?;
+        if loaded.bytes > self.from.end {
+            return Err(self.bad(0, format!("its RDB part has {} bytes", loaded.bytes)));
+        }
+        self.progress.origin = loaded.origin.or(self.progress.origin);
+        self.report(loaded.bytes);
+        Ok(loaded.bytes)
+    }
+
+    /// Whether what is at `at` can only be a header, good or not.
+    fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
+        let unreadable = self.unreadable();
+        let bytes = self.window.bytes(at, self.from.end, OPENING.len()).map_err(unreadable)?;
+        Ok(bytes.starts_with(OPENING))
+    }
+
+    /// The header at `at`, if its batch is whole and as it was written.
+    fn good_header(&mut self, at: u64) -> Result<Option<BatchHeader>, AofError> {
+        let unreadable = self.unreadable();
+        let bytes = self.window.bytes(at, self.from.end, HEADER_BYTES).map_err(unreadable)?;
+        let Some(header) = BatchHeader::parse(bytes) else { return Ok(None) };
+        let verifies = judge::verifies(&mut self.window, at, self.from.end, &header);
+        Ok(verifies.map_err(self.unreadable())?.then_some(header))
+    }
+
+    /// Runs a batch that verified; returns what follows it.
+    fn batch(&mut self, start: u64, header: &BatchHeader) -> Result<u64, AofError> {
+        self.select(header.db, start)?;
+        let mut at = start + HEADER_BYTES as u64;
+        let end = at + header.batch_bytes;
+        while at < end {
+            let mut args = std::mem::take(&mut self.args);
+            let found = command::read(&mut self.window, at, end, &mut args).map_err(self.unreadable())?;
+            let next = match found {
+                Found::Annotation { next } => next,
+                Found::Command { next } => {
+                    self.command(args.as_args(), at)?;
+                    next
+                }
+                Found::Incomplete => return Err(self.bad(at, "a batch ends within a command".to_owned())),
+                Found::Malformed { at, finding } => return Err(self.bad(at, finding)),
+            };
+            (self.args, at) = (args, next);
+        }
+        if let Some(begun) = self.transaction {
+            return Err(self.bad(begun, "a batch ends within a transaction".to_owned()));
+        }
+        self.progress.origin = Some(Origin {
+            replication_id: header.replication_id,
+            offset: header.offset,
+            db: self.progress.db,
+        });
+        self.progress.last_batch = Some(header.unix);
+        Ok(end)
+    }
+
+    /// Runs one command without a batch; `None` at a torn end.
+    fn plain(&mut self, at: u64) -> Result<Option<u64>, AofError> {
+        let mut args = std::mem::take(&mut self.args);
+        let found =
+            command::read(&mut self.window, at, self.from.end, &mut args).map_err(self.unreadable())?;
+        let next = match found {
+            Found::Annotation { next } => Some(next),
+            Found::Command { next } => {
+                self.progress.plain_end = true;
+                self.command(args.as_args(), at)?;
+                Some(next)
+            }
+            Found::Incomplete => None,
+            Found::Malformed { at: place, finding } => {
+                let ours = !self.progress.plain_end && self.transaction.is_none();
+                let end = self.from.end;
+                if ours && judge::is_blank_end(&mut self.window, at, end).map_err(self.unreadable())? {
+                    None
+                } else {
+                    return Err(self.bad(place, finding));
+                }
+            }
+        };
+        self.args = args;
+        Ok(next)
+    }
+
+    /// Runs a command, or queues it in its transaction.
+    fn command(&mut self, args: Args<'_>, at: u64) -> Result<(), AofError> {
+        let name = args.get(0);
+        if name.eq_ignore_ascii_case(b"EXEC") {
+            self.transaction = None;
+            let mut queued = std::mem::take(&mut self.queued);
+            for command in queued.drain(..) {
+                self.run(command.as_args(), at)?;
+            }
+            self.queued = queued;
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case(b"MULTI") {
+            self.transaction = self.transaction.or(Some(at));
+            return Ok(());
+        }
+        if self.transaction.is_some() {
+            self.queued.push(OwnedArgs::from(args));
+            return Ok(());
+        }
+        self.run(args, at)
+    }
+
+    fn run(&mut self, args: Args<'_>, at: u64) -> Result<(), AofError> {
+        let name = args.get(0);
+        if name.eq_ignore_ascii_case(b"PING") {
+            return Ok(()); // a header that Redis's rules apply to
+        }
+        if name.eq_ignore_ascii_case(b"SELECT")
+            && let Some(db) = args.try_get(1).and_then(parse_unsigned).and_then(|db| u32::try_from(db).ok())
+        {
+            self.progress.db = db;
+        }
+        self.progress.commands += 1;
+        self.progress.sink.command(args).map_err(|text| self.bad(at, text))
+    }
+
+    /// Selects a database that the file does not select by itself.
+    fn select(&mut self, db: u32, at: u64) -> Result<(), AofError> {
+        if self.progress.db == db {
+            return Ok(());
+        }
+        let mut select = OwnedArgs::new();
+        select.push(b"SELECT");
+        select.push_integer(i64::from(db));
+        self.progress.db = db;
+        self.progress.sink.command(select.as_args()).map_err(|text| self.bad(at, text))
+    }
+
+    /// The file's end is torn: cuts it off, if it may be.
+    fn cut(&mut self, at: u64, commands: u64) -> Result<(), AofError> {
+        let FileToLoad { path, name, file, end, is_last } = self.from;
+        let error = |finding: &str| AofError::Format {
+            what: "Unexpected end of file",
+            path: path.clone(),
+            offset: at,
+            finding: format!("{finding} (the file has {end} bytes)"),
+            advice: ADVICE_TRUNCATED,
+        };
+        if !is_last {
+            let error = error("the truncated file is not the last file");
+            return Err(match error {
+                AofError::Format { what, path, offset, finding, .. } => {
+                    AofError::Format { what, path, offset, finding, advice: ADVICE_REPAIR }
+                }
+                other => other,
+            });
+        }
+        if !self.progress.options.cut_torn_end {
+            return Err(error("found the end, expected the rest of a command or batch"));
+        }
+        let bytes = end - at;
+        self.warn(format!("!!! Warning: short read while loading the AOF file {name}!!!"));
+        self.warn(format!(
+            "!!! Truncating the AOF {name} at offset {at}: {bytes} bytes with {commands} whole commands are cut off !!!"
+        ));
+        (file.truncate(at).and_then(|()| file.sync()))
+            .map_err(AofError::disk("Truncating the AOF file", path))?;
+        self.warn(format!("AOF {name} loaded anyway because aof-load-truncated is enabled"));
+        self.progress.cut_bytes += bytes;
+        self.report(at);
+        Ok(())
+    }
+
+    fn taken_over(&mut self, at: u64) -> bool {
+        self.warn(format!(
+            "The batch at offset {at} of the AOF file {} is incomplete and another server went on there: from there \
+             on every whole command is loaded",
+            self.from.name
+        ));
+        self.progress.taken_over = true;
+        true
+    }
+
+    fn report(&mut self, at: u64) {
+        let progress = &mut *self.progress;
+        let commands = progress.commands - self.reported_commands.min(progress.commands);
+        if at - self.reported >= BLOCK_BYTES as u64 || commands >= COMMANDS_PER_REPORT || at >= self.from.end
+        {
+            (self.reported, self.reported_commands) = (at, progress.commands);
+            progress.sink.progress(progress.bytes_before + at, progress.total_bytes);
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        self.progress.sink.notice(LoadNotice { text, is_warning: true });
+    }
+
+    fn unreadable(&self) -> impl FnOnce(std::io::Error) -> AofError + use<> {
+        let path = self.from.path.clone();
+        move |error| AofError::Disk { action: "Reading the AOF file", path, error }
+    }
+
+    fn bad(&self, offset: u64, finding: String) -> AofError {
+        AofError::Format {
+            what: "Bad file format",
+            path: self.from.path.clone(),
+            offset,
+            finding,
+            advice: ADVICE_REPAIR,
+        }
+    }
+
+    fn damaged(&self, at: u64, good_at: u64) -> AofError {
+        self.bad(
+            at,
+            format!("the checksum of a batch is wrong, and a good batch follows at offset {good_at}"),
+        )
+    }
+}

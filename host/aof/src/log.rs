@@ -1,0 +1,613 @@
+//! The log at work: batches in, positions reached out.
+//!
+//! Loads nothing (see `load`), decides neither when to sync nor what a reply waits for. Writes on the caller's thread;
+//! everything else on a disk is a job, whose end is told to `job_ended`.
+//! Always: nothing is called synced that an fsync did not cover; what is not safe stays in memory; positions only
+//! rise; and whatever is stopped wherever, the manifest on disk loads every record called durable, in order, once.
+
+mod event;
+mod jobs;
+mod open;
+mod recovery;
+mod rewrite;
+mod statistics;
+mod tail;
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tenon_base::{DiskFile, Lane, Micros, Now};
+use tenon_journal::{BatchBytes, LogPosition, ReplicationOffset};
+
+use crate::batch_writer::{self, SELECT_BYTES_MAX, TIMESTAMP_BYTES_MAX};
+use crate::directory::Directory;
+use crate::header::{HEADER_BYTES, ReplicationId};
+use crate::manifest::Manifest;
+
+pub use event::LogEvent;
+use jobs::{Action, Actions, JobEnd};
+pub use jobs::{JobId, LogJob};
+use recovery::Failure;
+use rewrite::{Rewrite, Switching};
+pub use rewrite::{RewriteRefused, RewriteStage};
+use statistics::SyncStatistics;
+use tail::Tail;
+
+/// How a log is kept. All of it may change while it runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether batches get headers (`aof-checksum`).
+    pub checksum: bool,
+    /// Whether `#TS:` lines are written (`aof-timestamp-enabled`).
+    pub timestamps: bool,
+    /// Whether bases are RDB files (`aof-use-rdb-preamble`).
+    pub base_is_rdb: bool,
+    /// How many bytes may wait in memory before `is_full` (`aof-pending-max`).
+    pub pending_bytes_max: u64,
+    /// How long records stay in memory.
+    pub keep: Keep,
+    /// Whether files of earlier times are removed (`aof-disable-auto-gc no`).
+    pub remove_history: bool,
+}
+
+/// Until when a record stays in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Until an fsync covered it: under `appendfsync always` and `everysec`.
+    UntilSynced,
+    /// Until it was written: under `appendfsync no`.
+    UntilWritten,
+}
+
+/// Where a log stands when it starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The journal's position.
+    pub position: LogPosition,
+    /// The replication offset.
+    pub offset: ReplicationOffset,
+    /// Whose offset that is.
+    pub replication_id: ReplicationId,
+}
+
+/// Whether there is a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// `appendonly no`.
+    Off,
+    /// It was switched on and gathers records, but its base is not there yet: a restart would not load it.
+    Waiting,
+    /// What it holds will be loaded.
+    On,
+}
+
+/// What an fsync policy wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncFacts {
+    /// Bytes that no ended fsync covers.
+    pub unsynced_bytes: u64,
+    /// Appends (one a turn) among them.
+    pub unsynced_commits: u32,
+    /// Age of the oldest; 0 when there is none.
+    pub oldest_unsynced_us: u64,
+    /// How long the fsync in flight has been running; `None` if there is none.
+    pub running_us: Option<u64>,
+    /// Since the last fsync began; `None` if there was none.
+    pub since_us: Option<u64>,
+    /// Duration of the last fsync that ended.
+    pub last_us: u64,
+    /// Mean of the last 16.
+    pub mean_us: u64,
+    /// Worst of the last 60 seconds.
+    pub worst_us: u64,
+    /// Whether the last one succeeded; `None` if none has ended.
+    pub last_succeeded: Option<bool>,
+}
+
+/// Lengths for INFO (bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Base and increments (`aof_current_size`).
+    pub current: u64,
+    /// What `current` was after the last rewrite or at the start (`aof_base_size`).
+    pub base: u64,
+}
+
+/// The append-only file of one engine.
+pub struct Log {
+    directory: Directory,
+    settings: Settings,
+    replication_id: ReplicationId,
+    phase: Phase,
+    /// As it is on disk, or should be.
+    manifest: Manifest,
+    current: Option<Increment>,
+    /// An increment that the manifest names last and that holds nothing: left by a rewrite that was given up.
+    spare: Option<Increment>,
+    tail: Tail,
+    appended: Mark,
+    written: Mark,
+    synced: Mark,
+    /// What is kept in the tail starts here.
+    kept: Mark,
+    /// The databases in which kept batches start, each entry where that changed.
+    databases: VecDeque<(u64, u32)>,
+    /// The next batch is the first of a file: it must select its database.
+    select_next: bool,
+    timestamp_seconds: i64,
+    dirt: Dirt,
+    sync: Option<RunningSync>,
+    failure: Option<Failure>,
+    switching: Option<Switching>,
+    rewrite: Option<Rewrite>,
+    /// The job that is about to replace the manifest: one at a time.
+    manifest_job: Option<JobId>,
+    plain_persist: PlainPersist,
+    /// The running removal of history.
+    removal: Option<(JobId, Vec<String>)>,
+    /// Files that no manifest names any more, and those that the one on disk may name until it is replaced.
+    litter: Vec<String>,
+    doubtful: Vec<String>,
+    lengths: Lengths,
+    statistics: SyncStatistics,
+    events: VecDeque<LogEvent>,
+    last_job: u64,
+    rewrites: u64,
+}
+
+/// A place in the log: behind a unit, and behind a byte.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    position: LogPosition,
+    offset: ReplicationOffset,
+    bytes: u64,
+}
+
+/// A file that is appended to.
+#[derive(Clone)]
+struct Increment {
+    name: String,
+    sequence: i64,
+    file: Arc<dyn DiskFile>,
+    /// Its length when the count of bytes stood at `opened_at`.
+    length: u64,
+    opened_at: u64,
+}
+
+impl Increment {
+    fn length_at(&self, bytes: u64) -> u64 {
+        self.length + bytes.saturating_sub(self.opened_at)
+    }
+}
+
+/// The oldest of what is not synced: covered by the running fsync, and appended since.
+#[derive(Debug, Default)]
+struct Dirt {
+    covered: Generation,
+    later: Generation,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Generation {
+    oldest: Option<Micros>,
+    commits: u32,
+}
+
+struct RunningSync {
+    id: JobId,
+    began: Micros,
+    covers: Mark,
+}
+
+/// Lengths of the files that are not appended to any more.
+#[derive(Debug, Default)]
+struct Lengths {
+    base: u64,
+    /// By sequence number.
+    closed: Vec<(i64, u64)>,
+    after_rewrite: u64,
+}
+
+/// A replacement of the manifest that nothing waits for.
+#[derive(Debug, Default)]
+struct PlainPersist {
+    wanted: bool,
+    retry_at: Micros,
+    running: Option<JobId>,
+}
+
+impl Log {
+    /// Appends everything in `batch` for the log with one write, and remembers it until it is safe. A refused write
+    /// is no error here: the log begins to recover, and `written` stays where it is.
+    pub fn append(&mut self, now: Now, batch: &BatchBytes) {
+        if self.phase == Phase::Off {
+            return;
+        }
+        let overhead = HEADER_BYTES + SELECT_BYTES_MAX + TIMESTAMP_BYTES_MAX;
+        let bytes_max: usize = batch.log_batches().map(|each| each.len() + overhead).sum();
+        if bytes_max > 0 {
+            self.encode(now, batch, bytes_max);
+            let later = &mut self.dirt.later;
+            later.oldest = later.oldest.or(Some(now.steady));
+            later.commits = later.commits.saturating_add(1);
+        }
+        self.advance(batch.positions().end, batch.offsets().end);
+        self.flush(now);
+    }
+
+    /// Units up to `position` are sealed, and those not appended have nothing for the log.
+    pub fn advance(&mut self, position: LogPosition, offset: ReplicationOffset) {
+        let quiet = self.failure.is_none();
+        (self.appended.position, self.appended.offset) =
+            (self.appended.position.max(position), self.appended.offset.max(offset));
+        self.appended.bytes = self.tail.end();
+        if quiet && self.written.bytes == self.appended.bytes {
+            self.written = self.appended;
+        }
+        if quiet && self.synced.bytes == self.appended.bytes {
+            self.synced = self.appended;
+        }
+    }
+
+    /// Starts an fsync of everything written, unless one is running, nothing is unsynced, or the disk fails.
+    pub fn start_sync(&mut self, now: Now) -> Option<LogJob> {
+        if self.sync.is_some() || self.failure.is_some() || self.written.bytes <= self.synced.bytes {
+            return None;
+        }
+        let file = Arc::clone(&self.current.as_ref()?.file);
+        let job = Actions::job(&self.directory, vec![Action::SyncFile(file)]);
+        let id = self.next_job();
+        self.sync = Some(RunningSync { id, began: now.steady, covers: self.written });
+        self.statistics.last_began = Some(now.steady);
+        let Generation { oldest, commits } = std::mem::take(&mut self.dirt.later);
+        let covered = &mut self.dirt.covered;
+        covered.oldest = covered.oldest.or(oldest);
+        covered.commits = covered.commits.saturating_add(commits);
+        Some(LogJob { id, lane: Lane::Sync, job })
+    }
+
+    /// The next job that is owed, if any: call until `None`, after every settle.
+    pub fn take_job(&mut self, now: Now) -> Option<LogJob> {
+        if self.wants_sync()
+            && let Some(job) = self.start_sync(now)
+        {
+            return Some(job);
+        }
+        self.recovery_job(now)
+            .or_else(|| self.rewrite_job())
+            .or_else(|| self.persist_job(now))
+            .or_else(|| self.removal_job())
+    }
+
+    /// A job has ended; `result` is what came with its completion. An unknown job's end is ignored: it belongs to a
+    /// log that was switched off meanwhile.
+    pub fn job_ended(&mut self, now: Now, id: JobId, result: Box<dyn Any + Send>) {
+        let end = match result.downcast::<JobEnd>() {
+            Ok(end) => *end,
+            Err(other) => {
+                let text =
+                    other.downcast_ref::<String>().map_or("the job ended without a result", |text| text);
+                JobEnd { result: Err(text.to_owned()), file: None, touched_manifest: true, blemish: None }
+            }
+        };
+        if self.manifest_job == Some(id) {
+            self.manifest_job = None;
+        }
+        if self.sync.as_ref().is_some_and(|sync| sync.id == id) {
+            self.sync_ended(now, end.result);
+        } else if self.failure.as_ref().is_some_and(|failure| failure.job() == Some(id)) {
+            self.recovery_ended(now, end);
+        } else if self.rewrite.as_ref().is_some_and(|rewrite| rewrite.job() == Some(id)) {
+            self.rewrite_job_ended(now, end);
+        } else if self.plain_persist.running == Some(id) {
+            self.persist_ended(now, end.result);
+        } else if self.removal.as_ref().is_some_and(|(job, _)| *job == id) {
+            self.removal_ended();
+        }
+    }
+
+    /// Everything that happened since the last call, for the server's log and INFO.
+    pub fn take_event(&mut self) -> Option<LogEvent> {
+        self.events.pop_front()
+    }
+
+    /// When to call `take_job` if nothing else happens.
+    pub fn wake_at(&self) -> Option<Micros> {
+        let recovery = self.failure.as_ref().and_then(Failure::wake_at);
+        let persist = (self.plain_persist.wanted && self.plain_persist.running.is_none())
+            .then_some(self.plain_persist.retry_at);
+        recovery.into_iter().chain(persist).min()
+    }
+
+    /// Whether a restart would load what is appended.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Behind the last unit whose bytes the operating system holds.
+    pub fn written(&self) -> LogPosition {
+        self.written.position
+    }
+
+    /// Behind the last unit that an fsync covered.
+    pub fn synced(&self) -> LogPosition {
+        self.synced.position
+    }
+
+    /// The replication offset at `synced`, for WAITAOF and REPLCONF ACK.
+    pub fn synced_offset(&self) -> ReplicationOffset {
+        self.synced.offset
+    }
+
+    /// Whether so much waits in memory that no write may be executed.
+    pub fn is_full(&self) -> bool {
+        self.phase != Phase::Off && self.pending_bytes() >= self.settings.pending_bytes_max
+    }
+
+    /// Bytes that are not safe yet, and so are kept in memory.
+    pub fn pending_bytes(&self) -> u64 {
+        self.appended.bytes - self.kept.bytes
+    }
+
+    /// Since when the disk fails, and its last answer.
+    pub fn failing(&self) -> Option<(Micros, &str)> {
+        self.failure.as_ref().map(|failure| (failure.since, failure.error.as_str()))
+    }
+
+    /// What an fsync policy wants to know. The log is dirty if `unsynced_bytes` is not 0.
+    pub fn facts(&self, now: Now) -> SyncFacts {
+        let (covered, later) = (self.dirt.covered, self.dirt.later);
+        let oldest = covered.oldest.or(later.oldest);
+        SyncFacts {
+            unsynced_bytes: self.appended.bytes - self.synced.bytes,
+            unsynced_commits: covered.commits.saturating_add(later.commits),
+            oldest_unsynced_us: oldest.map_or(0, |oldest| now.steady.since(oldest).0),
+            running_us: self.sync.as_ref().map(|sync| now.steady.since(sync.began).0),
+            since_us: self.statistics.last_began.map(|began| now.steady.since(began).0),
+            last_us: self.statistics.last_us,
+            mean_us: self.statistics.mean_us(),
+            worst_us: self.statistics.worst_us(now.steady),
+            last_succeeded: self.statistics.last_succeeded,
+        }
+    }
+
+    /// Lengths for INFO.
+    pub fn sizes(&self) -> Sizes {
+        if self.phase == Phase::Off {
+            return Sizes::default();
+        }
+        Sizes { current: self.current_bytes(), base: self.lengths.after_rewrite }
+    }
+
+    /// The settings; see `change_settings`.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes how the log is kept from now on.
+    pub fn change_settings(&mut self, now: Now, settings: Settings) {
+        self.settings = settings;
+        self.keep_less();
+        self.flush(now);
+    }
+
+    /// Offsets in later batches belong to this id.
+    pub fn set_replication_id(&mut self, replication_id: ReplicationId) {
+        self.replication_id = replication_id;
+    }
+
+    /// The files that make up the log.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Writes and syncs everything at once, on this thread: for the end of the process. Waits for no job.
+    ///
+    /// # Errors
+    /// What the disk said; the log is failing then.
+    pub fn sync_now(&mut self, now: Now) -> Result<(), String> {
+        self.flush(now);
+        if self.switching.is_some() {
+            // Everything up to the switch must be durable before anything behind it is written.
+            self.sync_inline(now)?;
+        }
+        self.sync_inline(now)
+    }
+
+    /// Switches the log off: syncs what it has, then forgets its file. A rewrite is given up.
+    pub fn stop(&mut self, now: Now) -> Result<(), String> {
+        let synced = if self.phase == Phase::On { self.sync_now(now) } else { Ok(()) };
+        self.give_up_rewrite(now);
+        self.forget_current();
+        synced
+    }
+
+    /// Encodes what the log gets of `batch` at the tail's end.
+    fn encode(&mut self, now: Now, batch: &BatchBytes, bytes_max: usize) {
+        let mut batches = batch.log_batches().peekable();
+        let mut begins = self.tail.end();
+        let (databases, select_next) = (&mut self.databases, &mut self.select_next);
+        let (settings, id, seconds) = (&self.settings, &self.replication_id, &mut self.timestamp_seconds);
+        self.tail.append(bytes_max, |out| {
+            while let Some(each) = batches.next() {
+                let before = out.len();
+                if databases.back().is_none_or(|&(_, db)| db != each.db()) {
+                    databases.push_back((begins, each.db()));
+                }
+                let timestamp = settings.timestamps && *seconds < now.unix().seconds();
+                if timestamp {
+                    *seconds = now.unix().seconds();
+                }
+                let frame = batch_writer::Frame {
+                    header: settings.checksum.then_some((now.unix(), id)),
+                    timestamp: timestamp.then_some(*seconds),
+                    select: std::mem::take(select_next),
+                    offset: batches.peek().map_or(batch.offsets().end, |next| next.first_offset()),
+                    db: each.db(),
+                };
+                frame.write(out, each.pieces());
+                begins += (out.len() - before) as u64;
+            }
+        });
+    }
+
+    /// Writes what was appended and not written yet; nothing while the disk fails, and only up to a switch.
+    fn flush(&mut self, now: Now) {
+        let Some(current) = self.current.as_ref().filter(|_| self.failure.is_none()) else { return };
+        let to = self.switching.as_ref().map_or(self.appended, |switching| switching.at);
+        if to.bytes <= self.written.bytes {
+            return;
+        }
+        let mut pieces = self.tail.pieces(self.written.bytes, to.bytes);
+        let written = pieces.try_for_each(|piece| current.file.append(piece));
+        drop(pieces);
+        if let Err(error) = written {
+            return self.fail(now, "write", error.to_string());
+        }
+        self.written = to;
+        self.keep_less();
+    }
+
+    /// Lets go of what is safe.
+    fn keep_less(&mut self) {
+        let safe = match self.settings.keep {
+            Keep::UntilSynced => self.synced,
+            Keep::UntilWritten => self.written,
+        };
+        if self.failure.is_some() || safe.bytes < self.kept.bytes {
+            return;
+        }
+        self.kept = safe;
+        self.tail.release(safe.bytes);
+        while self.databases.get(1).is_some_and(|&(from, _)| from <= safe.bytes) {
+            self.databases.pop_front();
+        }
+    }
+
+    fn sync_ended(&mut self, now: Now, result: Result<(), String>) {
+        let Some(sync) = self.sync.take() else { return };
+        self.statistics.ended(sync.began, now.steady, result.is_ok());
+        match result {
+            Ok(()) => self.synced_to(now, sync.covers, sync.began),
+            Err(error) => self.fail(now, "fsync", error),
+        }
+    }
+
+    /// An fsync that began at `began` covered everything up to `mark`.
+    fn synced_to(&mut self, now: Now, mark: Mark, began: Micros) {
+        if mark.bytes >= self.synced.bytes {
+            self.synced = mark;
+        }
+        self.dirt.covered = Generation::default();
+        if self.appended.bytes > self.synced.bytes {
+            self.dirt.later.oldest = self.dirt.later.oldest.or(Some(began));
+        } else {
+            self.dirt.later = Generation::default();
+        }
+        self.keep_less();
+        self.presynced();
+        self.advance(self.appended.position, self.appended.offset);
+        self.complete_switch(now);
+    }
+
+    /// Syncs what the current file holds on this thread.
+    fn sync_inline(&mut self, now: Now) -> Result<(), String> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.error.clone());
+        }
+        let Some(current) = &self.current else { return Ok(()) };
+        if let Err(error) = current.file.sync() {
+            self.fail(now, "fsync", error.to_string());
+            return Err(error.to_string());
+        }
+        self.synced_to(now, self.written, now.steady);
+        self.failing().map_or(Ok(()), |(_, error)| Err(error.to_owned()))
+    }
+
+    /// Whether the log itself needs an fsync now, whatever a policy says.
+    fn wants_sync(&self) -> bool {
+        self.switching.is_some() || self.rewrite.as_ref().is_some_and(Rewrite::wants_sync)
+    }
+
+    /// The log has no file any more.
+    fn forget_current(&mut self) {
+        (self.phase, self.current, self.switching) = (Phase::Off, None, None);
+        (self.sync, self.failure) = (None, None);
+        self.dirt = Dirt::default();
+        self.written = self.appended;
+        self.synced = self.appended;
+        self.kept = self.appended;
+        self.tail.release(self.appended.bytes);
+        self.databases.clear();
+        self.lengths = Lengths::default();
+    }
+
+    fn persist_job(&mut self, now: Now) -> Option<LogJob> {
+        let due = self.plain_persist.wanted && now.steady >= self.plain_persist.retry_at;
+        if !due || self.manifest_job.is_some() || self.failure.is_some() {
+            return None;
+        }
+        let job = Actions::job(&self.directory, vec![Action::Persist(self.manifest.clone())]);
+        let id = self.next_job();
+        (self.manifest_job, self.plain_persist.running) = (Some(id), Some(id));
+        self.plain_persist.wanted = false;
+        Some(LogJob { id, lane: Lane::Save, job })
+    }
+
+    fn persist_ended(&mut self, now: Now, result: Result<(), String>) {
+        self.plain_persist.running = None;
+        match result {
+            Ok(()) => self.litter.append(&mut self.doubtful),
+            Err(error) => {
+                self.events.push_back(LogEvent::ManifestNotWritten { error });
+                self.plain_persist.wanted = true;
+                self.plain_persist.retry_at = now.steady + PERSIST_RETRY;
+            }
+        }
+    }
+
+    /// Removes litter and history; then the manifest forgets the history, too.
+    fn removal_job(&mut self) -> Option<LogJob> {
+        if self.removal.is_some() {
+            return None;
+        }
+        let history = if self.settings.remove_history { self.manifest.history.as_slice() } else { &[] };
+        let history: Vec<String> = history.iter().map(|file| file.name.clone()).collect();
+        if history.is_empty() && self.litter.is_empty() {
+            return None;
+        }
+        let litter = std::mem::take(&mut self.litter);
+        let paths = litter.iter().chain(&history).map(|name| self.directory.file(name));
+        let job = Actions::job(&self.directory, paths.map(Action::Remove).collect());
+        let id = self.next_job();
+        self.removal = Some((id, history));
+        Some(LogJob { id, lane: Lane::Free, job })
+    }
+
+    fn removal_ended(&mut self) {
+        let Some((_, removed)) = self.removal.take() else { return };
+        if !removed.is_empty() {
+            self.manifest.history.retain(|file| !removed.contains(&file.name));
+            self.plain_persist.wanted = true;
+        }
+    }
+
+    /// Base and increments, as far as written.
+    fn current_bytes(&self) -> u64 {
+        let closed: u64 = self.lengths.closed.iter().map(|(_, length)| length).sum();
+        let current = self.current.as_ref().map_or(0, |current| current.length_at(self.written.bytes));
+        self.lengths.base + closed + current
+    }
+
+    fn next_job(&mut self) -> JobId {
+        self.last_job += 1;
+        JobId(self.last_job)
+    }
+}
+
+/// How long to wait before a manifest that nothing waits for is written again.
+const PERSIST_RETRY: Micros = Micros::from_millis(1_000);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! What a log does off the engine's thread: each job is given all it needs and knows no log.
+//!
+//! Always: one disk operation a step, so that a simulated world can stop between any two.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenon_base::{Disk, DiskFile, Job, Lane, Step};
+
+use crate::directory::Directory;
+use crate::log::tail::Piece;
+use crate::manifest::Manifest;
+
+/// Names one job of one log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobId(pub(crate) u64);
+
+/// Work to be run as `Output::Run`; its completion goes to `Log::job_ended`.
+pub struct LogJob {
+    /// Names the completion.
+    pub id: JobId,
+    /// Where to run it.
+    pub lane: Lane,
+    /// The work.
+    pub job: Box<dyn Job>,
+}
+
+/// What a job came to.
+pub(crate) struct JobEnd {
+    pub(crate) result: Result<(), String>,
+    /// The file that was made, if one was.
+    pub(crate) file: Option<Arc<dyn DiskFile>>,
+    /// Whether a manifest may have been replaced, even if the job failed.
+    pub(crate) touched_manifest: bool,
+    /// What failed without harm: cutting the old file.
+    pub(crate) blemish: Option<String>,
+}
+
+/// One thing to do to the disk.
+pub(crate) enum Action {
+    MakeDirectory(PathBuf),
+    /// Makes the job's file.
+    Create(PathBuf),
+    /// Goes on with a file that an earlier attempt made.
+    Adopt(Arc<dyn DiskFile>),
+    Append(Vec<u8>),
+    AppendPiece(Piece),
+    /// Makes the job's file durable.
+    Sync,
+    SyncFile(Arc<dyn DiskFile>),
+    SyncPath(PathBuf),
+    SyncDirectory,
+    Rename(PathBuf, PathBuf),
+    Persist(Manifest),
+    /// Cuts a file to a length; failing to is told, not fatal.
+    Cut(Arc<dyn DiskFile>, u64),
+    /// Removes a file; failing to costs room only.
+    Remove(PathBuf),
+}
+
+/// Actions one after the other, until one fails.
+pub(crate) struct Actions {
+    directory: Directory,
+    actions: std::vec::IntoIter<Action>,
+    file: Option<Arc<dyn DiskFile>>,
+    touched_manifest: bool,
+    blemish: Option<String>,
+}
+
+impl Actions {
+    pub(crate) fn job(directory: &Directory, actions: Vec<Action>) -> Box<dyn Job> {
+        Box::new(Actions {
+            directory: directory.clone(),
+            actions: actions.into_iter(),
+            file: None,
+            touched_manifest: false,
+            blemish: None,
+        })
+    }
+
+    fn act(&mut self, disk: &dyn Disk, action: Action) -> io::Result<()> {
+        match action {
+            Action::MakeDirectory(path) => disk.make_directory(&path),
+            Action::Create(path) => disk.create(&path).map(|file| self.file = Some(file)),
+            Action::Adopt(file) => {
+                self.file = Some(file);
+                Ok(())
+            }
+            Action::Append(bytes) => self.own_file()?.append(&bytes),
+            Action::AppendPiece(piece) => self.own_file()?.append(piece.bytes()),
+            Action::Sync => self.own_file()?.sync(),
+            Action::SyncFile(file) => file.sync(),
+            Action::SyncPath(path) => disk.open(&path, false)?.sync(),
+            Action::SyncDirectory => disk.sync_directory(self.directory.path()),
+            Action::Rename(from, to) => disk.rename(&from, &to),
+            Action::Persist(manifest) => {
+                self.touched_manifest = true;
+                self.directory.persist(disk, &manifest)
+            }
+            Action::Cut(file, length) => {
+                self.blemish = file.truncate(length).err().map(|error| error.to_string());
+                Ok(())
+            }
+            Action::Remove(path) => match disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.blemish = Some(format!("removing {}: {error}", path.display()));
+                    Ok(())
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn own_file(&self) -> io::Result<&Arc<dyn DiskFile>> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("no file was made"))
+    }
+
+    fn end(&mut self, result: Result<(), String>) -> Step {
+        Step::Done(Box::new(JobEnd {
+            result,
+            file: self.file.take(),
+            touched_manifest: self.touched_manifest,
+            blemish: self.blemish.take(),
+        }))
+    }
+}
+
+impl Job for Actions {
+    fn step(&mut self, disk: &dyn Disk) -> Step {
+        let Some(action) = self.actions.next() else { return self.end(Ok(())) };
+        match self.act(disk, action) {
+            Ok(()) if self.actions.len() == 0 => self.end(Ok(())),
+            Ok(()) => Step::Again,
+            Err(error) => self.end(Err(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How long fsyncs take: the last one, the mean of the last 16, the worst of the last minute.
+
+use tenon_base::Micros;
+
+const MEAN_OF: usize = 16;
+const WORST_OF: Micros = Micros::from_millis(60_000);
+const BUCKETS: usize = 12;
+const BUCKET: u64 = WORST_OF.0 / BUCKETS as u64;
+
+/// Durations of ended fsyncs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SyncStatistics {
+    pub(crate) last_began: Option<Micros>,
+    pub(crate) last_us: u64,
+    pub(crate) last_succeeded: Option<bool>,
+    recent: [u64; MEAN_OF],
+    count: usize,
+    /// The worst of each span of `BUCKET` microseconds, by the span's number from 1.
+    worst: [(u64, u64); BUCKETS],
+}
+
+impl SyncStatistics {
+    /// An fsync has ended.
+    pub(crate) fn ended(&mut self, began: Micros, now: Micros, succeeded: bool) {
+        let took = now.since(began).0;
+        (self.last_began, self.last_us, self.last_succeeded) = (Some(began), took, Some(succeeded));
+        self.recent[self.count % MEAN_OF] = took;
+        self.count += 1;
+        let span = now.0 / BUCKET + 1;
+        let bucket = &mut self.worst[span as usize % BUCKETS];
+        let before = if bucket.0 == span { bucket.1 } else { 0 };
+        *bucket = (span, before.max(took));
+    }
+
+    pub(crate) fn mean_us(&self) -> u64 {
+        let count = self.count.min(MEAN_OF);
+        if count == 0 { 0 } else { self.recent[..count].iter().sum::<u64>() / count as u64 }
+    }
+
+    pub(crate) fn worst_us(&self, now: Micros) -> u64 {
+        let span = now.0 / BUCKET + 1;
+        let recent = self.worst.iter().filter(|(at, _)| at + BUCKETS as u64 > span);
+        recent.map(|&(_, worst)| worst).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_and_worsts_forget() {
+        let mut statistics = SyncStatistics::default();
+        assert_eq!((statistics.mean_us(), statistics.worst_us(Micros(0))), (0, 0));
+        let second = 1_000_000;
+        statistics.ended(Micros(second), Micros(second + 5_000), true);
+        statistics.ended(Micros(2 * second), Micros(2 * second + 1_000), false);
+        assert_eq!(
+            (statistics.last_us, statistics.last_succeeded, statistics.mean_us()),
+            (1_000, Some(false), 3_000)
+        );
+        assert_eq!(statistics.worst_us(Micros(30 * second)), 5_000);
+        for turn in 0..16 {
+            statistics.ended(Micros((70 + turn) * second), Micros((70 + turn) * second + 40), true);
+        }
+        assert_eq!((statistics.mean_us(), statistics.worst_us(Micros(86 * second))), (40, 40));
+    }
+}
