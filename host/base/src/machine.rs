@@ -36,6 +36,8 @@ pub struct World<'a> {
 pub trait Stopwatch {
     /// The steady clock, read now.
     fn read(&mut self) -> Micros;
+    /// The steady clock, read now, in nanoseconds: what a policy's call takes is less than a microsecond.
+    fn read_ns(&mut self) -> u64;
     /// The wall clock, read now, in microseconds since 1970: for TIME inside long work.
     fn unix_us(&mut self) -> i64;
 }

@@ -37,6 +37,10 @@ impl Stopwatch for Clock {
         self.steady()
     }
 
+    fn read_ns(&mut self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
     fn unix_us(&mut self) -> i64 {
         wall_unix_us()
     }

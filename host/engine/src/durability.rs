@@ -1,23 +1,415 @@
 //! The log and its fsyncs: what is appended when a turn settles, when it is synced, and what that releases.
+//! What a reply waits for follows from the configuration alone; the fsync policy only says when to sync.
+//! Always: nothing counts as written before the write returned, nor as synced before the fsync did.
 
-use tenon_base::{Micros, Stamp};
+use std::any::Any;
+use std::collections::HashMap;
+
+use tenon_aof::{JobId, Keep, Log, LogEvent, LogJob, Phase, Settings, SyncFacts};
+use tenon_base::{Level, Micros, Now, Stamp, World};
 use tenon_commands::Touched;
-use tenon_journal::LogPosition;
+use tenon_config::{AppendFsync, Config, Directive};
+use tenon_journal::{Journal, LogPosition};
+use tenon_policy::{
+    Bound, Cause, Durability as Promise, FsyncFacts, FsyncPlan, NEVER, Outcome as PolicyOutcome, ceiling_us,
+    durability_in_force,
+};
+
+use crate::engine::{Engine, Purpose};
+
+/// Keys remembered as unsynced before those that were synced meanwhile are swept out.
+const UNSYNCED_KEYS_SWEEP: usize = 64 * 1024;
+/// What a client learns whose write is in memory while the disk refuses it.
+const NOT_ON_DISK: &[u8] = b"-MISCONF Errors writing to the AOF file: the write was applied in memory, not on disk. \
+It will be written when the disk recovers.\r\n";
 
 /// The state of durability of one tenant.
-#[derive(Default)]
-pub(crate) struct Durability {}
+pub(crate) struct Durability {
+    log: Option<Log>,
+    /// The lock on the log's directory.
+    lock: Option<Box<dyn Any + Send>>,
+    promise: Promise,
+    plan: FsyncPlan,
+    /// The next moment that the plan names, while something is unsynced.
+    plan_due: Option<Micros>,
+    /// An fsync is wanted as soon as this comes, or the gathering is complete.
+    gather_until: Option<Micros>,
+    /// How many replies the last fsync released: so many are expected to gather.
+    released: usize,
+    cause: Option<Cause>,
+    was_dirty: bool,
+    /// Where each unsynced key was last changed; kept under `always` only.
+    unsynced: HashMap<(u32, u64), LogPosition>,
+    /// Where something changed that no key tells: FLUSHALL.
+    unsynced_all: LogPosition,
+    /// Fsyncs that were wanted while one was in flight, as INFO counts them.
+    pub(crate) delayed_fsyncs: u64,
+}
+
+impl Default for Durability {
+    fn default() -> Durability {
+        Durability {
+            log: None,
+            lock: None,
+            promise: Promise::No,
+            plan: FsyncPlan::Wait { sync: Bound::NEVER, ask: Bound::NEVER },
+            plan_due: None,
+            gather_until: None,
+            released: 0,
+            cause: None,
+            was_dirty: false,
+            unsynced: HashMap::new(),
+            unsynced_all: LogPosition(0),
+            delayed_fsyncs: 0,
+        }
+    }
+}
 
 impl Durability {
-    pub(crate) fn stamp(&self, _position: LogPosition) -> Option<Stamp> {
-        None
+    /// Takes over the log, as loading has left it, with the lock on its directory.
+    pub(crate) fn adopt(&mut self, log: Log, lock: Option<Box<dyn Any + Send>>) {
+        self.log = Some(log);
+        self.lock = lock;
     }
-    pub(crate) fn note_touched(&mut self, _touched: &[Touched]) {}
+
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+
+    pub(crate) fn log_mut(&mut self) -> Option<&mut Log> {
+        self.log.as_mut()
+    }
+
+    /// Keeps, or lets go of, the lock on the log's directory.
+    pub(crate) fn set_lock(&mut self, lock: Option<Box<dyn Any + Send>>) {
+        self.lock = lock;
+    }
+
+    /// Whether there is a log that gathers records.
+    pub(crate) fn is_on(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.phase() != Phase::Off)
+    }
+
+    /// What the reply to a unit that ended at `position` waits for.
+    pub(crate) fn stamp(&self, position: LogPosition) -> Option<Stamp> {
+        let log = self.log.as_ref()?;
+        let level = match (log.phase(), self.promise) {
+            (Phase::Off, _) => return None,
+            // A restart would not load it yet, so there is nothing to promise but the write.
+            (Phase::Waiting, _) | (Phase::On, Promise::Everysec | Promise::No) => Level::Written,
+            (Phase::On, Promise::Always) => Level::Synced,
+        };
+        Some(Stamp { level, position: position.0 })
+    }
+
+    /// Whether reads may have to wait for what they saw.
+    pub(crate) fn holds_reads(&self) -> bool {
+        self.promise == Promise::Always && (!self.unsynced.is_empty() || self.unsynced_all > self.synced())
+    }
+
+    /// Whether units must say which keys they touched.
+    pub(crate) fn wants_keys(&self) -> bool {
+        self.promise == Promise::Always && self.is_on()
+    }
+
+    /// Remembers what a unit that ended at `position` changed. Without keys, it may have been anything.
+    pub(crate) fn note_touched(&mut self, touched: &[Touched], position: LogPosition) {
+        if !self.wants_keys() {
+            return;
+        }
+        if touched.is_empty() {
+            self.unsynced_all = position;
+        }
+        for key in touched {
+            self.unsynced.insert((key.database, key.hash), position);
+        }
+        if self.unsynced.len() > UNSYNCED_KEYS_SWEEP {
+            let synced = self.synced();
+            self.unsynced.retain(|_, changed_at| *changed_at > synced);
+        }
+    }
+
+    /// What a read of this key waits for.
+    pub(crate) fn read_stamp(&self, database: u32, hash: u64) -> Option<Stamp> {
+        let changed_at = self.unsynced.get(&(database, hash)).copied().unwrap_or(LogPosition(0));
+        self.synced_stamp(changed_at.max(self.unsynced_all))
+    }
+
+    /// What a read that may have seen anything waits for.
+    pub(crate) fn read_all_stamp(&self, position: LogPosition) -> Option<Stamp> {
+        self.synced_stamp(position)
+    }
+
+    fn synced_stamp(&self, position: LogPosition) -> Option<Stamp> {
+        (position > self.synced()).then_some(Stamp { level: Level::Synced, position: position.0 })
+    }
+
+    fn synced(&self) -> LogPosition {
+        self.log.as_ref().map_or(LogPosition(0), Log::synced)
+    }
+
+    /// Why writes are refused, if they are: the disk's last answer.
     pub(crate) fn failure(&self) -> Option<&str> {
-        None
+        self.log.as_ref()?.failing().map(|(_, error)| error)
     }
+
+    /// Whether so much waits for the disk that no write may run.
+    pub(crate) fn is_full(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_full)
+    }
+
+    /// When settling is due if nothing else happens.
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        None
+        self.log.as_ref()?.wake_at().into_iter().chain(self.gather_until).chain(self.plan_due).min()
     }
-    pub(crate) fn settings_changed(&mut self) {}
+
+    /// The policy, or what it is told of the configuration, has changed.
+    pub(crate) fn settings_changed(&mut self) {
+        self.cause = Some(Cause::SettingsChanged);
+    }
+}
+
+impl Engine {
+    /// Ends a turn: appends what was sealed, asks the policy if there is reason to, and releases what that made
+    /// safe.
+    pub(crate) fn settle_log(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(log) = self.durability.log.as_mut() else { return };
+        match self.journal.take_batch() {
+            Some(batch) => {
+                log.append(now, &batch);
+                self.journal.recycle(batch);
+            }
+            None => log.advance(self.journal.position(), self.journal.offset()),
+        }
+        self.keep_promise(now);
+        self.release(world);
+        self.decide_sync(now, world);
+        self.run_log_jobs(now, world);
+        self.hear_log(now, world);
+    }
+
+    /// A job of the log has ended.
+    pub(crate) fn log_job_ended(&mut self, now: Now, id: JobId, result: Box<dyn Any + Send>) {
+        let Some(log) = self.durability.log.as_mut() else { return };
+        let was_syncing = log.facts(now).running_us.is_some();
+        log.job_ended(now, id, result);
+        if was_syncing && log.facts(now).running_us.is_none() {
+            self.durability.cause = Some(Cause::FsyncEnded);
+        }
+    }
+
+    /// Brings the level that replies wait for in line with `appendfsync` and `no-appendfsync-on-rewrite`.
+    fn keep_promise(&mut self, now: Now) {
+        let promise = durability_in_force(
+            configured(&self.config),
+            self.config.bool(Directive::NoAppendFsyncOnRewrite),
+            self.snapshots.is_writing(),
+        );
+        if promise == self.durability.promise {
+            return;
+        }
+        self.durability.promise = promise;
+        self.durability.settings_changed();
+        self.listen_to_units();
+        let settings = log_settings(&self.config, promise);
+        if let Some(log) = self.durability.log.as_mut() {
+            log.change_settings(now, settings);
+        }
+    }
+
+    /// Says to units whether anybody must know what they touch.
+    pub(crate) fn listen_to_units(&mut self) {
+        self.unit.listen(false, self.durability.wants_keys());
+    }
+
+    /// Lets go the replies whose stamps are satisfied.
+    fn release(&mut self, world: &mut World<'_>) {
+        let Some(log) = self.durability.log.as_ref() else { return };
+        let (written, synced) = (log.written().0, log.synced().0);
+        let reached = world.outputs.reached();
+        if (reached.written, reached.synced) == (written, synced) {
+            return;
+        }
+        let held = if synced > reached.synced { world.outputs.held_segments() } else { 0 };
+        world.outputs.reach(|reached| (reached.written, reached.synced) = (written, synced));
+        if held > 0 {
+            self.durability.released = held - world.outputs.held_segments();
+        }
+        if synced == self.journal.position().0 {
+            self.durability.unsynced.clear();
+        }
+    }
+
+    /// Asks the policy where it is to be asked, and syncs where its plan says so.
+    fn decide_sync(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(log) = self.durability.log.as_ref() else { return };
+        let facts = log.facts(now);
+        let is_dirty = facts.unsynced_bytes > 0;
+        let was_dirty = std::mem::replace(&mut self.durability.was_dirty, is_dirty);
+        if !is_dirty {
+            self.durability.cause = None;
+            self.durability.gather_until = None;
+            self.durability.plan_due = None;
+            return;
+        }
+        let cause = match (was_dirty, self.durability.cause.take()) {
+            (false, _) => Some(Cause::Dirty),
+            (true, told) => told.or_else(|| self.plan_is_due(&facts)),
+        };
+        if let Some(cause) = cause {
+            self.ask_for_sync(now, cause, &facts, world);
+        }
+        self.carry_out_plan(now, world);
+    }
+
+    /// Whether an age or a size at which the policy wants to be asked again has come.
+    fn plan_is_due(&self, facts: &SyncFacts) -> Option<Cause> {
+        match self.durability.plan {
+            FsyncPlan::Wait { ask, .. } if is_reached(ask, facts) => Some(Cause::Due),
+            _ => None,
+        }
+    }
+
+    fn ask_for_sync(&mut self, now: Now, cause: Cause, facts: &SyncFacts, world: &mut World<'_>) {
+        let promise = self.durability.promise;
+        let waiting = if promise == Promise::Always { world.outputs.held_segments() } else { 0 };
+        let narrow = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
+        let facts = FsyncFacts {
+            now_us: now.steady.since(self.identity.started.steady).0,
+            cause,
+            durability: promise,
+            unsynced_bytes: facts.unsynced_bytes,
+            unsynced_commits: facts.unsynced_commits,
+            oldest_unsynced_us: facts.oldest_unsynced_us,
+            waiting_replies: u32::try_from(waiting).unwrap_or(u32::MAX),
+            fsync_running_us: facts.running_us.map_or(0, |us| us.max(1)),
+            since_fsync_us: facts.since_us.unwrap_or(NEVER),
+            last_fsync_us: narrow(facts.last_us),
+            mean_fsync_us: narrow(facts.mean_us),
+            worst_fsync_us: narrow(facts.worst_us),
+            last_fsync: match facts.last_succeeded {
+                None => PolicyOutcome::NoneYet,
+                Some(true) => PolicyOutcome::Ok,
+                Some(false) => PolicyOutcome::Failed,
+            },
+            disk_busy: self.snapshots.is_writing(),
+            ceiling_us: ceiling_us(promise, self.ceiling_ms()),
+        };
+        let stopwatch = &mut *world.stopwatch;
+        let plan = self.policies.ask_fsync(&facts, || stopwatch.read_ns());
+        self.durability.plan = plan;
+        self.durability.gather_until = match plan {
+            FsyncPlan::Sync { gather_us } => Some(now.steady + Micros(u64::from(gather_us))),
+            FsyncPlan::Wait { .. } => None,
+        };
+    }
+
+    /// `policy-fsync-ceiling-ms`, where it is given.
+    fn ceiling_ms(&self) -> Option<u64> {
+        u64::try_from(self.config.integer(Directive::PolicyFsyncCeilingMs)).ok().filter(|&ms| ms > 0)
+    }
+
+    fn carry_out_plan(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(log) = self.durability.log.as_mut() else { return };
+        let facts = log.facts(now);
+        let is_due = match self.durability.plan {
+            FsyncPlan::Sync { .. } => {
+                let expected = self.durability.released;
+                let is_gathered = expected == 0 || world.outputs.held_segments() >= expected;
+                is_gathered || self.durability.gather_until.is_none_or(|until| until <= now.steady)
+            }
+            FsyncPlan::Wait { sync, .. } => is_reached(sync, &facts),
+        };
+        if is_due && facts.running_us.is_none() {
+            self.durability.gather_until = None;
+            if let Some(job) = log.start_sync(now) {
+                self.start_log_job(job, world);
+            }
+            self.durability.plan_due = None;
+            return;
+        }
+        if is_due {
+            // It goes as soon as the one in flight has ended, which is a cause to ask.
+            self.durability.delayed_fsyncs += 1;
+            self.durability.gather_until = None;
+            self.durability.plan_due = None;
+            return;
+        }
+        self.durability.plan_due = self.plan_moment(now, &facts);
+    }
+
+    /// When the plan's next age is reached.
+    fn plan_moment(&self, now: Now, facts: &SyncFacts) -> Option<Micros> {
+        let FsyncPlan::Wait { sync, ask } = self.durability.plan else { return None };
+        let age = sync.age_us.min(ask.age_us);
+        (age != NEVER).then(|| now.steady + Micros(age.saturating_sub(facts.oldest_unsynced_us)))
+    }
+
+    fn run_log_jobs(&mut self, now: Now, world: &mut World<'_>) {
+        while let Some(job) = self.durability.log.as_mut().and_then(|log| log.take_job(now)) {
+            self.start_log_job(job, world);
+        }
+    }
+
+    fn start_log_job(&mut self, job: LogJob, world: &mut World<'_>) {
+        self.start_job(Purpose::Log(job.id), job.lane, job.job, world);
+    }
+
+    /// What the log has to tell.
+    fn hear_log(&mut self, now: Now, world: &mut World<'_>) {
+        while let Some(event) = self.durability.log.as_mut().and_then(Log::take_event) {
+            if event.is_warning() {
+                tracing::warn!("{event}");
+            } else {
+                tracing::info!("{event}");
+            }
+            match event {
+                LogEvent::Failed { .. } => {
+                    world.outputs.replace_held_replies(NOT_ON_DISK);
+                }
+                LogEvent::RewriteReady => self.begin_rewrite_cut(now, world),
+                LogEvent::RewriteFinished { base_bytes, .. } => self.rewrite_settled(now, Ok(base_bytes)),
+                LogEvent::RewriteFailed { error } => self.rewrite_settled(now, Err(error)),
+                LogEvent::TurnedOn => self.listen_to_units(),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_reached(bound: Bound, facts: &SyncFacts) -> bool {
+    let reached = |limit: u64, value: u64| limit != NEVER && limit <= value;
+    reached(bound.age_us, facts.oldest_unsynced_us) || reached(bound.bytes, facts.unsynced_bytes)
+}
+
+/// What `appendfsync` promises.
+fn configured(config: &Config) -> Promise {
+    match config.append_fsync() {
+        AppendFsync::Always => Promise::Always,
+        AppendFsync::EverySecond => Promise::Everysec,
+        AppendFsync::No => Promise::No,
+    }
+}
+
+/// How the log is kept, as configured.
+pub(crate) fn log_settings(config: &Config, promise: Promise) -> Settings {
+    Settings {
+        checksum: config.bool(Directive::AofChecksum),
+        timestamps: config.bool(Directive::AofTimestampEnabled),
+        base_is_rdb: config.bool(Directive::AofUseRdbPreamble),
+        pending_bytes_max: config.memory(Directive::AofPendingMax),
+        keep: if promise == Promise::No { Keep::UntilWritten } else { Keep::UntilSynced },
+        remove_history: !config.bool(Directive::AofDisableAutoGc),
+    }
+}
+
+/// The settings with which the log starts.
+pub(crate) fn initial_log_settings(config: &Config) -> Settings {
+    log_settings(config, configured(config))
+}
+
+/// Says to a journal who reads it.
+pub(crate) fn set_readers(journal: &mut Journal, is_logged: bool) {
+    journal.set_readers(is_logged, false);
+    journal.seam();
 }

@@ -61,7 +61,11 @@ pub struct Engine {
     jobs: HashMap<Ticket, Purpose>,
     next_ticket: u64,
     pub(crate) active_expire: bool,
-    pub(crate) shutdown: Option<server::shutdown::Pending>,
+    /// Bytes read by loads, and how quickly.
+    pub(crate) loaded_bytes: u64,
+    pub(crate) load_bytes_per_second: Option<u64>,
+    /// The lock on the dump file.
+    pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
 }
 
@@ -70,6 +74,8 @@ pub struct Engine {
 pub struct Identity {
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
+    /// 40 hexadecimal digits: whose stream of effects our offsets count. New at each start, too.
+    pub replication_id: String,
     /// The process.
     pub pid: u32,
     /// Path of the program.
@@ -78,6 +84,8 @@ pub struct Identity {
     pub system: String,
     /// When the process started.
     pub started: Now,
+    /// Of local time.
+    pub utc_offset_minutes: i16,
     /// Bytes of memory in the machine.
     pub total_memory_bytes: u64,
     /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
@@ -110,10 +118,8 @@ pub(crate) struct ListenState {
 
 /// What a job was started for.
 pub(crate) enum Purpose {
-    Sync,
-    Recover,
+    Log(tenon_aof::JobId),
     Save,
-    FinishRewrite,
     Free,
     LoadPolicy(crate::policies::Request),
     ListPolicies(ConnectionId),
@@ -173,14 +179,17 @@ impl Engine {
             jobs: HashMap::new(),
             next_ticket: 1,
             active_expire: true,
-            shutdown: None,
+            loaded_bytes: 0,
+            load_bytes_per_second: None,
+            dump_lock: None,
             set_log_level,
         }
     }
 
     /// Loads policies and data; everybody waits. An error stops the start.
-    pub fn start(&mut self, now: Now, _world: &mut World<'_>) -> Result<(), String> {
+    pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         self.load_policies_at_start(now)?;
+        self.load_at_start(now, world)?;
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -274,10 +283,8 @@ impl Engine {
         world: &mut World<'_>,
     ) {
         match self.jobs.remove(&ticket) {
-            Some(Purpose::Sync) => self.sync_ended(now, result, world),
-            Some(Purpose::Recover) => self.recovery_ended(now, result, world),
+            Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
-            Some(Purpose::FinishRewrite) => self.rewrite_ended(now, result, world),
             Some(Purpose::LoadPolicy(request)) => self.policy_loaded(now, request, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
             Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
@@ -324,7 +331,6 @@ impl Machine for Engine {
         self.run_cron(now, world);
         self.walk_cuts(now, world);
         self.settle_log(now, world);
-        server::shutdown::settle(self, now, world);
         self.free_garbage(world);
     }
 

@@ -252,9 +252,18 @@ impl Engine {
             self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
         }
         self.journal.seal();
-        self.reply_stamp = self.durability.stamp(self.journal.position());
-        self.durability.note_touched(unit.touched());
+        let position = self.journal.position();
+        self.reply_stamp = self.durability.stamp(position);
+        self.durability.note_touched(unit.touched(), position);
         unit.clear();
+    }
+
+    /// Appends what is sealed at once, before an end that does not wait for the turn's.
+    pub(crate) fn append_sealed(&mut self, now: Now) {
+        let Some(log) = self.durability.log_mut() else { return };
+        if let Some(batch) = self.journal.take_batch() {
+            log.append(now, &batch);
+        }
     }
 
     /// Holds the reply written since `start` until the log has come as far as it must.

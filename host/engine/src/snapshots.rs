@@ -1,17 +1,515 @@
-//! Saves and rewrites.
-use tenon_base::{Micros, Now};
-use tenon_config::Config;
+//! Saves and rewrites: when they begin, how the walk over the keyspace is paced beside the clients, what they
+//! leave behind. At most one of them at a time, as in Redis.
+//! Always: a save begins between units, and shows the keyspace as it was at that moment.
 
-pub(crate) struct Snapshots {}
+use std::any::Any;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use tenon_aof::{CommandBase, Origin, Phase, ReplicationId, RewriteRefused, RewriteStage};
+use tenon_base::{Job, Lane, Micros, Now, Step, World};
+use tenon_config::{Config, Directive};
+use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
+use tenon_policy::{Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict};
+use tenon_rdb::{Aux, DatabaseSize, EncoderOptions, RdbVersion};
+
+use crate::command_base::CommandEncoder;
+use crate::engine::{Engine, Purpose};
+use crate::save_job::{Destination, Format, SaveEnd, SaveJob};
+
+/// Work of one slice of a walk: about 50 us.
+const SLICE_UNITS: usize = 1_000;
+/// A walk takes at most this share of the engine's time: one part in so many.
+const WALK_SHARE: u64 = 4;
+/// Between two looks at a feed that is full.
+const FULL_PAUSE: Micros = Micros(500);
+/// What the walk hands over waits in at most so many bytes.
+const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Pre-images may take at least so much, however small the keyspace is.
+const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
+
+/// Saves and rewrites of one tenant.
+pub(crate) struct Snapshots {
+    running: Option<Running>,
+    pub(crate) save: History,
+    pub(crate) rewrite: History,
+    /// A save, or a rewrite, is to begin as soon as none is running.
+    pub(crate) save_scheduled: bool,
+    pub(crate) rewrite_scheduled: bool,
+    /// When the last good save was made (or the server started), in seconds since 1970.
+    pub(crate) last_save_unix: i64,
+    /// `dirty_total` and the bytes of effects when the last good save began.
+    dirty_at_save: u64,
+    bytes_at_save: u64,
+    /// How many cuts there were, which INFO shows where Redis shows forks.
+    pub(crate) cuts: u64,
+}
+
+/// How one kind of job has fared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct History {
+    pub(crate) last: PolicyOutcome,
+    pub(crate) failures_in_a_row: u32,
+    pub(crate) began: Option<Micros>,
+    pub(crate) succeeded_at: Micros,
+    pub(crate) last_duration: Micros,
+    pub(crate) last_file_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Save,
+    Rewrite,
+}
+
+struct Running {
+    kind: Kind,
+    /// None while a rewrite waits for its increment, and after the walk.
+    cut: Option<CutId>,
+    began: Now,
+    dirty: u64,
+    bytes: u64,
+    walk_at: Option<Micros>,
+}
+
+impl History {
+    fn new(start: Micros) -> History {
+        History {
+            last: PolicyOutcome::NoneYet,
+            failures_in_a_row: 0,
+            began: None,
+            succeeded_at: start,
+            last_duration: Micros(0),
+            last_file_bytes: 0,
+        }
+    }
+
+    fn ended(&mut self, now: Now, began: Micros, result: &SaveEnd) {
+        self.last_duration = now.steady.since(began);
+        match result {
+            Ok(bytes) => {
+                self.last = PolicyOutcome::Ok;
+                self.failures_in_a_row = 0;
+                self.succeeded_at = now.steady;
+                self.last_file_bytes = *bytes;
+            }
+            Err(_) => {
+                self.last = PolicyOutcome::Failed;
+                self.failures_in_a_row += 1;
+            }
+        }
+    }
+
+    fn facts(&self, now: Now, running: bool) -> JobFacts {
+        JobFacts {
+            running,
+            last: self.last,
+            failures_in_a_row: self.failures_in_a_row,
+            since_attempt_ms: self.began.map_or(NEVER, |began| now.steady.since(began).millis()),
+            since_success_ms: now.steady.since(self.succeeded_at).millis(),
+            last_duration_ms: self.last_duration.millis(),
+            last_file_bytes: self.last_file_bytes,
+        }
+    }
+}
 
 impl Snapshots {
-    pub(crate) fn new(_now: Now) -> Snapshots {
-        Snapshots {}
+    pub(crate) fn new(now: Now) -> Snapshots {
+        Snapshots {
+            running: None,
+            save: History::new(now.steady),
+            rewrite: History::new(now.steady),
+            save_scheduled: false,
+            rewrite_scheduled: false,
+            last_save_unix: now.unix().seconds(),
+            dirty_at_save: 0,
+            bytes_at_save: 0,
+            cuts: 0,
+        }
     }
-    pub(crate) fn refuses_writes(&self, _config: &Config) -> bool {
-        false
+
+    /// Whether writes are refused because the last save failed.
+    pub(crate) fn refuses_writes(&self, config: &Config) -> bool {
+        self.save.last == PolicyOutcome::Failed
+            && config.bool(Directive::StopWritesOnBgsaveError)
+            && !config.save_points().is_empty()
     }
+
+    /// Which job is at work.
+    pub(crate) fn running(&self) -> Option<Kind> {
+        self.running.as_ref().map(|running| running.kind)
+    }
+
+    /// When the running job began.
+    pub(crate) fn running_since(&self) -> Option<Micros> {
+        self.running.as_ref().map(|running| running.began.steady)
+    }
+
+    /// The cut of the running job, while it is being walked.
+    pub(crate) fn running_cut(&self) -> Option<CutId> {
+        self.running.as_ref()?.cut
+    }
+
+    /// Whether a job is writing to the disk.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Changes since the last good save.
+    pub(crate) fn changes(&self, dirty_total: u64) -> u64 {
+        dirty_total.saturating_sub(self.dirty_at_save)
+    }
+
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        None
+        self.running.as_ref()?.walk_at
     }
+
+    /// Everything in memory is in a file, or was just loaded from one.
+    pub(crate) fn nothing_changed(&mut self, dirty_total: u64, bytes_total: u64) {
+        (self.dirty_at_save, self.bytes_at_save) = (dirty_total, bytes_total);
+    }
+}
+
+impl Engine {
+    /// Begins a save in the background. False if something is at work already.
+    pub(crate) fn begin_save(&mut self, now: Now, world: &mut World<'_>) -> bool {
+        if self.snapshots.running.is_some() {
+            return false;
+        }
+        tracing::info!("Background saving started");
+        let (cut, job) = self.cut_for_save(now);
+        self.note_running(Kind::Save, Some(cut), now);
+        self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
+        true
+    }
+
+    /// Saves while everybody waits.
+    pub(crate) fn save_now(&mut self, now: Now, world: &mut World<'_>) -> SaveEnd {
+        let (cut, mut job) = self.cut_for_save(now);
+        self.snapshots.save.began = Some(now.steady);
+        let (dirty, bytes) = (self.stats.dirty_total, self.journal.offset().0);
+        let began = world.stopwatch.read();
+        let end = loop {
+            self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
+            match job.step(world.disk) {
+                Step::Again => {}
+                Step::Starved if self.config.integer(Directive::RdbKeySaveDelay) != 0 => {
+                    world.interlude.sleep(Micros(500));
+                }
+                Step::Starved => {}
+                Step::Done(end) => break end.downcast::<SaveEnd>().map_or_else(|_| Err("no result".into()), |end| *end),
+            }
+        };
+        self.keyspace.end_cut(cut);
+        let ended = Now { steady: world.stopwatch.read(), unix_us: world.stopwatch.unix_us() };
+        self.snapshots.save.ended(ended, began, &end);
+        match &end {
+            Ok(_) => {
+                tracing::info!("DB saved on disk");
+                self.snapshots.nothing_changed(dirty, bytes);
+                self.snapshots.last_save_unix = ended.unix().seconds();
+            }
+            Err(error) => tracing::warn!("Error saving DB on disk: {error}"),
+        }
+        end
+    }
+
+    fn cut_for_save(&mut self, now: Now) -> (CutId, SaveJob) {
+        let target = self.dump_path();
+        let temporary = target.with_file_name(format!("temp-{}.rdb", self.identity.pid));
+        self.cut_for(now, Destination { temporary, target: Some(target) }, false, true)
+    }
+
+    fn cut_for(&mut self, now: Now, destination: Destination, is_base: bool, is_rdb: bool) -> (CutId, SaveJob) {
+        let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max: self.preimage_bytes_max() };
+        let format = if is_rdb { self.rdb_format(now, is_base) } else { self.command_format(now) };
+        let cut = self.keyspace.begin_cut(bounds);
+        self.snapshots.cuts += 1;
+        let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
+        let delay = self.config.integer(Directive::RdbKeySaveDelay);
+        (cut, SaveJob::new(feed, format, destination, delay))
+    }
+
+    fn rdb_format(&self, now: Now, is_base: bool) -> Format {
+        Format::Rdb { options: self.rdb_options(), aux: Box::new(self.aux(now, is_base)), sizes: self.database_sizes() }
+    }
+
+    /// How RDB files are written, as configured.
+    pub(crate) fn rdb_options(&self) -> EncoderOptions {
+        let version = u32::try_from(self.config.integer(Directive::RdbVersion)).unwrap_or(0);
+        EncoderOptions {
+            version: RdbVersion::of_number(version).unwrap_or_default(),
+            compression: self.config.bool(Directive::RdbCompression),
+            checksum: self.config.bool(Directive::RdbChecksum),
+            ..EncoderOptions::default()
+        }
+    }
+
+    /// What an RDB file says of its origin.
+    pub(crate) fn aux(&self, now: Now, is_base: bool) -> Aux {
+        Aux {
+            redis_version: Some(crate::REDIS_VERSION.to_owned()),
+            tenon_version: Some(crate::TENON_VERSION.to_owned()),
+            redis_bits: Some(64),
+            created_seconds: Some(now.unix().seconds()),
+            used_memory_bytes: Some(self.keyspace.used_memory() as i64),
+            stream_database: None,
+            replication_id: Some(self.identity.replication_id.clone()),
+            replication_offset: Some(self.journal.offset().0 as i64),
+            is_aof_base: Some(is_base),
+        }
+    }
+
+    /// Sizes of the databases that hold something.
+    pub(crate) fn database_sizes(&self) -> Vec<DatabaseSize> {
+        let all = (0..self.keyspace.databases()).map(|database| {
+            let db = self.keyspace.db(database);
+            DatabaseSize { database, keys: db.len(), volatile: db.volatile_len() }
+        });
+        all.filter(|size| size.keys > 0).collect()
+    }
+
+    fn command_format(&self, now: Now) -> Format {
+        let base = CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        Format::Commands(CommandEncoder::new(base, now.unix()))
+    }
+
+    /// The place in our own stream.
+    pub(crate) fn origin(&self) -> Origin {
+        let id = ReplicationId::parse(self.identity.replication_id.as_bytes());
+        Origin { replication_id: id.expect("ids are made of 40 digits"), offset: self.journal.offset(), db: 0 }
+    }
+
+    fn preimage_bytes_max(&self) -> usize {
+        let used = self.keyspace.used_memory() as u64;
+        let configured = self.config.memory_of(Directive::SnapshotMemoryMax, used);
+        usize::try_from(configured).unwrap_or(usize::MAX).max(PREIMAGE_BYTES_MIN)
+    }
+
+    /// Where the dump file is.
+    pub(crate) fn dump_path(&self) -> PathBuf {
+        self.directory().join(OsStr::from_bytes(self.config.text(Directive::DbFilename)))
+    }
+
+    /// `dir`, which the server made absolute.
+    pub(crate) fn directory(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(self.config.text(Directive::Dir)))
+    }
+
+    fn note_running(&mut self, kind: Kind, cut: Option<CutId>, now: Now) {
+        let history = match kind {
+            Kind::Save => &mut self.snapshots.save,
+            Kind::Rewrite => &mut self.snapshots.rewrite,
+        };
+        history.began = Some(now.steady);
+        self.snapshots.running = Some(Running {
+            kind,
+            cut,
+            began: now,
+            dirty: self.stats.dirty_total,
+            bytes: self.journal.offset().0,
+            walk_at: cut.map(|_| now.steady),
+        });
+    }
+
+    /// Moves the walk of the running cut on by a slice, if it is its turn.
+    pub(crate) fn walk_cuts(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(running) = &mut self.snapshots.running else { return };
+        let (Some(cut), Some(walk_at)) = (running.cut, running.walk_at) else { return };
+        if walk_at > now.steady {
+            return;
+        }
+        let began = world.stopwatch.read();
+        let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
+        let ended = world.stopwatch.read();
+        let spent = ended.since(began);
+        running.walk_at = match progress {
+            CutProgress::Walking => Some(ended + Micros(spent.0 * (WALK_SHARE - 1))),
+            CutProgress::Waiting => Some(ended + FULL_PAUSE),
+            CutProgress::Done => {
+                self.keyspace.end_cut(cut);
+                running.cut = None;
+                None
+            }
+            CutProgress::Aborted(reason) => {
+                tracing::warn!("The snapshot was given up: {reason}");
+                self.keyspace.end_cut(cut);
+                running.cut = None;
+                None
+            }
+        };
+    }
+
+    /// The job that wrote a snapshot has ended.
+    pub(crate) fn save_ended(&mut self, now: Now, result: Box<dyn Any + Send>, world: &mut World<'_>) {
+        let end = result.downcast::<SaveEnd>().map_or_else(
+            |other| Err(other.downcast_ref::<String>().cloned().unwrap_or_else(|| "no result".to_owned())),
+            |end| *end,
+        );
+        let Some(running) = &mut self.snapshots.running else { return };
+        if let Some(cut) = running.cut.take() {
+            self.keyspace.end_cut(cut);
+        }
+        running.walk_at = None;
+        match running.kind {
+            Kind::Save => self.save_settled(now, &end),
+            Kind::Rewrite => self.base_written(now, end),
+        }
+        self.begin_scheduled(now, world);
+    }
+
+    fn save_settled(&mut self, now: Now, end: &SaveEnd) {
+        let Some(running) = self.snapshots.running.take() else { return };
+        self.snapshots.save.ended(now, running.began.steady, end);
+        match end {
+            Ok(bytes) => {
+                self.snapshots.nothing_changed(running.dirty, running.bytes);
+                self.snapshots.last_save_unix = now.unix().seconds();
+                tracing::info!("DB saved on disk: {bytes} bytes");
+                tracing::info!("Background saving terminated with success");
+            }
+            Err(error) => tracing::warn!("Background saving error: {error}"),
+        }
+    }
+
+    /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
+    pub(crate) fn abort_save(&mut self) {
+        if let Some(Running { kind: Kind::Save, cut: Some(cut), .. }) = self.snapshots.running {
+            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
+    /// Begins a rewrite of the log, or switches the log on.
+    pub(crate) fn begin_rewrite(&mut self, now: Now) -> Result<(), String> {
+        if self.snapshots.running.is_some() {
+            return Err("a save or rewrite is in progress".to_owned());
+        }
+        let Some(log) = self.durability.log_mut() else { return Err("there is no log".to_owned()) };
+        log.begin_rewrite().map_err(|refused| match refused {
+            RewriteRefused::Running => "Background append only file rewriting already in progress".to_owned(),
+            RewriteRefused::Failing { .. } => "the disk fails".to_owned(),
+        })?;
+        self.note_running(Kind::Rewrite, None, now);
+        Ok(())
+    }
+
+    /// The next increment is there: what is in memory now becomes the base, what comes goes into the increment.
+    pub(crate) fn begin_rewrite_cut(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(log) = self.durability.log_mut() else { return };
+        if log.rewrite_stage() != Some(RewriteStage::Ready) {
+            return;
+        }
+        let Some(temporary) = log.rewrite_path() else { return };
+        let is_rdb = log.rewrite_is_rdb();
+        log.switch_increment(now, self.journal.position(), self.journal.offset());
+        set_reading(self);
+        let (cut, job) = self.cut_for(now, Destination { temporary, target: None }, true, is_rdb);
+        if let Some(running) = &mut self.snapshots.running {
+            (running.cut, running.walk_at) = (Some(cut), Some(now.steady));
+        }
+        self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
+    }
+
+    fn base_written(&mut self, now: Now, end: SaveEnd) {
+        let Some(log) = self.durability.log_mut() else { return };
+        match end {
+            Ok(bytes) => log.finish_rewrite(bytes),
+            Err(error) => {
+                tracing::warn!("Writing the base of the append-only file failed: {error}");
+                log.abort_rewrite(now);
+            }
+        }
+    }
+
+    /// A rewrite is over, well or badly.
+    pub(crate) fn rewrite_settled(&mut self, now: Now, end: SaveEnd) {
+        if self.snapshots.running() != Some(Kind::Rewrite) {
+            return;
+        }
+        let Some(running) = self.snapshots.running.take() else { return };
+        if let Some(cut) = running.cut {
+            self.keyspace.end_cut(cut);
+        }
+        self.snapshots.rewrite.ended(now, running.began.steady, &end);
+        set_reading(self);
+    }
+
+    /// Begins what was asked for while something else was at work.
+    pub(crate) fn begin_scheduled(&mut self, now: Now, world: &mut World<'_>) {
+        if self.snapshots.running.is_some() {
+            return;
+        }
+        if self.snapshots.rewrite_scheduled {
+            self.snapshots.rewrite_scheduled = false;
+            if let Err(sentence) = self.begin_rewrite(now) {
+                tracing::warn!("The scheduled rewrite cannot begin: {sentence}");
+            }
+        } else if self.snapshots.save_scheduled {
+            self.snapshots.save_scheduled = false;
+            self.begin_save(now, world);
+        }
+    }
+
+    /// Asks the snapshot policy, once a second.
+    pub(crate) fn ask_for_snapshot(&mut self, now: Now, world: &mut World<'_>) {
+        self.begin_scheduled(now, world);
+        let facts = self.snapshot_facts(now, world);
+        let stopwatch = &mut *world.stopwatch;
+        match self.policies.ask_snapshot(&facts, || stopwatch.read_ns()) {
+            SnapshotVerdict::None => {}
+            SnapshotVerdict::Save => {
+                tracing::info!("{} changes in {} seconds. Saving...", facts.changes_since_save, facts.save.since_success_ms / 1_000);
+                self.begin_save(now, world);
+            }
+            SnapshotVerdict::RewriteAof => {
+                let growth = facts.aof_bytes.saturating_sub(facts.aof_base_bytes) * 100 / facts.aof_base_bytes.max(1);
+                tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
+                if let Err(sentence) = self.begin_rewrite(now) {
+                    tracing::warn!("The rewrite cannot begin: {sentence}");
+                }
+            }
+        }
+    }
+
+    fn snapshot_facts(&self, now: Now, world: &World<'_>) -> SnapshotFacts {
+        let log = self.durability.log();
+        let sizes = log.map(|log| log.sizes()).unwrap_or_default();
+        let memory_max = self.config.memory(Directive::MaxMemory);
+        let points = self.config.save_points().iter();
+        let running = self.snapshots.running();
+        SnapshotFacts {
+            now_ms: now.steady.since(self.identity.started.steady).millis(),
+            wall_unix_ms: now.unix().0,
+            utc_offset_minutes: self.identity.utc_offset_minutes,
+            save_points: points
+                .map(|point| SavePoint { seconds: point.seconds as u64, changes: point.changes as u64 })
+                .collect(),
+            keys: (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum(),
+            used_memory_bytes: self.keyspace.used_memory() as u64,
+            memory_limit_bytes: if memory_max == 0 { NEVER } else { memory_max },
+            disk_free_bytes: world.disk.free_bytes(&self.directory()),
+            changes_since_save: self.snapshots.changes(self.stats.dirty_total),
+            bytes_since_save: self.journal.offset().0.saturating_sub(self.snapshots.bytes_at_save),
+            changes_total: self.stats.dirty_total,
+            commands_total: self.stats.commands_processed,
+            save: self.snapshots.save.facts(now, running == Some(Kind::Save)),
+            rewrite: self.snapshots.rewrite.facts(now, running == Some(Kind::Rewrite)),
+            aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
+            aof_bytes: sizes.current,
+            aof_base_bytes: sizes.base,
+            rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage)).unwrap_or(0),
+            rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
+            load_bytes_per_second: self.load_bytes_per_second,
+            full_syncs_running: 0,
+            is_replica: false,
+        }
+    }
+}
+
+/// The journal is read while there is a log.
+fn set_reading(engine: &mut Engine) {
+    let is_on = engine.durability.is_on();
+    crate::durability::set_readers(&mut engine.journal, is_on);
+    engine.listen_to_units();
 }

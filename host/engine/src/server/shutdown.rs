@@ -1,17 +1,115 @@
-//! SHUTDOWN, and the signals that mean it.
-use tenon_base::{Now, Output, Signal, World};
-use tenon_commands::Row;
+//! SHUTDOWN, and the signals that mean it: save if that is configured, bring the log to the disk, leave.
+//! Always: a save that fails keeps the server alive, unless it is to be forced.
 
-use super::ServerHandler;
+use tenon_base::{Now, Output, Signal, World};
+use tenon_commands::{Argument, Categories, CommandError, Flags, Group, Outcome, Row, Words};
+use tenon_config::{Directive, ShutdownMode};
+use tenon_resp::Args;
+
+use super::{ServerContext, ServerHandler};
 use crate::engine::Engine;
 
-pub(super) static COMMANDS: &[Row<ServerHandler>] = &[];
+/// One command.
+pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
+    name: "shutdown",
+    run: shutdown,
+    arity: -1,
+    flags: Flags::ADMIN
+        .and(Flags::NOSCRIPT)
+        .and(Flags::LOADING)
+        .and(Flags::STALE)
+        .and(Flags::NO_MULTI)
+        .and(Flags::SENTINEL)
+        .and(Flags::ALLOW_BUSY),
+    keys: &[],
+    categories: Categories::NONE,
+    tips: &[],
+    group: Group::Server,
+    since: "1.0.0",
+    complexity: "O(N) when saving, where N is the total number of keys in all databases, otherwise O(1)",
+    summary: "Saves what is to be saved and ends the server.",
+    arguments: &[
+        Argument::one_of("save-selector", &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")])
+            .optional(),
+        Argument::word("now", "NOW").optional().since("7.0.0"),
+        Argument::word("force", "FORCE").optional().since("7.0.0"),
+        Argument::word("abort", "ABORT").optional().since("7.0.0"),
+    ],
+    subcommands: &[],
+}];
 
-/// A shutdown that waits for something.
-pub(crate) struct Pending {}
-
-pub(crate) fn signalled(_engine: &mut Engine, _now: Now, _signal: Signal, world: &mut World<'_>) {
-    world.outputs.request(Output::Exit { code: 0 });
+fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let mut mode = ShutdownMode::default();
+    let mut is_abort = false;
+    for index in 1..args.len() {
+        match () {
+            () if args.is(index, "NOSAVE") => mode.no_save = true,
+            () if args.is(index, "SAVE") => mode.save = true,
+            () if args.is(index, "NOW") => mode.now = true,
+            () if args.is(index, "FORCE") => mode.force = true,
+            () if args.is(index, "ABORT") => is_abort = true,
+            () => return Err(CommandError::Syntax),
+        }
+    }
+    if (is_abort && args.len() > 2) || (mode.save && mode.no_save) {
+        return Err(CommandError::Syntax);
+    }
+    if is_abort {
+        // Nothing here waits: a shutdown is over, well or badly, before the next request runs.
+        return Err(CommandError::text("ERR No shutdown in progress."));
+    }
+    tracing::warn!("User requested shutdown...");
+    let (engine, now) = (&mut *context.engine, context.now);
+    match leave(engine, now, mode, context.world) {
+        Ok(()) => {
+            let connection = context.connection;
+            context.engine.close(connection, false, context.world);
+            Ok(())
+        }
+        Err(()) => Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.")),
+    }
 }
 
-pub(crate) fn settle(_engine: &mut Engine, _now: Now, _world: &mut World<'_>) {}
+/// A signal asks to end the server.
+pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &mut World<'_>) {
+    let (name, directive) = match signal {
+        Signal::Terminate => ("SIGTERM", Directive::ShutdownOnSigterm),
+        Signal::Interrupt => ("SIGINT", Directive::ShutdownOnSigint),
+    };
+    tracing::warn!("Received {name} scheduling shutdown...");
+    tracing::warn!("User requested shutdown...");
+    let mode = engine.config.shutdown_mode(directive);
+    if leave(engine, now, mode, world).is_err() {
+        tracing::warn!("{name} received but errors trying to shut down the server, check the logs for more information");
+    }
+}
+
+/// Saves, syncs, and asks for the end. An error leaves the server as it was.
+fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+    engine.abort_save();
+    engine.append_sealed(now);
+    if let Some(log) = engine.durability.log_mut()
+        && log.phase() != tenon_aof::Phase::Off
+    {
+        tracing::info!("Calling fsync() on the AOF file.");
+        if let Err(error) = log.sync_now(now) {
+            tracing::warn!("Fsync of the AOF file failed: {error}");
+            if !mode.force {
+                return Err(());
+            }
+        }
+    }
+    let is_saved = mode.save || (!engine.config.save_points().is_empty() && !mode.no_save);
+    if is_saved {
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        if engine.save_now(now, world).is_err() {
+            tracing::warn!("Error trying to save the DB, can't exit.");
+            if !mode.force {
+                return Err(());
+            }
+        }
+    }
+    tracing::warn!("Tenon is now ready to exit, bye bye...");
+    world.outputs.request(Output::Exit { code: 0 });
+    Ok(())
+}

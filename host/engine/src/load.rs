@@ -1,0 +1,343 @@
+//! Brings back what was saved: the append-only file if there is one, else the dump file. Everybody waits.
+//! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
+
+use std::any::Any;
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+
+use std::sync::Arc;
+
+use tenon_aof::{BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, ReplicationId, Start};
+use tenon_base::{DiskFile, Now, UnixMillis, World};
+use tenon_commands::{Context, Db, Origin as UnitOrigin};
+use tenon_config::Directive;
+use tenon_journal::ReplicationOffset;
+use tenon_keyspace::CutBounds;
+use tenon_rdb::{Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
+use tenon_resp::{Args, Proto, Reply};
+
+use crate::durability::{initial_log_settings, set_readers};
+use crate::engine::Engine;
+use crate::table::Run;
+
+/// Between two lines about progress.
+const PROGRESS_LINE_BYTES: u64 = 256 * 1024 * 1024;
+
+impl Engine {
+    /// Loads what the configuration says is there, and opens the log. An error stops the start.
+    pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        let began = world.stopwatch.read();
+        if self.config.bool(Directive::AppendOnly) {
+            self.load_log_at_start(now, world)?;
+        } else {
+            self.lock_dump(world)?;
+            self.load_dump(now, world)?;
+            self.adopt_log_off(now);
+        }
+        self.stats.dirty_total = 0;
+        self.snapshots.nothing_changed(0, self.journal.offset().0);
+        let spent = world.stopwatch.read().since(began);
+        if self.loaded_bytes > 0 {
+            let seconds = spent.0 as f64 / 1e6;
+            self.load_bytes_per_second = Some((self.loaded_bytes as f64 / seconds.max(1e-6)) as u64);
+            tracing::info!("DB loaded from disk: {seconds:.3} seconds");
+        }
+        Ok(())
+    }
+
+    /// The directory of the log, as configured.
+    pub(crate) fn log_directory(&self) -> Directory {
+        let path = self.directory().join(OsStr::from_bytes(self.config.text(Directive::AppendDirname)));
+        Directory::new(path, self.config.text_lossy(Directive::AppendFilename).into_owned())
+    }
+
+    fn load_log_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        let directory = self.log_directory();
+        let lock = directory.lock(world.disk).map_err(|error| error.to_string())?;
+        let loaded = self.load_log(now, &directory, world)?;
+        let mut base = Vec::new();
+        if !loaded.found {
+            self.load_dump(now, world)?;
+            base = self.encode_base(now)?;
+        }
+        let offset = loaded.origin.map_or(ReplicationOffset(0), |origin| origin.offset);
+        self.start_journal(offset);
+        let log = Log::open(
+            world.disk,
+            directory,
+            initial_log_settings(&self.config),
+            self.log_start(),
+            loaded.manifest,
+            loaded.needs_new_increment,
+            &base,
+        );
+        self.durability.adopt(log.map_err(|error| error.to_string())?, Some(lock));
+        set_readers(&mut self.journal, true);
+        Ok(())
+    }
+
+    fn adopt_log_off(&mut self, _now: Now) {
+        let log = Log::off(self.log_directory(), initial_log_settings(&self.config), self.log_start(), Default::default());
+        self.durability.adopt(log, None);
+    }
+
+    fn log_start(&self) -> Start {
+        let id = ReplicationId::parse(self.identity.replication_id.as_bytes());
+        Start {
+            position: self.journal.position(),
+            offset: self.journal.offset(),
+            replication_id: id.expect("ids are made of 40 digits"),
+        }
+    }
+
+    fn start_journal(&mut self, offset: ReplicationOffset) {
+        self.journal = tenon_journal::Journal::new(self.journal.position(), offset);
+    }
+
+    /// Loads the log into the keyspace.
+    pub(crate) fn load_log(
+        &mut self,
+        now: Now,
+        directory: &Directory,
+        world: &mut World<'_>,
+    ) -> Result<Loaded, String> {
+        let options = AofOptions {
+            cut_torn_end: self.config.bool(Directive::AofLoadTruncated),
+            checksum: self.config.bool(Directive::AofChecksum),
+        };
+        let old_file = self.directory().join(OsStr::from_bytes(self.config.text(Directive::AppendFilename)));
+        let disk = world.disk;
+        let mut sink = Sink { engine: self, now, database: 0, reply: Vec::new(), told_bytes: 0 };
+        let loaded = tenon_aof::load(disk, directory, Some(&old_file), options, &mut sink)
+            .map_err(|error| error.to_string())?;
+        self.loaded_bytes += loaded.bytes;
+        if loaded.found {
+            tracing::info!("Append-only file loaded: {} bytes, {} commands", loaded.bytes, loaded.commands);
+        }
+        Ok(loaded)
+    }
+
+    /// One server for each dump file: the lock is held as long as the process lives.
+    fn lock_dump(&mut self, world: &mut World<'_>) -> Result<(), String> {
+        self.dump_lock = Some(self.lock_of_dump(world)?);
+        Ok(())
+    }
+
+    /// Takes the lock on the configured dump file.
+    pub(crate) fn lock_of_dump(&self, world: &mut World<'_>) -> Result<Box<dyn Any + Send>, String> {
+        let path = self.dump_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lock = path.with_file_name(format!(".{name}.lock"));
+        world.disk.lock(&lock).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::WouldBlock {
+                return format!(
+                    "Another server uses the dump file {} (it holds the lock {}): give each server its own 'dir' \
+                     or 'dbfilename'",
+                    path.display(),
+                    lock.display()
+                );
+            }
+            format!("Can't lock the dump file by {}: {error}", lock.display())
+        })
+    }
+
+    /// Loads the dump file, if there is one.
+    pub(crate) fn load_dump(&mut self, now: Now, world: &mut World<'_>) -> Result<bool, String> {
+        let path = self.dump_path();
+        let file = match world.disk.open(&path, false) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
+        };
+        let report = self.load_rdb(&file, Some(now.unix())).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.loaded_bytes += report.bytes;
+        if self.config.bool(Directive::AppendOnly) {
+            tracing::info!(
+                "There is no append-only file yet; loaded {} ({} keys), and the new append-only file begins with it",
+                path.display(),
+                report.keys
+            );
+        }
+        Ok(true)
+    }
+
+    /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out.
+    fn load_rdb(&mut self, file: &Arc<dyn DiskFile>, passes_over: Option<UnixMillis>) -> Result<LoadReport, String> {
+        let options = LoadOptions {
+            limits: RdbLimits {
+                list: self.limits.list,
+                set: self.limits.set,
+                hash: self.limits.hash,
+                zset: self.limits.zset,
+            },
+            databases: self.keyspace.databases(),
+            checksum: self.config.bool(Directive::RdbChecksum),
+            passes_over_expired_before: passes_over,
+        };
+        let keyspace = &mut self.keyspace;
+        let mut told = 0;
+        let report = tenon_rdb::load(
+            &mut FileSource::new(Arc::clone(file), 0),
+            &options,
+            &mut |key| keyspace.db_mut(key.database).insert(key.key, key.value, key.expires_at).is_none(),
+            &mut |bytes| {
+                if bytes >= told + PROGRESS_LINE_BYTES {
+                    told = bytes;
+                    tracing::info!("Loading: {} MB read", bytes >> 20);
+                }
+                ControlFlow::Continue(())
+            },
+        )
+        .map_err(|error| error.to_string())?;
+        if report.functions > 0 || report.module_data > 0 {
+            tracing::warn!(
+                "The file holds {} functions and {} pieces of module data, which are passed over: the next save \
+                 will not have them",
+                report.functions,
+                report.module_data
+            );
+        }
+        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
+        Ok(report)
+    }
+
+    /// The keyspace as the base of a new log.
+    fn encode_base(&mut self, now: Now) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        if !self.config.bool(Directive::AofUseRdbPreamble) {
+            return self.encode_command_base(now);
+        }
+        let mut encoder = Encoder::new(self.rdb_options());
+        let cut = self.keyspace.begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
+        let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
+        let (aux, sizes) = (self.aux(now, true), self.database_sizes());
+        let mut sink = |block: &[u8]| {
+            bytes.extend_from_slice(block);
+            Ok(())
+        };
+        let mut encoded = encoder.begin(&aux, &sizes, &mut sink);
+        while encoded.is_ok() && !feed.is_finished() {
+            self.keyspace.advance_cut(cut, 100_000);
+            while let Some(batch) = feed.pop() {
+                encoded = encoded.and_then(|()| encoder.batch(&batch, &mut sink));
+            }
+        }
+        self.keyspace.end_cut(cut);
+        encoded.and_then(|()| encoder.finish(&mut sink)).map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+
+    fn encode_command_base(&mut self, now: Now) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let base = tenon_aof::CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        let mut encoder = crate::command_base::CommandEncoder::new(base, now.unix());
+        let cut = self.keyspace.begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
+        let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
+        let mut sink = |block: &[u8]| {
+            bytes.extend_from_slice(block);
+            Ok(())
+        };
+        let mut encoded = Ok(());
+        while encoded.is_ok() && !feed.is_finished() {
+            self.keyspace.advance_cut(cut, 100_000);
+            while let Some(batch) = feed.pop() {
+                encoded = encoded.and_then(|()| encoder.batch(&batch, &mut sink));
+            }
+        }
+        self.keyspace.end_cut(cut);
+        encoded.and_then(|()| encoder.finish(&mut sink)).map_err(|error: std::io::Error| error.to_string())?;
+        Ok(bytes)
+    }
+}
+
+/// Takes in what the log holds.
+struct Sink<'a> {
+    engine: &'a mut Engine,
+    now: Now,
+    database: usize,
+    /// Replies that nobody reads.
+    reply: Vec<u8>,
+    told_bytes: u64,
+}
+
+impl LoadSink for Sink<'_> {
+    fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
+        // Later records may speak of keys that have expired meanwhile, so the base keeps them.
+        let report = self.engine.load_rdb(file, None)?;
+        let id = report.aux.replication_id.as_ref().and_then(|id| ReplicationId::parse(id.as_bytes()));
+        let origin = id.zip(report.aux.replication_offset).map(|(replication_id, offset)| Origin {
+            replication_id,
+            offset: ReplicationOffset(offset.max(0) as u64),
+            db: report.aux.stream_database.and_then(|db| u32::try_from(db).ok()).unwrap_or(0),
+        });
+        Ok(BaseLoaded { bytes: report.bytes, origin })
+    }
+
+    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+        let name = String::from_utf8_lossy(args.get(0)).into_owned();
+        if name.eq_ignore_ascii_case("select") {
+            let index = args.try_get(1).and_then(tenon_resp::parse_integer);
+            let index = index.and_then(|index| usize::try_from(index).ok());
+            let databases = self.engine.keyspace.databases();
+            self.database = index
+                .filter(|&index| index < databases)
+                .ok_or_else(|| format!("SELECT names a database beyond the {databases} that are configured"))?;
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case("ping") {
+            return Ok(());
+        }
+        let engine = &mut *self.engine;
+        let table = &engine.commands;
+        let mut id = table.find(args.get(0)).ok_or_else(|| format!("Unknown command '{name}'"))?;
+        if !table[id].subcommands.is_empty()
+            && let Some(word) = args.try_get(1)
+        {
+            id = table.find_subcommand(id, word).ok_or_else(|| format!("Unknown subcommand of '{name}'"))?;
+        }
+        if !table[id].accepts(args.len()) {
+            return Err(format!("wrong number of arguments for '{name}'"));
+        }
+        let Run::Data(handler) = table[id].run else {
+            return Err(format!("'{name}' is no command that changes data"));
+        };
+        let mut db = Db::new(
+            &mut engine.keyspace,
+            self.database,
+            self.now,
+            UnitOrigin::Load,
+            &mut engine.lookups,
+            &mut engine.unit,
+        );
+        db.lazy_expire = false;
+        let mut context = Context {
+            db,
+            reply: Reply::new(&mut self.reply, Proto::Resp2),
+            dice: &mut engine.dice,
+            limits: &engine.limits,
+            garbage: &mut engine.garbage,
+        };
+        let outcome = handler(&mut context, args);
+        engine.unit.clear();
+        self.reply.clear();
+        outcome.map_err(|error| format!("'{name}' was refused: {error}"))
+    }
+
+    fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
+        if loaded_bytes >= self.told_bytes + PROGRESS_LINE_BYTES {
+            self.told_bytes = loaded_bytes;
+            let percent = loaded_bytes * 100 / total_bytes.max(1);
+            tracing::info!("Loading the append-only file: {percent} % of {} MB", total_bytes >> 20);
+        }
+    }
+
+    fn notice(&mut self, line: LoadNotice) {
+        if line.is_warning {
+            tracing::warn!("{}", line.text);
+        } else {
+            tracing::info!("{}", line.text);
+        }
+    }
+}
+

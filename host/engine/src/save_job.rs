@@ -1,0 +1,198 @@
+//! What writes a snapshot: it takes the batches of a cut, encodes them, and puts the finished file in its place.
+//! Runs off the engine's thread, step by step; knows no engine.
+//! Always: the target is replaced by a complete, synced file at one stroke, or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tenon_base::{Disk, DiskFile, Job, Step};
+use tenon_keyspace::{AbortReason, CutFeed};
+use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
+
+use crate::command_base::CommandEncoder;
+
+/// Written bytes after which they are synced, so that the last sync is short (`rdb-save-incremental-fsync`).
+const SYNC_BYTES: u64 = 4 * 1024 * 1024;
+/// How long the driver waits after a step that is starved, about.
+const STARVED_US: i64 = 500;
+
+/// What a snapshot becomes.
+pub(crate) enum Format {
+    /// An RDB file.
+    Rdb { options: EncoderOptions, aux: Box<Aux>, sizes: Vec<DatabaseSize> },
+    /// Commands: the base of an append-only file with `aof-use-rdb-preamble no`.
+    Commands(CommandEncoder),
+}
+
+/// Where a snapshot goes.
+pub(crate) struct Destination {
+    /// Written to.
+    pub(crate) temporary: PathBuf,
+    /// Renamed to, if it is to be renamed here.
+    pub(crate) target: Option<PathBuf>,
+}
+
+/// What a save came to: bytes written, or why not.
+pub(crate) type SaveEnd = Result<u64, String>;
+
+/// One snapshot being written.
+pub(crate) struct SaveJob {
+    feed: Arc<CutFeed>,
+    destination: Destination,
+    /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
+    key_delay_us: i64,
+    owed_delay_us: i64,
+    output: Output,
+    state: State,
+}
+
+enum State {
+    Begin(Format),
+    Rdb(Encoder),
+    Commands(CommandEncoder),
+    Ended,
+}
+
+/// The file, and how much of it is not synced yet.
+#[derive(Default)]
+struct Output {
+    file: Option<Arc<dyn DiskFile>>,
+    written: u64,
+    unsynced: u64,
+}
+
+impl Output {
+    fn write(&mut self, bytes: &[u8], feed: &CutFeed) -> io::Result<()> {
+        if feed.is_aborted() {
+            return Err(io::Error::other(abort_text(feed)));
+        }
+        let file = self.file.as_ref().expect("a save creates its file first");
+        file.append(bytes)?;
+        self.written += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            file.sync()?;
+        }
+        Ok(())
+    }
+}
+
+impl SaveJob {
+    pub(crate) fn new(feed: Arc<CutFeed>, format: Format, destination: Destination, key_delay_us: i64) -> SaveJob {
+        SaveJob {
+            feed,
+            destination,
+            key_delay_us,
+            owed_delay_us: 0,
+            output: Output::default(),
+            state: State::Begin(format),
+        }
+    }
+
+    fn advance(&mut self, disk: &dyn Disk) -> io::Result<Option<Step>> {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        self.state = match state {
+            State::Begin(format) => self.begin(format, disk)?,
+            State::Rdb(encoder) => return self.encode_rdb(encoder, disk),
+            State::Commands(encoder) => return self.encode_commands(encoder, disk),
+            State::Ended => unreachable!("a job that is done is not called again"),
+        };
+        Ok(None)
+    }
+
+    fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<State> {
+        self.output.file = Some(disk.create(&self.destination.temporary)?);
+        match format {
+            Format::Commands(encoder) => Ok(State::Commands(encoder)),
+            Format::Rdb { options, aux, sizes } => {
+                let mut encoder = Encoder::new(options);
+                let (output, feed) = (&mut self.output, &self.feed);
+                encoder.begin(&aux, &sizes, &mut |bytes| output.write(bytes, feed))?;
+                Ok(State::Rdb(encoder))
+            }
+        }
+    }
+
+    fn encode_rdb(&mut self, mut encoder: Encoder, disk: &dyn Disk) -> io::Result<Option<Step>> {
+        let (output, feed) = (&mut self.output, &self.feed);
+        if let Some(batch) = feed.pop() {
+            encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
+            self.owe_delay(batch.len());
+            self.state = State::Rdb(encoder);
+            return Ok(None);
+        }
+        if !feed.is_finished() {
+            self.state = State::Rdb(encoder);
+            return self.starve();
+        }
+        encoder.finish(&mut |bytes| output.write(bytes, feed))?;
+        self.put_in_place(disk).map(Some)
+    }
+
+    fn encode_commands(&mut self, mut encoder: CommandEncoder, disk: &dyn Disk) -> io::Result<Option<Step>> {
+        let (output, feed) = (&mut self.output, &self.feed);
+        if let Some(batch) = feed.pop() {
+            encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
+            self.owe_delay(batch.len());
+            self.state = State::Commands(encoder);
+            return Ok(None);
+        }
+        if !feed.is_finished() {
+            self.state = State::Commands(encoder);
+            return self.starve();
+        }
+        encoder.finish(&mut |bytes| output.write(bytes, feed))?;
+        self.put_in_place(disk).map(Some)
+    }
+
+    /// Nothing to take: either the walk has not come that far, or the cut was given up.
+    fn starve(&self) -> io::Result<Option<Step>> {
+        if self.feed.is_aborted() { Err(io::Error::other(abort_text(&self.feed))) } else { Ok(Some(Step::Starved)) }
+    }
+
+    fn owe_delay(&mut self, keys: usize) {
+        let keys = keys as i64;
+        self.owed_delay_us += match self.key_delay_us {
+            0 => 0,
+            delay if delay > 0 => keys.saturating_mul(delay),
+            delay => keys / delay.saturating_neg(),
+        };
+    }
+
+    fn put_in_place(&mut self, disk: &dyn Disk) -> io::Result<Step> {
+        let file = self.output.file.as_ref().expect("a save creates its file first");
+        file.sync()?;
+        if let Some(target) = &self.destination.target {
+            disk.rename(&self.destination.temporary, target)?;
+            disk.sync_directory(target.parent().unwrap_or(Path::new(".")))?;
+        }
+        let end: SaveEnd = Ok(self.output.written);
+        Ok(Step::Done(Box::new(end)))
+    }
+}
+
+impl Job for SaveJob {
+    fn step(&mut self, disk: &dyn Disk) -> Step {
+        if self.owed_delay_us >= STARVED_US && !self.feed.is_aborted() {
+            self.owed_delay_us -= STARVED_US;
+            return Step::Starved;
+        }
+        match self.advance(disk) {
+            Ok(None) => Step::Again,
+            Ok(Some(step)) => step,
+            Err(error) => {
+                self.feed.abort(AbortReason::Cancelled);
+                // A file that cannot be removed costs room; the error to tell is the first one.
+                let _ = disk.remove(&self.destination.temporary);
+                let end: SaveEnd = Err(error.to_string());
+                Step::Done(Box::new(end))
+            }
+        }
+    }
+}
+
+fn abort_text(feed: &CutFeed) -> String {
+    feed.aborted().map_or_else(|| "the snapshot was given up".to_owned(), |reason| reason.to_string())
+}
