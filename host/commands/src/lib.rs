@@ -4,9 +4,11 @@
 
 mod context;
 mod db;
+mod element;
 mod error;
 mod event;
 mod keys;
+mod list;
 mod row; // read me first
 mod unit;
 
@@ -25,4 +27,4 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[];
+pub static TABLES: &[&[Row<Handler>]] = &[list::COMMANDS];
