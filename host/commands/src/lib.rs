@@ -7,9 +7,11 @@ mod db;
 mod element;
 mod error;
 mod event;
+mod hash;
 mod keys;
 mod list;
 mod row; // read me first
+mod scan;
 mod unit;
 
 #[cfg(test)]
@@ -27,4 +29,4 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[list::COMMANDS];
+pub static TABLES: &[&[Row<Handler>]] = &[hash::COMMANDS, list::COMMANDS];
