@@ -26,7 +26,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { strings counters lists hashes sets sorted_sets keys expiry errors protocol resp3 }
+scripts! { strings counters lists list_options hashes hash_options sets sorted_sets keys expiry errors protocol resp3 }
 
 #[test]
 fn every_script_is_named() {

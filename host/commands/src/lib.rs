@@ -4,11 +4,18 @@
 
 mod context;
 mod db;
+mod element;
 mod error;
 mod event;
+mod hash;
 mod keys;
+mod list;
 mod row; // read me first
+mod scan;
 mod unit;
+
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
@@ -22,4 +29,4 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[];
+pub static TABLES: &[&[Row<Handler>]] = &[hash::COMMANDS, list::COMMANDS];
