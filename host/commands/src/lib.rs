@@ -10,6 +10,10 @@ mod keys;
 mod row; // read me first
 mod unit;
 
+mod databases;
+mod generic;
+mod string;
+
 #[cfg(test)]
 mod testing;
 
@@ -25,4 +29,4 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[];
+pub static TABLES: &[&[Row<Handler>]] = &[databases::COMMANDS, generic::COMMANDS, string::COMMANDS];
