@@ -241,7 +241,8 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     let child = args.try_get(1).and_then(|name| named(parent.subcommands, name));
     let row = child.unwrap_or(parent);
     if !row.accepts(args.len()) {
-        return Err(CommandError::arity(row.name));
+        let name = child.map_or(parent.name.to_owned(), |child| format!("{}|{}", parent.name, child.name));
+        return Err(CommandError::arity(&name));
     }
     (row.run)(context, args)
 }
