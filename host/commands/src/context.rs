@@ -77,6 +77,13 @@ impl Context<'_> {
         self.db.unit.notify(event, index, key);
     }
 
+    /// Says that `key` is new, before it is said what was done to it. [`Db::insert`] does so by itself.
+    #[inline]
+    pub fn created(&mut self, key: &[u8]) {
+        let index = self.db.index();
+        self.db.unit.notify(Event::NEW, index, key);
+    }
+
     /// Propagates `words` in place of the request.
     pub fn propagate_as(&mut self, words: &[&[u8]]) {
         let index = self.db.index();

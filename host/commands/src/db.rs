@@ -7,7 +7,7 @@ use tenon_keyspace::{
     Database, Entry, Hash, Keyspace, List, Set, Slot, TextRef, Value, ValueRef, WrongKind, Zset,
 };
 
-use crate::{CommandError, Unit};
+use crate::{CommandError, Event, Unit};
 
 /// Who caused a unit of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,17 @@ impl<'a> Db<'a> {
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         let clock = if self.no_touch { None } else { Some(self.clock()) };
+        self.read(key, clock)
+    }
+
+    /// Looks a key up for reading about it, not it: counts a hit or a miss and leaves the access clock alone, as
+    /// EXISTS, TYPE, TTL and OBJECT do.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.read(key, None)
+    }
+
+    #[inline]
+    fn read(&mut self, key: &[u8], clock: Option<u32>) -> Option<Entry<'_>> {
         let Db { keyspace, lookups, unit, index, .. } = self;
         let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), true, clock);
         if found.removed {
@@ -128,7 +139,7 @@ impl<'a> Db<'a> {
         found.entry
     }
 
-    /// Looks a key up without any trace: TYPE, TTL, OBJECT, and before writing.
+    /// Looks a key up without any trace, as before writing.
     pub fn peek(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         let Db { keyspace, unit, index, .. } = self;
         let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), true, None);
@@ -215,7 +226,11 @@ impl<'a> Db<'a> {
     /// Puts a value under a key, in place of whatever was there. Returns what was there.
     pub fn insert(&mut self, key: &[u8], value: Value, expires_at: Option<UnixMillis>) -> Option<Value> {
         self.prepare_write(key);
-        self.database().insert(key, value, expires_at)
+        let former = self.database().insert(key, value, expires_at);
+        if former.is_none() {
+            self.unit.notify(Event::NEW, self.index, key);
+        }
+        former
     }
 
     /// Takes a key out, with its value and its expiry time.

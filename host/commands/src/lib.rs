@@ -14,6 +14,10 @@ mod row; // read me first
 mod scan;
 mod unit;
 
+mod databases;
+mod generic;
+mod string;
+
 #[cfg(test)]
 mod testing;
 
@@ -29,4 +33,5 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[hash::COMMANDS, list::COMMANDS];
+pub static TABLES: &[&[Row<Handler>]] =
+    &[databases::COMMANDS, generic::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS];

@@ -4,7 +4,7 @@
 //! be equal. So every test of a command is a test of what it propagates.
 
 use tenon_base::{Dice, Now, UnixMillis};
-use tenon_keyspace::{HashLimits, Keyspace, ListLimits, SetLimits, ValueRef, ZsetLimits};
+use tenon_keyspace::{End, HashLimits, Keyspace, List, ListLimits, SetLimits, ValueRef, ZsetLimits};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
 use crate::{CommandError, Context, Db, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
@@ -67,6 +67,15 @@ impl Bench {
         let reply = self.node.run(&request, self.database, Origin::Client, now, &self.limits, self.proto);
         self.replay();
         reply
+    }
+
+    /// Puts a list under a key of database 0, without any command.
+    pub(crate) fn put_list(&mut self, key: &str, elements: &[&str]) {
+        let mut list = List::new();
+        elements.iter().for_each(|element| list.push(End::Back, element.as_bytes(), &self.limits.list));
+        for node in [&mut self.node, &mut self.follower] {
+            node.keyspace.db_mut(0).insert(key.as_bytes(), tenon_keyspace::Value::List(list.clone()), None);
+        }
     }
 
     /// What the last command propagates: one request after the other, with `; ` between them; `@2 ` before a
@@ -232,7 +241,8 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     let child = args.try_get(1).and_then(|name| named(parent.subcommands, name));
     let row = child.unwrap_or(parent);
     if !row.accepts(args.len()) {
-        return Err(CommandError::arity(row.name));
+        let name = child.map_or(parent.name.to_owned(), |child| format!("{}|{}", parent.name, child.name));
+        return Err(CommandError::arity(&name));
     }
     (row.run)(context, args)
 }

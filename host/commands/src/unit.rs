@@ -18,6 +18,7 @@ pub struct Unit {
     /// Whether handlers said what to propagate in place of the request.
     is_refined: bool,
     touched: Vec<Touched>,
+    touched_databases: Vec<u32>,
     events: Vec<Notification>,
     event_keys: Vec<u8>,
     wants_events: bool,
@@ -67,6 +68,7 @@ impl Unit {
         self.used = 0;
         self.is_refined = false;
         self.touched.clear();
+        self.touched_databases.clear();
         self.events.clear();
         self.event_keys.clear();
     }
@@ -77,6 +79,12 @@ impl Unit {
             return;
         }
         self.touched.push(Touched { database: database as u32, hash });
+    }
+
+    /// Notes that all keys of a database changed at once: it was emptied or exchanged. Who watches a key there is
+    /// concerned if the key was there before or is there now.
+    pub fn touch_database(&mut self, database: usize) {
+        self.touched_databases.push(database as u32);
     }
 
     /// Notes an event for subscribers, if there are any.
@@ -132,6 +140,11 @@ impl Unit {
     /// Keys that changed, in order; a key may come more than once.
     pub fn touched(&self) -> &[Touched] {
         &self.touched
+    }
+
+    /// Databases all of whose keys changed at once; one may come more than once.
+    pub fn touched_databases(&self) -> &[u32] {
+        &self.touched_databases
     }
 
     /// Events in order: what, database, key.

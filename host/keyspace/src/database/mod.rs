@@ -33,7 +33,7 @@ pub struct Database {
     cuts: TableCuts,
     /// Tables that were cleared while cuts still walked them.
     detached: Vec<(Table, TableCuts)>,
-    /// The access clock that a new entry begins with.
+    /// The access clock that an entry gets when it is new, and when its value is changed.
     clock: u32,
     /// Where the next step of active expiry begins.
     expire_page: usize,
@@ -159,7 +159,7 @@ impl Database {
         self.find(key).is_some()
     }
 
-    /// Sets the access clock that new entries begin with.
+    /// Sets the access clock that entries get when they are new, and when their values are changed.
     pub fn set_clock(&mut self, clock: u32) {
         self.clock = clock;
     }

@@ -153,7 +153,10 @@ impl Database {
         self.before_change(hash);
         // SAFETY: the place was just found, the kind says that a `T` lies in it, and the slot borrows the
         // database, so nobody else reaches the entry while it lives.
-        let collection: &mut T = unsafe { place.entry().place_mut() };
+        let collection: &mut T = unsafe {
+            place.entry().set_clock(self.clock);
+            place.entry().place_mut()
+        };
         let memory_before = collection.heap_bytes();
         Ok(Slot { collection, memory_before, memory: self.table.memory_mut() })
     }

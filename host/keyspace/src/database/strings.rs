@@ -63,6 +63,8 @@ impl Database {
             return Err(WrongKind { found });
         }
         self.before_change(hash);
+        // SAFETY: the place was just found, and `&mut self` has the table alone.
+        unsafe { place.entry().set_clock(self.clock) };
         Ok(Some(TextSlot { database: self, hash, place }))
     }
 
@@ -83,12 +85,14 @@ impl Database {
             Expiry::Never => None,
             Expiry::At(moment) => Some(moment),
         };
-        let (is_large, clock) = (old.is_large(), old.access_clock());
+        let (is_large, clock) = (old.is_large(), self.clock);
         let mut value = None;
-        // SAFETY: either way the result is live, has the same key, and the old entry is freed if it is another.
+        // SAFETY: the table is had alone; either way the result is live, has the same key, and the old entry is freed
+        // if it is another.
         unsafe {
             self.table.change(hash, place, |entry| {
                 if !is_large {
+                    entry.set_clock(clock);
                     return entry.rewrite(expires, payload);
                 }
                 value = Some(entry.into_value());
