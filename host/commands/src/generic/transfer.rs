@@ -28,7 +28,7 @@ pub(super) fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let (value, expires) = (entry.value().to_value(), entry.expires_at());
+    let (value, expires) = (entry.to_value(), entry.expires_at());
     let mut other = ctx.db.other(database);
     if !replaces && other.exists(target) {
         ctx.reply.integer(0);
