@@ -9,7 +9,7 @@ use tenon_base::{DiskFile, UnixMillis};
 use tenon_resp::{Args, OwnedArgs, parse_unsigned};
 
 use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
-use crate::header::{BatchHeader, HEADER_BYTES, OPENING};
+use crate::header::{BatchHeader, HEADER_BYTES, OPENING_START};
 use crate::load::command::{self, Found};
 use crate::load::judge::{self, Verdict};
 use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin};
@@ -132,8 +132,8 @@ impl FileLoad<'_, '_> {
     /// Whether what is at `at` can only be a header, good or not.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
-        let bytes = self.window.bytes(at, self.from.end, OPENING.len()).map_err(unreadable)?;
-        Ok(bytes.starts_with(OPENING))
+        let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
+        Ok(bytes.starts_with(OPENING_START))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.

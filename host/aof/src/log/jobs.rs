@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tenon_base::{Disk, DiskFile, Job, Lane, Step};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, make_anew};
 use crate::log::tail::Piece;
 use crate::manifest::Manifest;
 
@@ -82,7 +82,7 @@ impl Actions {
     fn act(&mut self, disk: &dyn Disk, action: Action) -> io::Result<()> {
         match action {
             Action::MakeDirectory(path) => disk.make_directory(&path),
-            Action::Create(path) => disk.create(&path).map(|file| self.file = Some(file)),
+            Action::Create(path) => make_anew(disk, &path).map(|file| self.file = Some(file)),
             Action::Adopt(file) => {
                 self.file = Some(file);
                 Ok(())

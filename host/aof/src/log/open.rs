@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tenon_base::Disk;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, make_anew};
 use crate::error::AofError;
 use crate::log::statistics::SyncStatistics;
 use crate::log::tail::Tail;
@@ -130,6 +130,6 @@ impl Log {
 }
 
 fn make_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), AofError> {
-    (disk.create(path).and_then(|file| file.append(bytes).and_then(|()| file.sync())))
+    (make_anew(disk, path).and_then(|file| file.append(bytes).and_then(|()| file.sync())))
         .map_err(AofError::disk("Making the AOF file", path))
 }

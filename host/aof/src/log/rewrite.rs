@@ -15,7 +15,7 @@ use tenon_journal::{LogPosition, ReplicationOffset};
 
 use crate::log::jobs::{Action, Actions, JobEnd, JobId, LogJob};
 use crate::log::{Increment, Lengths, Log, LogEvent, Mark, Phase};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 
 /// How far a rewrite has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,9 +288,10 @@ impl Log {
             Action::Rename(temporary, self.directory.file(&base)),
             Action::SyncDirectory,
         ];
-        if self.phase == Phase::Waiting {
-            candidate.add_increment(self.directory.file_name());
-            actions.extend(self.current.as_ref().map(|current| Action::SyncFile(Arc::clone(&current.file))));
+        if let Some(current) = self.current.as_ref().filter(|_| self.phase == Phase::Waiting) {
+            let (name, sequence) = (current.name.clone(), current.sequence);
+            candidate.increments.push(ManifestFile { name, sequence });
+            actions.push(Action::SyncFile(Arc::clone(&current.file)));
         }
         candidate.retire_increments(rewrite.first_kept);
         actions.push(Action::Persist(candidate.clone()));
@@ -315,9 +316,6 @@ impl Log {
                 if self.phase == Phase::On {
                     self.manifest = candidate;
                     self.litter.append(&mut self.doubtful);
-                } else {
-                    // The increment gets its number when the base is there; until then the count stays where it was.
-                    self.manifest.increment_sequence = last.sequence - 1;
                 }
                 let (name, sequence) = (last.name, last.sequence);
                 self.prepared(Increment { name, sequence, file, length: 0, opened_at: 0 });
@@ -370,7 +368,6 @@ impl Log {
             self.not_placed(vec![base], end.touched_manifest);
             self.end_failed_rewrite(error);
             if self.phase == Phase::Waiting {
-                self.manifest.increment_sequence = candidate.increment_sequence;
                 let increment = self.current.as_ref().map(|current| current.name.clone());
                 self.not_placed(increment.into_iter().collect(), end.touched_manifest);
                 self.forget_current();

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::Path;
 
-use tenon_base::{Dice, Disk, Job, Step, UnixMillis};
+use tenon_base::{Dice, Disk, Step, UnixMillis};
 use tenon_journal::{Journal, Targets};
 use tenon_resp::{Args, OwnedArgs};
 
@@ -432,6 +432,7 @@ fn under_no_records_leave_memory_when_written() {
     engine.step(0);
     engine.unit(0, 1, Targets::ALL);
     engine.rest();
+    assert!(matches!(engine.events.last(), Some(LogEvent::Recovered { whole: false, .. })));
     engine.unit(0, 1, Targets::ALL);
     assert_eq!(loaded(&engine.disk, &engine.directory).1, 12);
 }
@@ -517,6 +518,9 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
         }
         94..97 => {
             let operation = Operation::ALL[dice.below(Operation::ALL.len() as u64) as usize];
+            if operation == Operation::Sync && engine.settings.keep == Keep::UntilWritten {
+                return; // it would lose what memory no longer holds
+            }
             engine.disk.fail(operation, dice.below(4), 1 + dice.below(3), KINDS[dice.below(2) as usize]);
         }
         97 => engine.disk.heal(),
@@ -530,11 +534,7 @@ fn die(engine: &mut Engine, dice: &mut Dice) {
     engine.disk.heal();
     let safe = if dice.below(2) == 0 {
         engine.disk.crash(dice);
-        // Under `no`, an fsync that failed has lost what was let go of after its write.
-        match engine.settings.keep {
-            Keep::UntilSynced => engine.log.synced().0,
-            Keep::UntilWritten => 0,
-        }
+        engine.log.synced().0
     } else {
         engine.disk.kill();
         engine.log.written().0
