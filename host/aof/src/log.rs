@@ -532,8 +532,11 @@ impl Log {
 
     /// The log has no file any more.
     fn forget_current(&mut self) {
-        (self.phase, self.current, self.switching) = (Phase::Off, None, None);
-        (self.sync, self.failure) = (None, None);
+        (self.phase, self.current) = (Phase::Off, None);
+        (self.spare, self.switching) = (None, None);
+        self.sync = None;
+        // An attempt to recover may still be named by a manifest.
+        self.doubtful.extend(self.failure.take().and_then(Failure::into_name));
         self.dirt = Dirt::default();
         self.written = self.appended;
         self.synced = self.appended;

@@ -82,10 +82,13 @@ impl Log {
         if log.settings.remove_history {
             log.remove_history(disk);
         }
-        if log.manifest != before {
-            (disk.sync_directory(&path).and_then(|()| log.directory.persist(disk, &log.manifest)))
-                .map_err(AofError::disk("Writing the AOF manifest in", &path))?;
-        }
+        // What was read may be what the last process could not make durable: it is made so even where nothing changed.
+        disk.sync_directory(&path)
+            .and_then(|()| match log.manifest == before {
+                true => Ok(()),
+                false => log.directory.persist(disk, &log.manifest),
+            })
+            .map_err(AofError::disk("Writing the AOF manifest in", &path))?;
         log.phase = Phase::On;
         log.lengths.after_rewrite = if before.is_empty() { log.current_bytes() } else { log.lengths.base };
         Ok(log)

@@ -53,6 +53,11 @@ impl Failure {
         self.attempt.as_ref().and_then(|attempt| attempt.job)
     }
 
+    /// The file that an attempt under way has made.
+    pub(super) fn into_name(self) -> Option<String> {
+        self.attempt.map(|attempt| attempt.name)
+    }
+
     /// When the next attempt is due; `None` while one runs.
     pub(super) fn wake_at(&self) -> Option<Micros> {
         self.job().is_none().then_some(self.retry_at)

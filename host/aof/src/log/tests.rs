@@ -26,6 +26,8 @@ struct Engine {
     /// How many units the base under way holds.
     cut: Option<u64>,
     events: Vec<LogEvent>,
+    /// What was safe when the log was switched off.
+    promised: u64,
 }
 
 #[derive(Default)]
@@ -120,6 +122,7 @@ impl Engine {
             jobs: Vec::new(),
             cut: None,
             events: Vec::new(),
+            promised: 0,
         }
     }
 
@@ -460,7 +463,7 @@ fn a_batch_of_several_databases_is_one_write() {
 #[test]
 fn nothing_called_durable_is_ever_lost() {
     let seeds = std::env::var("TENON_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in seeds.map_or(0..400, |seed: u64| seed..seed + 1) {
+    for seed in seeds.map_or(0..6000, |seed: u64| seed..seed + 1) {
         let run = std::panic::catch_unwind(|| history(seed));
         assert!(run.is_ok(), "a history failed: TENON_SEED={seed}");
     }
@@ -483,6 +486,9 @@ fn history(seed: u64) {
     }
     engine.disk.heal();
     engine.rest();
+    if engine.log.phase() == Phase::Off {
+        let _ = engine.log.begin_rewrite();
+    }
     while engine.log.rewrite_stage().is_some() {
         engine.rewrite();
         engine.step(0);
@@ -511,6 +517,12 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
         91..93 => {
             let _ = engine.log.begin_rewrite();
         }
+        93 if dice.below(3) == 0 && engine.log.phase() == Phase::On => {
+            engine.promised = engine.log.synced().0;
+            if engine.log.stop(engine.now).is_ok() {
+                engine.promised = engine.units;
+            }
+        }
         93 => {
             if engine.log.abort_rewrite(engine.now) {
                 engine.cut = None;
@@ -532,7 +544,14 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
 /// The process or the machine dies, and starts again.
 fn die(engine: &mut Engine, dice: &mut Dice) {
     engine.disk.heal();
-    let safe = if dice.below(2) == 0 {
+    let safe = if engine.log.phase() != Phase::On {
+        if dice.below(2) == 0 {
+            engine.disk.crash(dice)
+        } else {
+            engine.disk.kill()
+        }
+        engine.promised
+    } else if dice.below(2) == 0 {
         engine.disk.crash(dice);
         engine.log.synced().0
     } else {
