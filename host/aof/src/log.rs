@@ -28,7 +28,7 @@ use crate::manifest::Manifest;
 pub use event::LogEvent;
 use jobs::{Action, Actions, JobEnd};
 pub use jobs::{JobId, LogJob};
-use recovery::Failure;
+use recovery::{Attempt, Failure};
 use rewrite::{Rewrite, Switching};
 pub use rewrite::{RewriteRefused, RewriteStage};
 use statistics::SyncStatistics;
@@ -139,6 +139,8 @@ pub struct Log {
     dirt: Dirt,
     sync: Option<RunningSync>,
     failure: Option<Failure>,
+    /// The attempt that was under way when the log was switched off.
+    leaving: Option<Attempt>,
     switching: Option<Switching>,
     rewrite: Option<Rewrite>,
     /// The job that is about to replace the manifest: one at a time.
@@ -293,6 +295,9 @@ impl Log {
         };
         if self.manifest_job == Some(id) {
             self.manifest_job = None;
+        }
+        if self.left_recovery_ended(id, &end) {
+            return;
         }
         if self.sync.as_ref().is_some_and(|sync| sync.id == id) {
             self.sync_ended(now, end.result);
@@ -475,7 +480,7 @@ impl Log {
             Keep::UntilSynced => self.synced,
             Keep::UntilWritten => self.written,
         };
-        if self.failure.is_some() || safe.bytes < self.kept.bytes {
+        if self.failure.as_ref().is_some_and(Failure::has_attempt) || safe.bytes < self.kept.bytes {
             return;
         }
         self.kept = safe;
@@ -535,8 +540,7 @@ impl Log {
         (self.phase, self.current) = (Phase::Off, None);
         (self.spare, self.switching) = (None, None);
         self.sync = None;
-        // An attempt to recover may still be named by a manifest.
-        self.doubtful.extend(self.failure.take().and_then(Failure::into_name));
+        self.leave_recovery();
         self.dirt = Dirt::default();
         self.written = self.appended;
         self.synced = self.appended;

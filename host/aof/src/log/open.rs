@@ -39,6 +39,7 @@ impl Log {
             dirt: Dirt::default(),
             sync: None,
             failure: None,
+            leaving: None,
             switching: None,
             rewrite: None,
             manifest_job: None,

@@ -34,7 +34,7 @@ pub(super) struct Failure {
 }
 
 /// A new increment that is to take over.
-struct Attempt {
+pub(super) struct Attempt {
     job: Option<JobId>,
     name: String,
     sequence: i64,
@@ -53,9 +53,9 @@ impl Failure {
         self.attempt.as_ref().and_then(|attempt| attempt.job)
     }
 
-    /// The file that an attempt under way has made.
-    pub(super) fn into_name(self) -> Option<String> {
-        self.attempt.map(|attempt| attempt.name)
+    /// Whether an attempt is under way, so that what it starts from must stay.
+    pub(super) fn has_attempt(&self) -> bool {
+        self.attempt.is_some()
     }
 
     /// When the next attempt is due; `None` while one runs.
@@ -141,6 +141,25 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// The log is switched off: of an attempt under way only its files still matter.
+    pub(super) fn leave_recovery(&mut self) {
+        let Some(attempt) = self.failure.take().and_then(|failure| failure.attempt) else { return };
+        match attempt.job {
+            Some(_) => self.leaving = Some(attempt),
+            None => self.doubtful.push(attempt.name),
+        }
+    }
+
+    /// Whether `id` is the attempt of a log that was switched off; if so, takes in what became of its files.
+    pub(super) fn left_recovery_ended(&mut self, id: JobId, end: &JobEnd) -> bool {
+        let Some(attempt) = self.leaving.take_if(|attempt| attempt.job == Some(id)) else { return false };
+        match &end.result {
+            Ok(()) => self.manifest = attempt.manifest,
+            Err(_) => self.doubtful.push(attempt.name),
+        }
+        true
     }
 
     /// Puts together what a new increment must hold.
