@@ -28,7 +28,7 @@ use crate::header::{HEADER_BYTES, ReplicationId};
 use crate::manifest::Manifest;
 
 pub use event::LogEvent;
-use jobs::{Action, Actions, JobEnd};
+use jobs::{JobEnd, SyncJob};
 pub use jobs::{JobId, LogJob};
 use recovery::{Attempt, Failure};
 use rewrite::{Rewrite, Switching};
@@ -174,7 +174,7 @@ impl Log {
             return None;
         }
         let file = Arc::clone(&self.current.as_ref()?.file);
-        let job = Actions::job(&self.directory, vec![Action::SyncFile(file)]);
+        let job = Box::new(SyncJob(file));
         let id = self.next_job();
         self.sync = Some(RunningSync { id, began: now.steady, covers: self.written });
         self.statistics.last_began = Some(now.steady);

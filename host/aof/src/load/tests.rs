@@ -1,15 +1,16 @@
+//! Loading: good files, torn ones, damaged ones, those of other servers, hostile ones.
+
 use std::path::PathBuf;
 
-use tenon_base::Dice;
+use tenon_base::{Dice, UnixMillis};
 use tenon_journal::ReplicationOffset;
+use tenon_resp::{Args, OwnedArgs, write_request};
 
 use super::*;
 use crate::batch_writer::Frame;
 use crate::command_base::{BATCH_BYTES_MAX, CommandBase};
 use crate::header::{HEADER_BYTES, ReplicationId};
 use crate::memory_disk::MemoryDisk;
-use tenon_base::UnixMillis;
-use tenon_resp::{Args, OwnedArgs, write_request};
 
 const ID: ReplicationId = ReplicationId([b'b'; 40]);
 const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, checksum: true };

@@ -37,6 +37,23 @@ pub(crate) struct JobEnd {
     pub(crate) blemish: Option<String>,
 }
 
+impl JobEnd {
+    /// The end of a job that made nothing.
+    fn of(result: io::Result<()>) -> JobEnd {
+        let result = result.map_err(|error| error.to_string());
+        JobEnd { result, file: None, touched_manifest: false, blemish: None }
+    }
+}
+
+/// One fsync: what runs most often, so it is small.
+pub(crate) struct SyncJob(pub(crate) Arc<dyn DiskFile>);
+
+impl Job for SyncJob {
+    fn step(&mut self, _disk: &dyn Disk) -> Step {
+        Step::Done(Box::new(JobEnd::of(self.0.sync())))
+    }
+}
+
 /// One thing to do to the disk.
 pub(crate) enum Action {
     MakeDirectory(PathBuf),

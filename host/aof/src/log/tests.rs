@@ -1,3 +1,5 @@
+//! The log at work: by example, then through random histories of work, failures and deaths.
+
 use std::io;
 use std::path::Path;
 
@@ -263,6 +265,12 @@ fn a_fresh_log_has_redis_names_and_comes_back() {
     let (loaded, units) = loaded(&engine.disk, &engine.directory);
     assert_eq!((units, loaded.needs_new_increment, loaded.plain_end), (4, false, false));
     assert_eq!(loaded.origin.map(|origin| origin.offset), Some(engine.log.synced_offset()));
+}
+
+#[test]
+fn a_log_may_move_to_another_thread() {
+    fn assert_send<T: Send>(_: &T) {}
+    assert_send(&engine().log);
 }
 
 #[test]
