@@ -75,7 +75,7 @@ impl Directory {
     /// Puts `manifest` in the place of the one on disk. After an error either may be there.
     pub(crate) fn persist(&self, disk: &dyn Disk, manifest: &Manifest) -> io::Result<()> {
         let temporary = self.file(&format!("temp-{}", self.manifest_name()));
-        let file = disk.create(&temporary)?;
+        let file = make_anew(disk, &temporary)?;
         file.append(manifest.print().as_bytes())?;
         file.sync()?;
         disk.rename(&temporary, &self.file(&self.manifest_name()))?;
@@ -99,6 +99,16 @@ impl Directory {
     pub(crate) fn manifest_name(&self) -> String {
         format!("{}.manifest", self.file_name)
     }
+}
+
+/// Makes a file that has nothing in common with one of that name that may be there: after a failed fsync, a later one of
+/// the same file may report success for bytes that are lost.
+pub(crate) fn make_anew(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    disk.create(path)
 }
 
 /// Opens one of the log's files, which must be there.

@@ -17,6 +17,9 @@ pub const HEADER_BYTES: usize = OPENING.len() + FIELDS_BYTES + 2;
 /// What every header, and nothing else that a server writes, starts with.
 pub(crate) const OPENING: &[u8] = b"*2\r\n$4\r\nPING\r\n$125\r\ntenon1 ";
 
+/// The part of the opening that no other command in a log starts with: of a torn header it may be all there is.
+pub(crate) const OPENING_START: &[u8] = b"*2\r\n$4\r\nPING\r\n$125\r\n";
+
 /// Widths of the fields; one space between two.
 const WIDTHS: [usize; 6] = [12, 16, 15, 20, 10, ReplicationId::BYTES];
 const FIELDS_BYTES: usize = 12 + 16 + 15 + 20 + 10 + ReplicationId::BYTES + 5;

@@ -27,3 +27,6 @@ pub use log::{
     SyncFacts,
 };
 pub use manifest::{Manifest, ManifestError, ManifestFile};
+
+#[cfg(test)]
+mod tests;

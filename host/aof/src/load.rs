@@ -182,3 +182,6 @@ fn exists(disk: &dyn Disk, path: &Path) -> Result<bool, AofError> {
         Err(error) => Err(AofError::Disk { action: "Opening", path: path.to_owned(), error }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,10 @@ mod jobs;
 mod open;
 mod recovery;
 mod rewrite;
+mod settings;
 mod statistics;
 mod tail;
+mod upkeep;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -26,93 +28,15 @@ use crate::header::{HEADER_BYTES, ReplicationId};
 use crate::manifest::Manifest;
 
 pub use event::LogEvent;
-use jobs::{Action, Actions, JobEnd};
+use jobs::{JobEnd, SyncJob};
 pub use jobs::{JobId, LogJob};
-use recovery::Failure;
+use recovery::{Attempt, Failure};
 use rewrite::{Rewrite, Switching};
 pub use rewrite::{RewriteRefused, RewriteStage};
+pub use settings::{Keep, Phase, Settings, Sizes, Start, SyncFacts};
 use statistics::SyncStatistics;
 use tail::Tail;
-
-/// How a log is kept. All of it may change while it runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Whether batches get headers (`aof-checksum`).
-    pub checksum: bool,
-    /// Whether `#TS:` lines are written (`aof-timestamp-enabled`).
-    pub timestamps: bool,
-    /// Whether bases are RDB files (`aof-use-rdb-preamble`).
-    pub base_is_rdb: bool,
-    /// How many bytes may wait in memory before `is_full` (`aof-pending-max`).
-    pub pending_bytes_max: u64,
-    /// How long records stay in memory.
-    pub keep: Keep,
-    /// Whether files of earlier times are removed (`aof-disable-auto-gc no`).
-    pub remove_history: bool,
-}
-
-/// Until when a record stays in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Until an fsync covered it: under `appendfsync always` and `everysec`.
-    UntilSynced,
-    /// Until it was written: under `appendfsync no`.
-    UntilWritten,
-}
-
-/// Where a log stands when it starts.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// The journal's position.
-    pub position: LogPosition,
-    /// The replication offset.
-    pub offset: ReplicationOffset,
-    /// Whose offset that is.
-    pub replication_id: ReplicationId,
-}
-
-/// Whether there is a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// `appendonly no`.
-    Off,
-    /// It was switched on and gathers records, but its base is not there yet: a restart would not load it.
-    Waiting,
-    /// What it holds will be loaded.
-    On,
-}
-
-/// What an fsync policy wants to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SyncFacts {
-    /// Bytes that no ended fsync covers.
-    pub unsynced_bytes: u64,
-    /// Appends (one a turn) among them.
-    pub unsynced_commits: u32,
-    /// Age of the oldest; 0 when there is none.
-    pub oldest_unsynced_us: u64,
-    /// How long the fsync in flight has been running; `None` if there is none.
-    pub running_us: Option<u64>,
-    /// Since the last fsync began; `None` if there was none.
-    pub since_us: Option<u64>,
-    /// Duration of the last fsync that ended.
-    pub last_us: u64,
-    /// Mean of the last 16.
-    pub mean_us: u64,
-    /// Worst of the last 60 seconds.
-    pub worst_us: u64,
-    /// Whether the last one succeeded; `None` if none has ended.
-    pub last_succeeded: Option<bool>,
-}
-
-/// Lengths for INFO (bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    /// Base and increments (`aof_current_size`).
-    pub current: u64,
-    /// What `current` was after the last rewrite or at the start (`aof_base_size`).
-    pub base: u64,
-}
+use upkeep::PlainPersist;
 
 /// The append-only file of one engine.
 pub struct Log {
@@ -139,6 +63,8 @@ pub struct Log {
     dirt: Dirt,
     sync: Option<RunningSync>,
     failure: Option<Failure>,
+    /// The attempt that was under way when the log was switched off.
+    leaving: Option<Attempt>,
     switching: Option<Switching>,
     rewrite: Option<Rewrite>,
     /// The job that is about to replace the manifest: one at a time.
@@ -209,14 +135,6 @@ struct Lengths {
     after_rewrite: u64,
 }
 
-/// A replacement of the manifest that nothing waits for.
-#[derive(Debug, Default)]
-struct PlainPersist {
-    wanted: bool,
-    retry_at: Micros,
-    running: Option<JobId>,
-}
-
 impl Log {
     /// Appends everything in `batch` for the log with one write, and remembers it until it is safe. A refused write
     /// is no error here: the log begins to recover, and `written` stays where it is.
@@ -256,7 +174,7 @@ impl Log {
             return None;
         }
         let file = Arc::clone(&self.current.as_ref()?.file);
-        let job = Actions::job(&self.directory, vec![Action::SyncFile(file)]);
+        let job = Box::new(SyncJob(file));
         let id = self.next_job();
         self.sync = Some(RunningSync { id, began: now.steady, covers: self.written });
         self.statistics.last_began = Some(now.steady);
@@ -294,6 +212,9 @@ impl Log {
         if self.manifest_job == Some(id) {
             self.manifest_job = None;
         }
+        if self.left_recovery_ended(id, &end) {
+            return;
+        }
         if self.sync.as_ref().is_some_and(|sync| sync.id == id) {
             self.sync_ended(now, end.result);
         } else if self.failure.as_ref().is_some_and(|failure| failure.job() == Some(id)) {
@@ -314,10 +235,13 @@ impl Log {
 
     /// When to call `take_job` if nothing else happens.
     pub fn wake_at(&self) -> Option<Micros> {
-        let recovery = self.failure.as_ref().and_then(Failure::wake_at);
-        let persist = (self.plain_persist.wanted && self.plain_persist.running.is_none())
-            .then_some(self.plain_persist.retry_at);
-        recovery.into_iter().chain(persist).min()
+        if self.manifest_job.is_some() {
+            return None; // its end is the next thing to happen
+        }
+        match &self.failure {
+            Some(failure) => failure.wake_at().filter(|_| self.sync.is_none()),
+            None => self.plain_persist.wanted.then_some(self.plain_persist.retry_at),
+        }
     }
 
     /// Whether a restart would load what is appended.
@@ -475,7 +399,7 @@ impl Log {
             Keep::UntilSynced => self.synced,
             Keep::UntilWritten => self.written,
         };
-        if self.failure.is_some() || safe.bytes < self.kept.bytes {
+        if self.failure.as_ref().is_some_and(Failure::has_attempt) || safe.bytes < self.kept.bytes {
             return;
         }
         self.kept = safe;
@@ -532,8 +456,10 @@ impl Log {
 
     /// The log has no file any more.
     fn forget_current(&mut self) {
-        (self.phase, self.current, self.switching) = (Phase::Off, None, None);
-        (self.sync, self.failure) = (None, None);
+        (self.phase, self.current) = (Phase::Off, None);
+        (self.spare, self.switching) = (None, None);
+        self.sync = None;
+        self.leave_recovery();
         self.dirt = Dirt::default();
         self.written = self.appended;
         self.synced = self.appended;
@@ -541,56 +467,6 @@ impl Log {
         self.tail.release(self.appended.bytes);
         self.databases.clear();
         self.lengths = Lengths::default();
-    }
-
-    fn persist_job(&mut self, now: Now) -> Option<LogJob> {
-        let due = self.plain_persist.wanted && now.steady >= self.plain_persist.retry_at;
-        if !due || self.manifest_job.is_some() || self.failure.is_some() {
-            return None;
-        }
-        let job = Actions::job(&self.directory, vec![Action::Persist(self.manifest.clone())]);
-        let id = self.next_job();
-        (self.manifest_job, self.plain_persist.running) = (Some(id), Some(id));
-        self.plain_persist.wanted = false;
-        Some(LogJob { id, lane: Lane::Save, job })
-    }
-
-    fn persist_ended(&mut self, now: Now, result: Result<(), String>) {
-        self.plain_persist.running = None;
-        match result {
-            Ok(()) => self.litter.append(&mut self.doubtful),
-            Err(error) => {
-                self.events.push_back(LogEvent::ManifestNotWritten { error });
-                self.plain_persist.wanted = true;
-                self.plain_persist.retry_at = now.steady + PERSIST_RETRY;
-            }
-        }
-    }
-
-    /// Removes litter and history; then the manifest forgets the history, too.
-    fn removal_job(&mut self) -> Option<LogJob> {
-        if self.removal.is_some() {
-            return None;
-        }
-        let history = if self.settings.remove_history { self.manifest.history.as_slice() } else { &[] };
-        let history: Vec<String> = history.iter().map(|file| file.name.clone()).collect();
-        if history.is_empty() && self.litter.is_empty() {
-            return None;
-        }
-        let litter = std::mem::take(&mut self.litter);
-        let paths = litter.iter().chain(&history).map(|name| self.directory.file(name));
-        let job = Actions::job(&self.directory, paths.map(Action::Remove).collect());
-        let id = self.next_job();
-        self.removal = Some((id, history));
-        Some(LogJob { id, lane: Lane::Free, job })
-    }
-
-    fn removal_ended(&mut self) {
-        let Some((_, removed)) = self.removal.take() else { return };
-        if !removed.is_empty() {
-            self.manifest.history.retain(|file| !removed.contains(&file.name));
-            self.plain_persist.wanted = true;
-        }
     }
 
     /// Base and increments, as far as written.
@@ -605,9 +481,6 @@ impl Log {
         JobId(self.last_job)
     }
 }
-
-/// How long to wait before a manifest that nothing waits for is written again.
-const PERSIST_RETRY: Micros = Micros::from_millis(1_000);
 
 #[cfg(test)]
 mod tests;

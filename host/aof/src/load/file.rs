@@ -9,7 +9,7 @@ use tenon_base::{DiskFile, UnixMillis};
 use tenon_resp::{Args, OwnedArgs, parse_unsigned};
 
 use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
-use crate::header::{BatchHeader, HEADER_BYTES, OPENING};
+use crate::header::{BatchHeader, HEADER_BYTES, OPENING_START};
 use crate::load::command::{self, Found};
 use crate::load::judge::{self, Verdict};
 use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin};
@@ -66,6 +66,7 @@ pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(),
     }
     (progress.plain_end, progress.taken_over) = (false, false);
     let window = Window::new(Arc::clone(&from.file));
+    let reported_commands = progress.commands;
     let mut file = FileLoad {
         progress,
         from,
@@ -74,7 +75,7 @@ pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(),
         transaction: None,
         queued: Vec::new(),
         reported: 0,
-        reported_commands: 0,
+        reported_commands,
     };
     file.run_to_end()
 }
@@ -132,8 +133,8 @@ impl FileLoad<'_, '_> {
     /// Whether what is at `at` can only be a header, good or not.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
-        let bytes = self.window.bytes(at, self.from.end, OPENING.len()).map_err(unreadable)?;
-        Ok(bytes.starts_with(OPENING))
+        let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
+        Ok(bytes.starts_with(OPENING_START))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.
@@ -147,7 +148,7 @@ impl FileLoad<'_, '_> {
 
     /// Runs a batch that verified; returns what follows it.
     fn batch(&mut self, start: u64, header: &BatchHeader) -> Result<u64, AofError> {
-        self.select(header.db, start)?;
+        let mut selected = false;
         let mut at = start + HEADER_BYTES as u64;
         let end = at + header.batch_bytes;
         while at < end {
@@ -156,6 +157,9 @@ impl FileLoad<'_, '_> {
             let next = match found {
                 Found::Annotation { next } => next,
                 Found::Command { next } => {
+                    if !std::mem::replace(&mut selected, true) && !is_select(args.as_args()) {
+                        self.select(header.db, start)?;
+                    }
                     self.command(args.as_args(), at)?;
                     next
                 }
@@ -231,7 +235,7 @@ impl FileLoad<'_, '_> {
         if name.eq_ignore_ascii_case(b"PING") {
             return Ok(()); // a header that Redis's rules apply to
         }
-        if name.eq_ignore_ascii_case(b"SELECT")
+        if is_select(args)
             && let Some(db) = args.try_get(1).and_then(parse_unsigned).and_then(|db| u32::try_from(db).ok())
         {
             self.progress.db = db;
@@ -299,8 +303,10 @@ impl FileLoad<'_, '_> {
 
     fn report(&mut self, at: u64) {
         let progress = &mut *self.progress;
-        let commands = progress.commands - self.reported_commands.min(progress.commands);
-        if at - self.reported >= BLOCK_BYTES as u64 || commands >= COMMANDS_PER_REPORT || at >= self.from.end
+        let commands = progress.commands - self.reported_commands;
+        if at.saturating_sub(self.reported) >= BLOCK_BYTES as u64
+            || commands >= COMMANDS_PER_REPORT
+            || at >= self.from.end
         {
             (self.reported, self.reported_commands) = (at, progress.commands);
             progress.sink.progress(progress.bytes_before + at, progress.total_bytes);
@@ -332,4 +338,8 @@ impl FileLoad<'_, '_> {
             format!("the checksum of a batch is wrong, and a good batch follows at offset {good_at}"),
         )
     }
+}
+
+fn is_select(args: Args<'_>) -> bool {
+    args.get(0).eq_ignore_ascii_case(b"SELECT")
 }

@@ -33,7 +33,7 @@ impl Window {
         let wanted = (wanted.min(BLOCK_BYTES) as u64).min(left);
         let held = self.start + self.bytes.len() as u64;
         if at < self.start || at + wanted > held {
-            self.move_to(at)?;
+            self.move_to(at, left)?;
         }
         let first = (at - self.start) as usize;
         let count = ((self.bytes.len() - first) as u64).min(left) as usize;
@@ -96,11 +96,13 @@ impl Window {
         Ok(content)
     }
 
-    fn move_to(&mut self, at: u64) -> io::Result<()> {
+    /// Reads a block at `at`, or the `left` bytes that matter.
+    fn move_to(&mut self, at: u64, left: u64) -> io::Result<()> {
+        let block_bytes = left.min(BLOCK_BYTES as u64) as usize;
         self.start = at;
-        self.bytes.resize(BLOCK_BYTES, 0);
+        self.bytes.resize(block_bytes, 0);
         let mut read = 0;
-        while read < BLOCK_BYTES {
+        while read < block_bytes {
             match self.file.read_at(at + read as u64, &mut self.bytes[read..]) {
                 Ok(0) => break,
                 Ok(count) => read += count,

@@ -28,6 +28,9 @@ pub enum LogEvent {
         increment: String,
         /// How long the failure lasted.
         lasted: Micros,
+        /// `false`: under `appendfsync no` an fsync failed for records that memory no longer held. Some may be lost in
+        /// a crash of the machine; a rewrite makes the log whole.
+        whole: bool,
     },
     /// What the disk had not made durable of the old file could not be cut off. Loading here knows where it ends.
     NotCut {
@@ -66,7 +69,7 @@ impl LogEvent {
     pub fn is_warning(&self) -> bool {
         !matches!(
             self,
-            LogEvent::Recovered { .. }
+            LogEvent::Recovered { whole: true, .. }
                 | LogEvent::RewriteReady
                 | LogEvent::RewriteFinished { .. }
                 | LogEvent::TurnedOn
@@ -85,8 +88,12 @@ impl fmt::Display for LogEvent {
             LogEvent::StillFailing { attempts, error } => {
                 write!(f, "The append-only file still cannot go on (attempt {attempts}): {error}")
             }
-            LogEvent::Recovered { increment, lasted } => {
-                write!(f, "The append-only file goes on in {increment} after {} ms", lasted.millis())
+            LogEvent::Recovered { increment, lasted, whole } => {
+                write!(f, "The append-only file goes on in {increment} after {} ms", lasted.millis())?;
+                if *whole {
+                    return Ok(());
+                }
+                f.write_str("; a crash of the machine may lose earlier records until it was rewritten")
             }
             LogEvent::NotCut { file, length, error } => {
                 write!(f, "Could not cut {file} to its durable {length} bytes: {error}")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tenon_base::{Disk, DiskFile, Job, Lane, Step};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, make_anew};
 use crate::log::tail::Piece;
 use crate::manifest::Manifest;
 
@@ -35,6 +35,23 @@ pub(crate) struct JobEnd {
     pub(crate) touched_manifest: bool,
     /// What failed without harm: cutting the old file.
     pub(crate) blemish: Option<String>,
+}
+
+impl JobEnd {
+    /// The end of a job that made nothing.
+    fn of(result: io::Result<()>) -> JobEnd {
+        let result = result.map_err(|error| error.to_string());
+        JobEnd { result, file: None, touched_manifest: false, blemish: None }
+    }
+}
+
+/// One fsync: what runs most often, so it is small.
+pub(crate) struct SyncJob(pub(crate) Arc<dyn DiskFile>);
+
+impl Job for SyncJob {
+    fn step(&mut self, _disk: &dyn Disk) -> Step {
+        Step::Done(Box::new(JobEnd::of(self.0.sync())))
+    }
 }
 
 /// One thing to do to the disk.
@@ -82,7 +99,7 @@ impl Actions {
     fn act(&mut self, disk: &dyn Disk, action: Action) -> io::Result<()> {
         match action {
             Action::MakeDirectory(path) => disk.make_directory(&path),
-            Action::Create(path) => disk.create(&path).map(|file| self.file = Some(file)),
+            Action::Create(path) => make_anew(disk, &path).map(|file| self.file = Some(file)),
             Action::Adopt(file) => {
                 self.file = Some(file);
                 Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tenon_base::Disk;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, make_anew};
 use crate::error::AofError;
 use crate::log::statistics::SyncStatistics;
 use crate::log::tail::Tail;
@@ -39,6 +39,7 @@ impl Log {
             dirt: Dirt::default(),
             sync: None,
             failure: None,
+            leaving: None,
             switching: None,
             rewrite: None,
             manifest_job: None,
@@ -82,10 +83,13 @@ impl Log {
         if log.settings.remove_history {
             log.remove_history(disk);
         }
-        if log.manifest != before {
-            (disk.sync_directory(&path).and_then(|()| log.directory.persist(disk, &log.manifest)))
-                .map_err(AofError::disk("Writing the AOF manifest in", &path))?;
-        }
+        // What was read may be what the last process could not make durable: it is made so even where nothing changed.
+        disk.sync_directory(&path)
+            .and_then(|()| match log.manifest == before {
+                true => Ok(()),
+                false => log.directory.persist(disk, &log.manifest),
+            })
+            .map_err(AofError::disk("Writing the AOF manifest in", &path))?;
         log.phase = Phase::On;
         log.lengths.after_rewrite = if before.is_empty() { log.current_bytes() } else { log.lengths.base };
         Ok(log)
@@ -130,6 +134,6 @@ impl Log {
 }
 
 fn make_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), AofError> {
-    (disk.create(path).and_then(|file| file.append(bytes).and_then(|()| file.sync())))
+    (make_anew(disk, path).and_then(|file| file.append(bytes).and_then(|()| file.sync())))
         .map_err(AofError::disk("Making the AOF file", path))
 }

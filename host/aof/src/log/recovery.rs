@@ -3,8 +3,10 @@
 //!
 //! The new file's first line says which file it goes on from, and at which length: so loading is right whether or not
 //! the cut was made, without batch headers too, and for batches that advance no replication offset.
-//! Always: tried again for ever, with a growing pause, and never by syncing the old file again: an fsync after a failed
-//! one may report success for bytes that are lost.
+//! Under `appendfsync no` records leave memory when they are written, so the old file is synced as well; if it was an
+//! fsync that failed, what it should have covered may be lost, and only a rewrite makes the log whole: `Recovered` says so.
+//! Always: tried again for ever, with a growing pause, and without trusting a later fsync of the old file for what memory
+//! still holds: it may report success for bytes that are lost.
 
 use std::sync::Arc;
 
@@ -27,10 +29,12 @@ pub(super) struct Failure {
     pause: Micros,
     retry_at: Micros,
     attempt: Option<Attempt>,
+    /// Whether everything that is not durable is still in memory, or at least was never refused by an fsync.
+    whole: bool,
 }
 
 /// A new increment that is to take over.
-struct Attempt {
+pub(super) struct Attempt {
     job: Option<JobId>,
     name: String,
     sequence: i64,
@@ -47,6 +51,11 @@ struct Attempt {
 impl Failure {
     pub(super) fn job(&self) -> Option<JobId> {
         self.attempt.as_ref().and_then(|attempt| attempt.job)
+    }
+
+    /// Whether an attempt is under way, so that what it starts from must stay.
+    pub(super) fn has_attempt(&self) -> bool {
+        self.attempt.is_some()
     }
 
     /// When the next attempt is due; `None` while one runs.
@@ -74,6 +83,7 @@ impl Log {
             pause: PAUSE_MIN,
             retry_at: now.steady,
             attempt: None,
+            whole: what == "write" || self.kept.bytes <= self.synced.bytes,
         });
         self.fail_rewrite_before_switch(&error);
     }
@@ -109,6 +119,8 @@ impl Log {
         let Some(failure) = self.failure.as_mut() else { return };
         let Some(mut attempt) = failure.attempt.take() else { return };
         attempt.job = None;
+        // An attempt that is resumed has come as far as the manifest before.
+        let touched_manifest = end.touched_manifest || attempt.file.is_some();
         match (end.result, end.file) {
             (Ok(()), Some(file)) => self.recovered(now, attempt, file, end.blemish),
             (result, file) => {
@@ -118,10 +130,10 @@ impl Log {
                 failure.pause = Micros(failure.pause.0 * 2).min(PAUSE_MAX);
                 let (attempts, error) = (failure.attempts, failure.error.clone());
                 match file {
-                    Some(file) if end.touched_manifest => {
+                    Some(file) if touched_manifest => {
                         failure.attempt = Some(Attempt { file: Some(file), ..attempt });
                     }
-                    _ if end.touched_manifest => self.doubtful.push(attempt.name),
+                    _ if touched_manifest => self.doubtful.push(attempt.name),
                     _ => self.litter.push(attempt.name),
                 }
                 if attempts.is_power_of_two() {
@@ -131,9 +143,28 @@ impl Log {
         }
     }
 
+    /// The log is switched off: of an attempt under way only its files still matter.
+    pub(super) fn leave_recovery(&mut self) {
+        let Some(attempt) = self.failure.take().and_then(|failure| failure.attempt) else { return };
+        match attempt.job {
+            Some(_) => self.leaving = Some(attempt),
+            None => self.doubtful.push(attempt.name),
+        }
+    }
+
+    /// Whether `id` is the attempt of a log that was switched off; if so, takes in what became of its files.
+    pub(super) fn left_recovery_ended(&mut self, id: JobId, end: &JobEnd) -> bool {
+        let Some(attempt) = self.leaving.take_if(|attempt| attempt.job == Some(id)) else { return false };
+        match &end.result {
+            Ok(()) => self.manifest = attempt.manifest,
+            Err(_) => self.doubtful.push(attempt.name),
+        }
+        true
+    }
+
     /// Puts together what a new increment must hold.
     fn new_attempt(&mut self, now: Now) -> Option<(Attempt, Vec<Action>)> {
-        let current = self.current.as_ref()?;
+        let current = self.current.clone()?;
         let old_length = current.length_at(self.kept.bytes);
         let mut beginning = marker::print(&current.name, old_length);
         let pieces = self.tail.share(self.kept.bytes);
@@ -169,7 +200,12 @@ impl Log {
             file: None,
             name,
         };
-        let mut actions = vec![Action::Create(self.directory.file(&attempt.name)), Action::Append(beginning)];
+        let mut actions = Vec::new();
+        if self.synced.bytes < self.kept.bytes {
+            actions.push(Action::SyncFile(Arc::clone(&current.file)));
+        }
+        actions.push(Action::Create(self.directory.file(&attempt.name)));
+        actions.push(Action::Append(beginning));
         actions.extend(pieces.into_iter().map(Action::AppendPiece));
         actions.push(Action::Sync);
         Some((attempt, actions))
@@ -187,7 +223,8 @@ impl Log {
         self.litter.append(&mut self.doubtful);
         self.lengths.closed.push((old.sequence, attempt.old_length));
         let lasted = now.steady.since(failure.since);
-        self.events.push_back(LogEvent::Recovered { increment: attempt.name.clone(), lasted });
+        let (increment, whole) = (attempt.name.clone(), failure.whole);
+        self.events.push_back(LogEvent::Recovered { increment, lasted, whole });
         self.current = Some(Increment {
             name: attempt.name,
             sequence: attempt.sequence,

@@ -15,7 +15,7 @@ use tenon_journal::{LogPosition, ReplicationOffset};
 
 use crate::log::jobs::{Action, Actions, JobEnd, JobId, LogJob};
 use crate::log::{Increment, Lengths, Log, LogEvent, Mark, Phase};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 
 /// How far a rewrite has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,20 +226,23 @@ impl Log {
         self.keep_spare(rewrite.next);
     }
 
-    /// A log that was being switched on is off again.
+    /// A log that was being switched on is off again. While its base is being put in place, its files are left to the
+    /// end of that.
     pub(super) fn abandon_waiting(&mut self) {
-        self.litter.extend(self.current.as_ref().map(|current| current.name.clone()));
+        if self.rewrite.as_ref().is_none_or(|rewrite| rewrite.job.is_none()) {
+            self.litter.extend(self.current.as_ref().map(|current| current.name.clone()));
+        }
         self.forget_current();
     }
 
     /// An increment that the manifest names and nobody writes to is the next rewrite's; one that it does not name is
-    /// removed.
+    /// removed. Of a log that is off it stays what it is: empty.
     fn keep_spare(&mut self, next: Option<Increment>) {
         let Some(next) = next else { return };
-        if self.manifest.increments.last().is_some_and(|last| last.name == next.name) {
-            self.spare = Some(next);
-        } else {
+        if !self.manifest.increments.iter().any(|file| file.name == next.name) {
             self.litter.push(next.name);
+        } else if self.phase == Phase::On {
+            self.spare = Some(next);
         }
     }
 
@@ -288,9 +291,10 @@ impl Log {
             Action::Rename(temporary, self.directory.file(&base)),
             Action::SyncDirectory,
         ];
-        if self.phase == Phase::Waiting {
-            candidate.add_increment(self.directory.file_name());
-            actions.extend(self.current.as_ref().map(|current| Action::SyncFile(Arc::clone(&current.file))));
+        if let Some(current) = self.current.as_ref().filter(|_| self.phase == Phase::Waiting) {
+            let (name, sequence) = (current.name.clone(), current.sequence);
+            candidate.increments.push(ManifestFile { name, sequence });
+            actions.push(Action::SyncFile(Arc::clone(&current.file)));
         }
         candidate.retire_increments(rewrite.first_kept);
         actions.push(Action::Persist(candidate.clone()));
@@ -312,12 +316,9 @@ impl Log {
         self.manifest.increment_sequence = candidate.increment_sequence;
         match (end.result, end.file) {
             (Ok(()), Some(file)) => {
-                if self.phase == Phase::On {
+                if end.touched_manifest {
                     self.manifest = candidate;
                     self.litter.append(&mut self.doubtful);
-                } else {
-                    // The increment gets its number when the base is there; until then the count stays where it was.
-                    self.manifest.increment_sequence = last.sequence - 1;
                 }
                 let (name, sequence) = (last.name, last.sequence);
                 self.prepared(Increment { name, sequence, file, length: 0, opened_at: 0 });
@@ -366,13 +367,13 @@ impl Log {
     fn finish_ended(&mut self, now: Now, end: JobEnd, candidate: Manifest, base_bytes: u64) {
         let base = candidate.base.as_ref().map_or_else(String::new, |base| base.name.clone());
         if let Err(error) = end.result {
+            let new =
+                candidate.increments.into_iter().filter(|file| !self.manifest.increments.contains(file));
+            let made_in_vain = std::iter::once(base).chain(new.map(|file| file.name)).collect();
             self.manifest.base_sequence = candidate.base_sequence;
-            self.not_placed(vec![base], end.touched_manifest);
+            self.not_placed(made_in_vain, end.touched_manifest);
             self.end_failed_rewrite(error);
             if self.phase == Phase::Waiting {
-                self.manifest.increment_sequence = candidate.increment_sequence;
-                let increment = self.current.as_ref().map(|current| current.name.clone());
-                self.not_placed(increment.into_iter().collect(), end.touched_manifest);
                 self.forget_current();
             }
             return;

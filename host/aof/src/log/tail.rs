@@ -117,10 +117,8 @@ impl Tail {
             }
             None => Vec::with_capacity(bytes_min.max(CHUNK_BYTES)),
         };
-        if self.chunks.back().is_some_and(|chunk| chunk.bytes.is_empty()) {
-            if let Some(chunk) = self.chunks.pop_back() {
-                self.recycle(chunk);
-            }
+        if let Some(chunk) = self.chunks.pop_back_if(|chunk| chunk.bytes.is_empty()) {
+            self.recycle(chunk);
         }
         self.chunks.push_back(Chunk { bytes: Arc::new(bytes), start: self.end });
     }

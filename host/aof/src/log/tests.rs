@@ -1,7 +1,9 @@
+//! The log at work: by example, then through random histories of work, failures and deaths.
+
 use std::io;
 use std::path::Path;
 
-use tenon_base::{Dice, Disk, Job, Step, UnixMillis};
+use tenon_base::{Dice, Disk, Step, UnixMillis};
 use tenon_journal::{Journal, Targets};
 use tenon_resp::{Args, OwnedArgs};
 
@@ -26,6 +28,8 @@ struct Engine {
     /// How many units the base under way holds.
     cut: Option<u64>,
     events: Vec<LogEvent>,
+    /// What was safe when the log was switched off.
+    promised: u64,
 }
 
 #[derive(Default)]
@@ -120,6 +124,7 @@ impl Engine {
             jobs: Vec::new(),
             cut: None,
             events: Vec::new(),
+            promised: 0,
         }
     }
 
@@ -260,6 +265,12 @@ fn a_fresh_log_has_redis_names_and_comes_back() {
     let (loaded, units) = loaded(&engine.disk, &engine.directory);
     assert_eq!((units, loaded.needs_new_increment, loaded.plain_end), (4, false, false));
     assert_eq!(loaded.origin.map(|origin| origin.offset), Some(engine.log.synced_offset()));
+}
+
+#[test]
+fn a_log_may_move_to_another_thread() {
+    fn assert_send<T: Send>(_: &T) {}
+    assert_send(&engine().log);
 }
 
 #[test]
@@ -432,6 +443,7 @@ fn under_no_records_leave_memory_when_written() {
     engine.step(0);
     engine.unit(0, 1, Targets::ALL);
     engine.rest();
+    assert!(matches!(engine.events.last(), Some(LogEvent::Recovered { whole: false, .. })));
     engine.unit(0, 1, Targets::ALL);
     assert_eq!(loaded(&engine.disk, &engine.directory).1, 12);
 }
@@ -459,7 +471,7 @@ fn a_batch_of_several_databases_is_one_write() {
 #[test]
 fn nothing_called_durable_is_ever_lost() {
     let seeds = std::env::var("TENON_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in seeds.map_or(0..400, |seed: u64| seed..seed + 1) {
+    for seed in seeds.map_or(0..500, |seed: u64| seed..seed + 1) {
         let run = std::panic::catch_unwind(|| history(seed));
         assert!(run.is_ok(), "a history failed: TENON_SEED={seed}");
     }
@@ -482,6 +494,9 @@ fn history(seed: u64) {
     }
     engine.disk.heal();
     engine.rest();
+    if engine.log.phase() == Phase::Off {
+        let _ = engine.log.begin_rewrite();
+    }
     while engine.log.rewrite_stage().is_some() {
         engine.rewrite();
         engine.step(0);
@@ -510,6 +525,12 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
         91..93 => {
             let _ = engine.log.begin_rewrite();
         }
+        93 if dice.below(3) == 0 && engine.log.phase() == Phase::On => {
+            engine.promised = engine.log.synced().0;
+            if engine.log.stop(engine.now).is_ok() {
+                engine.promised = engine.units;
+            }
+        }
         93 => {
             if engine.log.abort_rewrite(engine.now) {
                 engine.cut = None;
@@ -517,6 +538,9 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
         }
         94..97 => {
             let operation = Operation::ALL[dice.below(Operation::ALL.len() as u64) as usize];
+            if operation == Operation::Sync && engine.settings.keep == Keep::UntilWritten {
+                return; // it would lose what memory no longer holds
+            }
             engine.disk.fail(operation, dice.below(4), 1 + dice.below(3), KINDS[dice.below(2) as usize]);
         }
         97 => engine.disk.heal(),
@@ -528,13 +552,16 @@ fn act(engine: &mut Engine, dice: &mut Dice) {
 /// The process or the machine dies, and starts again.
 fn die(engine: &mut Engine, dice: &mut Dice) {
     engine.disk.heal();
-    let safe = if dice.below(2) == 0 {
-        engine.disk.crash(dice);
-        // Under `no`, an fsync that failed has lost what was let go of after its write.
-        match engine.settings.keep {
-            Keep::UntilSynced => engine.log.synced().0,
-            Keep::UntilWritten => 0,
+    let safe = if engine.log.phase() != Phase::On {
+        if dice.below(2) == 0 {
+            engine.disk.crash(dice)
+        } else {
+            engine.disk.kill()
         }
+        engine.promised
+    } else if dice.below(2) == 0 {
+        engine.disk.crash(dice);
+        engine.log.synced().0
     } else {
         engine.disk.kill();
         engine.log.written().0

@@ -1,0 +1,356 @@
+//! Loading: good files, torn ones, damaged ones, those of other servers, hostile ones.
+
+use std::path::PathBuf;
+
+use tenon_base::{Dice, UnixMillis};
+use tenon_journal::ReplicationOffset;
+use tenon_resp::{Args, OwnedArgs, write_request};
+
+use super::*;
+use crate::batch_writer::Frame;
+use crate::command_base::{BATCH_BYTES_MAX, CommandBase};
+use crate::header::{HEADER_BYTES, ReplicationId};
+use crate::memory_disk::MemoryDisk;
+
+const ID: ReplicationId = ReplicationId([b'b'; 40]);
+const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, checksum: true };
+const NAME: &str = "appendonly.aof";
+
+/// Keeps the commands as text.
+#[derive(Default)]
+struct Transcript {
+    commands: Vec<String>,
+    notices: Vec<String>,
+    rdb: Option<BaseLoaded>,
+}
+
+impl LoadSink for Transcript {
+    fn rdb(&mut self, _file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
+        self.commands.push("RDB".to_owned());
+        self.rdb.ok_or_else(|| "no RDB file".to_owned())
+    }
+
+    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+        if args.get(0) == b"NOSUCH" {
+            return Err("Unknown command 'NOSUCH'".to_owned());
+        }
+        let words: Vec<_> = args.iter().map(String::from_utf8_lossy).collect();
+        self.commands.push(words.join(" "));
+        Ok(())
+    }
+
+    fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
+        assert!(loaded_bytes <= total_bytes);
+    }
+
+    fn notice(&mut self, line: LoadNotice) {
+        self.notices.push(line.text);
+    }
+}
+
+fn command(words: &str) -> Vec<u8> {
+    let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+    let mut out = Vec::new();
+    write_request(&mut out, OwnedArgs::from(words.as_slice()).as_args());
+    out
+}
+
+fn commands(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| command(line)).collect()
+}
+
+fn batch(offset: u64, db: u32, lines: &[&str]) -> Vec<u8> {
+    let frame = Frame {
+        header: Some((UnixMillis(1_700_000_000_000), &ID)),
+        timestamp: None,
+        select: false,
+        offset: ReplicationOffset(offset),
+        db,
+    };
+    let (mut out, content) = (Vec::new(), commands(lines));
+    frame.write(&mut out, std::iter::once(content.as_slice()));
+    out
+}
+
+struct Place {
+    disk: MemoryDisk,
+    directory: Directory,
+}
+
+impl Place {
+    /// A log of these increments.
+    fn of(increments: &[&[u8]]) -> Place {
+        let place = Place { disk: MemoryDisk::new(), directory: Directory::new("/d/aof", NAME) };
+        let mut manifest = Manifest::default();
+        for content in increments {
+            let name = manifest.add_increment(NAME);
+            place.disk.put(&place.directory.file(&name), content);
+        }
+        place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
+        place
+    }
+
+    fn load_with(&self, options: LoadOptions) -> (Result<Loaded, AofError>, Transcript) {
+        let mut transcript = Transcript::default();
+        let result = load(&self.disk, &self.directory, None, options, &mut transcript);
+        (result, transcript)
+    }
+
+    fn load(&self) -> (Loaded, Vec<String>) {
+        let (result, transcript) = self.load_with(OPTIONS);
+        (result.unwrap_or_else(|error| panic!("{error}")), transcript.commands)
+    }
+
+    fn refused(&self) -> String {
+        self.load_with(OPTIONS).0.expect_err("damage").to_string()
+    }
+
+    fn increment(&self, sequence: u64) -> Vec<u8> {
+        let path = self.directory.file(&format!("{NAME}.{sequence}.incr.aof"));
+        self.disk.content(&path).expect("the increment")
+    }
+}
+
+fn one() -> Vec<u8> {
+    batch(100, 0, &["SELECT 0", "SET a 1"])
+}
+
+fn two() -> Vec<u8> {
+    batch(200, 0, &["SET b 2", "MULTI", "SET c 3", "DEL a", "EXEC", "SET d 4"])
+}
+
+#[test]
+fn batches_load_and_say_where_they_end() {
+    let place = Place::of(&[&one(), &two()]);
+    let (loaded, commands) = place.load();
+    assert_eq!(commands, ["SELECT 0", "SET a 1", "SET b 2", "SET c 3", "DEL a", "SET d 4"]);
+    let origin = Origin { replication_id: ID, offset: ReplicationOffset(200), db: 0 };
+    assert_eq!((loaded.origin, loaded.last_batch), (Some(origin), Some(UnixMillis(1_700_000_000_000))));
+    assert_eq!(
+        (loaded.found, loaded.commands, loaded.plain_end, loaded.needs_new_increment),
+        (true, 6, false, false)
+    );
+    assert_eq!(loaded.bytes, (one().len() + two().len()) as u64);
+}
+
+#[test]
+fn the_last_batch_torn_anywhere_leaves_those_before_it() {
+    let (first, second) = (one(), two());
+    for torn in 0..second.len() {
+        for zeros in [0, 7, 400] {
+            let mut file = [first.as_slice(), &second[..torn]].concat();
+            file.resize(file.len() + zeros, 0);
+            let place = Place::of(&[&file]);
+            let (loaded, commands) = place.load();
+            assert_eq!(commands, ["SELECT 0", "SET a 1"], "torn at {torn}, {zeros} zeros");
+            assert_eq!(loaded.cut_bytes, (torn + zeros) as u64);
+            assert!(!loaded.needs_new_increment);
+            assert_eq!(place.increment(1), first);
+        }
+    }
+}
+
+#[test]
+fn a_torn_end_is_told_with_bytes_and_commands_and_may_be_refused() {
+    let torn = &two()[..two().len() - 3];
+    let place = Place::of(&[&[one().as_slice(), torn].concat()]);
+    let refused = place.load_with(LoadOptions { cut_torn_end: false, ..OPTIONS }).0.expect_err("a torn end");
+    let refused = refused.to_string();
+    for part in
+        ["Unexpected end of file", "appendonly.aof.1.incr.aof", "aof-load-truncated yes", "at offset "]
+    {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let (result, transcript) = place.load_with(OPTIONS);
+    result.expect("a cut end");
+    let told = transcript.notices.join("\n");
+    assert!(told.contains(&format!("{} bytes with 5 whole commands", torn.len())), "{told}");
+    let place = Place::of(&[torn, &one()]);
+    assert!(place.refused().contains("not the last file"));
+    let place = Place::of(&[torn, b"", b""]);
+    assert_eq!(place.load().1, [""; 0]);
+}
+
+#[test]
+fn damage_before_a_good_batch_refuses_the_start() {
+    let (first, second) = (one(), two());
+    for at in HEADER_BYTES..first.len() {
+        let mut file = [first.as_slice(), &second].concat();
+        file[at] ^= 0x20;
+        let refused = Place::of(&[&file]).refused();
+        assert!(refused.contains("tenon check aof --repair"), "byte {at}: {refused}");
+        assert!(refused.contains("at offset 0"), "byte {at}: {refused}");
+    }
+}
+
+#[test]
+fn where_redis_went_on_its_rules_apply() {
+    let taken = commands(&["SELECT 0", "SET redis 1"]);
+    // It went on behind a whole file of ours, or behind a torn batch that it cut to whole commands.
+    let whole = [one().as_slice(), &two(), &taken].concat();
+    let (loaded, run) = Place::of(&[&whole]).load();
+    assert_eq!((run.len(), loaded.plain_end, loaded.needs_new_increment), (8, true, true));
+    let cut = HEADER_BYTES + command("SET b 2").len();
+    let torn = [one().as_slice(), &two()[..cut], &taken].concat();
+    let place = Place::of(&[&torn]);
+    let (result, transcript) = place.load_with(OPTIONS);
+    let loaded = result.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(transcript.commands, ["SELECT 0", "SET a 1", "SET b 2", "SELECT 0", "SET redis 1"]);
+    assert!(transcript.notices[0].contains("another server"), "{:?}", transcript.notices);
+    assert!(loaded.needs_new_increment && loaded.plain_end);
+    assert_eq!(loaded.origin.map(|origin| origin.offset), Some(ReplicationOffset(100)));
+    assert_eq!(place.increment(1), torn);
+}
+
+#[test]
+fn plain_files_load_by_redis_rules() {
+    let file = [commands(&["SELECT 3", "SET a 1"]), b"#TS:123\r\n".to_vec(), commands(&["SET b 2"])].concat();
+    let (loaded, run) = Place::of(&[&file, b""]).load();
+    assert_eq!(
+        (run, loaded.db, loaded.needs_new_increment),
+        (vec!["SELECT 3".into(), "SET a 1".into(), "SET b 2".into()], 3, false)
+    );
+    let (loaded, _) = Place::of(&[&file]).load();
+    assert!(loaded.needs_new_increment && loaded.plain_end);
+
+    let torn = [file.as_slice(), &commands(&["MULTI", "SET c 3"])].concat();
+    let place = Place::of(&[&torn]);
+    let (loaded, run) = place.load();
+    assert_eq!((run.len(), loaded.cut_bytes), (3, commands(&["MULTI", "SET c 3"]).len() as u64));
+    assert_eq!(place.increment(1), file);
+
+    let (_, run) = Place::of(&[&file, &command("SET c 3")]).load();
+    assert_eq!(run[3..], ["SELECT 0", "SET c 3"], "a file starts in database 0");
+}
+
+#[test]
+fn bad_formats_are_refused_with_their_place() {
+    let good = command("SET a 1");
+    for (bad, expected) in [
+        (b"hello\r\n".as_slice(), "found 'hello\\r\\n', expected '*' and a number"),
+        (b"*0\r\n", "a command of no arguments"),
+        (b"*1\r\n:4\r\nPING\r\n", "expected '$' and a number"),
+        (b"*x\r\n", "expected '*' and a number"),
+        (b"*1\r\n$-1\r\n", "expected '$' and a number"),
+        (b"*1\r\n$6\r\nNOSUCH\r\n", "Unknown command 'NOSUCH'"),
+    ] {
+        let refused = Place::of(&[&[good.as_slice(), bad].concat()]).refused();
+        assert!(refused.starts_with("Bad file format reading the append only file /d/aof/"), "{refused}");
+        assert!(refused.contains(expected), "{refused}");
+    }
+    let place = Place::of(&[&good]);
+    place
+        .disk
+        .put(&place.directory.file(&place.directory.manifest_name()), b"file gone.1.incr.aof seq 1 type i\n");
+    assert!(place.refused().contains("gone.1.incr.aof"));
+}
+
+#[test]
+fn a_continued_file_ends_where_the_next_one_says() {
+    let (first, second) = (one(), two());
+    let refused_by_disk = [first.as_slice(), &second[..20]].concat();
+    let next =
+        [crate::marker::print("appendonly.aof.1.incr.aof", first.len() as u64), second.clone()].concat();
+    let place = Place::of(&[&refused_by_disk, &next]);
+    let (loaded, run) = place.load();
+    assert_eq!((run.len(), loaded.cut_bytes, loaded.needs_new_increment), (6, 0, false));
+    assert_eq!(place.increment(1), first);
+    let next = [crate::marker::print("appendonly.aof.1.incr.aof", 10_000), second].concat();
+    assert!(Place::of(&[&refused_by_disk, &next]).refused().contains("goes on from offset 10000"));
+}
+
+#[test]
+fn an_old_file_becomes_the_base() {
+    let place = Place { disk: MemoryDisk::new(), directory: Directory::new("/d/aof", NAME) };
+    let old = PathBuf::from("/d/appendonly.aof");
+    let content = [b"REDIS-some-rdb".as_slice(), &command("SET a 1")].concat();
+    place.disk.put(&old, &content);
+    for _ in 0..2 {
+        let mut transcript =
+            Transcript { rdb: Some(BaseLoaded { bytes: 14, origin: None }), ..Transcript::default() };
+        let loaded =
+            load(&place.disk, &place.directory, Some(&old), OPTIONS, &mut transcript).expect("a log");
+        assert_eq!(transcript.commands, ["RDB", "SET a 1"]);
+        assert_eq!(loaded.manifest.print(), "file appendonly.aof seq 1 type b\n");
+    }
+    assert_eq!(
+        (place.disk.content(&old), place.disk.content(&place.directory.file(NAME))),
+        (None, Some(content))
+    );
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is() {
+    let place = Place { disk: MemoryDisk::new(), directory: Directory::new("/d/aof", NAME) };
+    let (loaded, run) = place.load();
+    assert_eq!((loaded.found, loaded.manifest.is_empty(), run.len()), (false, true, 0));
+}
+
+#[test]
+fn a_base_of_commands_is_batches_of_a_mebibyte() {
+    let origin = Origin { replication_id: ID, offset: ReplicationOffset(9), db: 0 };
+    for checksum in [true, false] {
+        let (mut base, mut out, mut expected) = (CommandBase::new(origin, checksum), Vec::new(), Vec::new());
+        for index in 0..3_000 {
+            let db = if index < 2_000 { 0 } else { 5 };
+            let line = format!("SET {index} {}", "v".repeat(1_000));
+            if index == 0 || index == 2_000 {
+                expected.push(format!("SELECT {db}"));
+            }
+            base.add(UnixMillis(1), db, &command(&line), &mut out);
+            expected.push(line);
+        }
+        base.finish(UnixMillis(1), &mut out);
+        let (loaded, run) = Place::of(&[&out]).load();
+        assert!(run == expected && loaded.plain_end != checksum);
+        if let Some(header) = crate::header::BatchHeader::parse(&out) {
+            assert!(header.batch_bytes as usize <= BATCH_BYTES_MAX && header.batch_bytes > 1_000_000);
+            assert!(checksum);
+        }
+    }
+}
+
+#[test]
+fn large_values_cross_blocks() {
+    let value = "v".repeat(3 << 20);
+    let line = format!("SET large {value}");
+    let file = [one(), batch(300, 0, &[&line]), batch(400, 1, &["SELECT 1", "SET after 1"])].concat();
+    let (loaded, run) = Place::of(&[&file]).load();
+    assert_eq!((run.len(), run[2] == line, run[4].as_str(), loaded.db), (5, true, "SET after 1", 1));
+    let torn = &file[..file.len() - batch(400, 1, &["SELECT 1", "SET after 1"]).len() - 10];
+    assert_eq!(Place::of(&[torn]).load().1.len(), 2);
+}
+
+/// Whatever bytes a file has: an answer, and no panic.
+#[test]
+fn hostile_bytes_end_in_an_answer() {
+    let good = [one(), two(), commands(&["MULTI", "SET x 1", "EXEC"])].concat();
+    for seed in 0..3_000 {
+        let mut dice = Dice::seeded(seed);
+        let mut file = good.clone();
+        for _ in 0..1 + dice.below(4) {
+            let at = dice.below(file.len() as u64) as usize;
+            match dice.below(4) {
+                0 => file[at] = dice.roll() as u8,
+                1 => file.truncate(at + 1),
+                2 => drop(file.drain(at..(at + dice.below(40) as usize).min(file.len()))),
+                _ => {
+                    let piece = [
+                        b"*999999999999\r\n".as_slice(),
+                        b"$99999999999999999999\r\n",
+                        b"$4294967295\r\n",
+                        b"#",
+                    ];
+                    let piece = piece[dice.below(4) as usize];
+                    file.splice(at..at, piece.iter().copied());
+                }
+            }
+            file.push(b'*');
+        }
+        let (result, transcript) = Place::of(&[&file]).load_with(OPTIONS);
+        assert!(transcript.commands.len() <= 12, "seed {seed}");
+        if let Err(error) = result {
+            assert!(error.to_string().contains("appendonly.aof.1.incr.aof"), "seed {seed}: {error}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What nobody waits for: files of earlier times are removed, and the manifest forgets them.
+//!
+//! Always: a file is removed only when no manifest that may be on disk needs it.
+
+use tenon_base::{Lane, Micros, Now};
+
+use crate::log::jobs::{Action, Actions, JobId, LogJob};
+use crate::log::{Log, LogEvent};
+
+/// How long to wait before a manifest that nothing waits for is written again.
+const PERSIST_RETRY: Micros = Micros::from_millis(1_000);
+
+/// A replacement of the manifest that nothing waits for.
+#[derive(Debug, Default)]
+pub(super) struct PlainPersist {
+    pub(super) wanted: bool,
+    pub(super) retry_at: Micros,
+    pub(super) running: Option<JobId>,
+}
+
+impl Log {
+    pub(super) fn persist_job(&mut self, now: Now) -> Option<LogJob> {
+        let due = self.plain_persist.wanted && now.steady >= self.plain_persist.retry_at;
+        if !due || self.manifest_job.is_some() || self.failure.is_some() {
+            return None;
+        }
+        let job = Actions::job(&self.directory, vec![Action::Persist(self.manifest.clone())]);
+        let id = self.next_job();
+        (self.manifest_job, self.plain_persist.running) = (Some(id), Some(id));
+        self.plain_persist.wanted = false;
+        Some(LogJob { id, lane: Lane::Save, job })
+    }
+
+    pub(super) fn persist_ended(&mut self, now: Now, result: Result<(), String>) {
+        self.plain_persist.running = None;
+        match result {
+            Ok(()) => self.litter.append(&mut self.doubtful),
+            Err(error) => {
+                self.events.push_back(LogEvent::ManifestNotWritten { error });
+                self.plain_persist.wanted = true;
+                self.plain_persist.retry_at = now.steady + PERSIST_RETRY;
+            }
+        }
+    }
+
+    /// Removes litter and history; then the manifest forgets the history, too.
+    pub(super) fn removal_job(&mut self) -> Option<LogJob> {
+        if self.removal.is_some() {
+            return None;
+        }
+        let history = if self.settings.remove_history { self.manifest.history.as_slice() } else { &[] };
+        let history: Vec<String> = history.iter().map(|file| file.name.clone()).collect();
+        if history.is_empty() && self.litter.is_empty() {
+            return None;
+        }
+        let litter = std::mem::take(&mut self.litter);
+        let paths = litter.iter().chain(&history).map(|name| self.directory.file(name));
+        let job = Actions::job(&self.directory, paths.map(Action::Remove).collect());
+        let id = self.next_job();
+        self.removal = Some((id, history));
+        Some(LogJob { id, lane: Lane::Free, job })
+    }
+
+    pub(super) fn removal_ended(&mut self) {
+        let Some((_, removed)) = self.removal.take() else { return };
+        if !removed.is_empty() {
+            self.manifest.history.retain(|file| !removed.contains(&file.name));
+            self.plain_persist.wanted = true;
+        }
+    }
+}
