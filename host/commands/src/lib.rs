@@ -10,6 +10,9 @@ mod keys;
 mod row; // read me first
 mod unit;
 
+#[cfg(test)]
+mod testing;
+
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
 pub use error::{CommandError, Outcome};

@@ -1,0 +1,373 @@
+//! Runs data commands in process, for the tests of this crate: one keyspace, one client, a clock and dice that the
+//! test holds. Not the engine: no gates, no transactions, nothing waits.
+//! Always: whatever runs is replayed on a follower whose clock is a day ahead, and at the end both keyspaces must
+//! be equal. So every test of a command is a test of what it propagates.
+
+use tenon_base::{Dice, Now, UnixMillis};
+use tenon_keyspace::{HashLimits, Keyspace, ListLimits, SetLimits, ValueRef, ZsetLimits};
+use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
+
+use crate::{CommandError, Context, Db, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
+
+const DATABASES: usize = 4;
+/// When every bench begins, in milliseconds since 1970.
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
+/// How far the follower's clock is ahead.
+const AHEAD_MS: i64 = 24 * 3_600 * 1_000;
+
+/// A keyspace to run commands on.
+pub(crate) struct Bench {
+    node: Node,
+    follower: Node,
+    /// Thresholds and switches; change them before running.
+    pub(crate) limits: Limits,
+    /// How replies are written.
+    pub(crate) proto: Proto,
+    database: usize,
+    now_ms: i64,
+}
+
+struct Node {
+    keyspace: Keyspace,
+    unit: Unit,
+    lookups: LookupCounts,
+    dice: Dice,
+    garbage: Vec<Garbage>,
+    /// The request of the last unit, and the database that it ran in.
+    request: OwnedArgs,
+    database: usize,
+}
+
+impl Bench {
+    /// Empty databases.
+    pub(crate) fn new() -> Bench {
+        Bench {
+            node: Node::new(1),
+            follower: Node::new(2),
+            limits: default_limits(),
+            proto: Proto::Resp2,
+            database: 0,
+            now_ms: START_MS,
+        }
+    }
+
+    /// Runs one command, written as in redis-cli: words, or quoted strings with escapes. Returns the reply in one
+    /// line: `OK`, `"text"`, `7`, `(nil)`, `["a", 1]`, `{"field": "value"}`, `~["member"]`, `(double) 1.5`,
+    /// `(error) ERR ...`.
+    pub(crate) fn run(&mut self, line: &str) -> String {
+        let words = split_words(line);
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        render(&self.run_words(&words))
+    }
+
+    /// Runs one command given as words.
+    pub(crate) fn run_words(&mut self, words: &[&[u8]]) -> Value {
+        let request = OwnedArgs::from(words);
+        let now = moment(self.now_ms);
+        let reply = self.node.run(&request, self.database, Origin::Client, now, &self.limits, self.proto);
+        self.replay();
+        reply
+    }
+
+    /// What the last command propagates: one request after the other, with `; ` between them; `@2 ` before a
+    /// request for database 2 if that is not the selected one.
+    pub(crate) fn effects(&self) -> String {
+        let operations = self.node.effects();
+        let shown = operations.iter().map(|(database, request)| {
+            let seam = if *database == self.database { String::new() } else { format!("@{database} ") };
+            let words: Vec<String> = request.as_args().iter().map(shown_word).collect();
+            seam + &words.join(" ")
+        });
+        shown.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The keyspace events of the last command: `set a; expire a`, with `@2 ` as in [`Bench::effects`].
+    pub(crate) fn events(&self) -> String {
+        let shown = self.node.unit.events().map(|(event, database, key)| {
+            let seam =
+                if database as usize == self.database { String::new() } else { format!("@{database} ") };
+            format!("{seam}{} {}", event.name, shown_word(key))
+        });
+        shown.collect::<Vec<_>>().join("; ")
+    }
+
+    /// How many changes the last command counted.
+    pub(crate) fn dirty(&self) -> u64 {
+        self.node.unit.dirty
+    }
+
+    /// How many keys the last command touched.
+    pub(crate) fn touched(&self) -> usize {
+        self.node.unit.touched().len()
+    }
+
+    /// Hits and misses since the beginning.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        (self.node.lookups.hits, self.node.lookups.misses)
+    }
+
+    /// How many values and tables were left to be freed elsewhere; they are freed now.
+    pub(crate) fn take_garbage(&mut self) -> usize {
+        std::mem::take(&mut self.node.garbage).len()
+    }
+
+    /// Selects a database for the commands that follow.
+    pub(crate) fn select(&mut self, database: usize) {
+        assert!(database < DATABASES);
+        self.database = database;
+    }
+
+    /// Lets time pass.
+    pub(crate) fn sleep(&mut self, span_ms: i64) {
+        self.now_ms += span_ms;
+    }
+
+    fn replay(&mut self) {
+        let now = moment(self.now_ms + AHEAD_MS);
+        for (database, request) in self.node.effects() {
+            let reply = self.follower.run(&request, database, Origin::Primary, now, &self.limits, self.proto);
+            assert!(
+                !matches!(reply, Value::Error(_)),
+                "the follower refused {request:?}: {}",
+                render(&reply)
+            );
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // What has expired and was not met since is still there on both sides.
+            assert_eq!(
+                self.node.digest(),
+                self.follower.digest(),
+                "the effects did not make an equal keyspace"
+            );
+        }
+    }
+}
+
+impl Node {
+    fn new(seed: u64) -> Node {
+        let mut dice = Dice::seeded(seed);
+        let mut unit = Unit::default();
+        unit.listen(true, true);
+        Node {
+            keyspace: Keyspace::new(DATABASES, &mut dice),
+            unit,
+            lookups: LookupCounts::default(),
+            dice,
+            garbage: Vec::new(),
+            request: OwnedArgs::new(),
+            database: 0,
+        }
+    }
+
+    fn run(
+        &mut self,
+        request: &OwnedArgs,
+        database: usize,
+        origin: Origin,
+        now: Now,
+        limits: &Limits,
+        proto: Proto,
+    ) -> Value {
+        self.request = request.clone();
+        self.database = database;
+        self.unit.clear();
+        let mut out = Vec::new();
+        let mut context = Context {
+            db: Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit),
+            reply: Reply::new(&mut out, proto),
+            dice: &mut self.dice,
+            limits,
+            garbage: &mut self.garbage,
+        };
+        let outcome = dispatch(&mut context, request.as_args());
+        if let Err(error) = outcome {
+            assert_eq!(self.unit.dirty, 0, "a refused command changed something");
+            out.clear();
+            Reply::new(&mut out, proto).error(&error.to_string());
+        }
+        let mut decoder = ReplyDecoder::new();
+        decoder.feed(&out);
+        let reply = decoder.next_reply().expect("a well-formed reply").expect("a whole reply");
+        assert_eq!(decoder.next_reply(), Ok(None), "more than one reply");
+        reply
+    }
+
+    /// What the last unit propagates, each request with its database.
+    fn effects(&self) -> Vec<(usize, OwnedArgs)> {
+        let operations = self.unit.operations();
+        let mut effects: Vec<_> =
+            operations.map(|(database, args, _)| (database as usize, OwnedArgs::from(args))).collect();
+        if self.unit.dirty > 0 && !self.unit.is_refined() {
+            effects.push((self.database, self.request.clone()));
+        }
+        effects
+    }
+
+    /// Every key with its value and expiry time, one line each, in order.
+    fn digest(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for number in 0..DATABASES {
+            for entry in self.keyspace.db(number).entries() {
+                let expiry = entry.expires_at().map(|UnixMillis(at)| at);
+                let (key, value) = (shown_word(entry.key()), content(entry.value()));
+                lines.push(format!("{number} {key} {expiry:?} {} {value}", entry.kind().name()));
+            }
+        }
+        lines.sort();
+        lines
+    }
+}
+
+fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandError> {
+    let named = |rows: &'static [Row<Handler>], name: &[u8]| {
+        rows.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+    };
+    let parent = TABLES.iter().find_map(|rows| named(rows, args.get(0)));
+    let parent = parent.unwrap_or_else(|| panic!("no command called {}", shown_word(args.get(0))));
+    let child = args.try_get(1).and_then(|name| named(parent.subcommands, name));
+    let row = child.unwrap_or(parent);
+    if !row.accepts(args.len()) {
+        return Err(CommandError::arity(row.name));
+    }
+    (row.run)(context, args)
+}
+
+fn default_limits() -> Limits {
+    let seed = 7;
+    Limits {
+        list: ListLimits::default(),
+        hash: HashLimits { entries: 128, value_bytes: 64, seed },
+        set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
+        zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
+        string_bytes_max: 512 * 1024 * 1024,
+        lazy_user_del: false,
+        lazy_user_flush: false,
+        lazy_server_del: false,
+    }
+}
+
+fn moment(unix_ms: i64) -> Now {
+    Now { unix_us: unix_ms * 1_000, ..Now::default() }
+}
+
+/// The words of a line as redis-cli reads them.
+fn split_words(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start().as_bytes();
+    while let Some(&first) = rest.first() {
+        let mut word = Vec::new();
+        if first == b'"' {
+            rest = &rest[1..];
+            while let [byte, behind @ ..] = rest {
+                rest = behind;
+                match byte {
+                    b'"' => break,
+                    b'\\' => rest = unescape(rest, &mut word),
+                    byte => word.push(*byte),
+                }
+            }
+        } else {
+            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            word.extend_from_slice(&rest[..end]);
+            rest = &rest[end..];
+        }
+        words.push(word);
+        rest = rest.trim_ascii_start();
+    }
+    words
+}
+
+/// Appends what the escape stands for; returns what lies behind it.
+fn unescape<'a>(rest: &'a [u8], word: &mut Vec<u8>) -> &'a [u8] {
+    match rest {
+        [b'n', behind @ ..] => (word.push(b'\n'), behind).1,
+        [b'r', behind @ ..] => (word.push(b'\r'), behind).1,
+        [b't', behind @ ..] => (word.push(b'\t'), behind).1,
+        [b'x', high, low, behind @ ..] => {
+            let digits = String::from_utf8(vec![*high, *low]).expect("two digits");
+            word.push(u8::from_str_radix(&digits, 16).expect("a hexadecimal byte"));
+            behind
+        }
+        [other, behind @ ..] => (word.push(*other), behind).1,
+        [] => rest,
+    }
+}
+
+fn render(reply: &Value) -> String {
+    let list = |elements: &[Value]| elements.iter().map(render).collect::<Vec<_>>().join(", ");
+    let map = |pairs: &[(Value, Value)]| {
+        let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", render(key), render(value)));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    match reply {
+        Value::Simple(text) => text.escape_ascii().to_string(),
+        Value::Error(text) => format!("(error) {}", String::from_utf8_lossy(text)),
+        Value::Integer(number) => number.to_string(),
+        Value::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Value::Null => "(nil)".to_owned(),
+        Value::NullArray => "(nil array)".to_owned(),
+        Value::Array(elements) => format!("[{}]", list(elements)),
+        Value::Set(elements) => format!("~[{}]", list(elements)),
+        Value::Push(elements) => format!(">[{}]", list(elements)),
+        Value::Map(pairs) => format!("{{{}}}", map(pairs)),
+        Value::Boolean(value) => format!("({value})"),
+        Value::Double(value) => format!("(double) {value}"),
+        Value::BigNumber(digits) => format!("(big) {}", digits.escape_ascii()),
+        Value::Verbatim(_, text) => format!("={}", text.escape_ascii()),
+        Value::Attribute(pairs, behind) => format!("|{{{}}} {}", map(pairs), render(behind)),
+    }
+}
+
+fn shown_word(word: &[u8]) -> String {
+    if word.is_empty() || word.iter().any(|byte| !byte.is_ascii_graphic()) {
+        return format!("\"{}\"", word.escape_ascii());
+    }
+    word.escape_ascii().to_string()
+}
+
+/// All that is in a value; what has no order is sorted.
+fn content(value: ValueRef<'_>) -> String {
+    let word = |element: tenon_keyspace::Element<'_>| shown_word(&element.to_vec());
+    let (mut parts, is_ordered): (Vec<String>, bool) = match value {
+        ValueRef::String(text) => {
+            let mut bytes = Vec::new();
+            text.write_into(&mut bytes);
+            (vec![shown_word(&bytes)], true)
+        }
+        ValueRef::List(list) => (list.iter().map(word).collect(), true),
+        ValueRef::Set(set) => (set.iter().map(word).collect(), false),
+        ValueRef::Hash(hash) => {
+            (hash.iter().map(|(field, value)| format!("{}={}", word(field), word(value))).collect(), false)
+        }
+        ValueRef::Zset(zset) => {
+            (zset.iter().map(|(member, score)| format!("{}={score:?}", word(member))).collect(), true)
+        }
+    };
+    if !is_ordered {
+        parts.sort();
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_in_redis_cli() {
+        let words = split_words(r#"  SET "a b" "\x00\n\"" "" plain"#);
+        assert_eq!(words, [b"SET".to_vec(), b"a b".to_vec(), b"\0\n\"".to_vec(), vec![], b"plain".to_vec()]);
+    }
+
+    #[test]
+    fn replies_are_shown_in_one_line() {
+        let pair = vec![(Value::Bulk(b"f".to_vec()), Value::Double(1.5))];
+        let reply = Value::Array(vec![Value::Null, Value::Integer(7), Value::Map(pair)]);
+        assert_eq!(render(&reply), r#"[(nil), 7, {"f": (double) 1.5}]"#);
+    }
+}
