@@ -10,6 +10,15 @@ mod keys;
 mod row; // read me first
 mod unit;
 
+mod set;
+mod zset;
+
+mod amount;
+mod page;
+mod room;
+mod scan;
+mod store;
+
 #[cfg(test)]
 mod testing;
 
@@ -25,4 +34,13 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] = &[];
+pub static TABLES: &[&[Row<Handler>]] = &[
+    set::members::COMMANDS,
+    set::chance::COMMANDS,
+    set::algebra::COMMANDS,
+    zset::add::COMMANDS,
+    zset::look::COMMANDS,
+    zset::range::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::algebra::COMMANDS,
+];
