@@ -108,12 +108,18 @@ fn many_popped_members_are_propagated_in_batches() {
     // Nearly all of it: what stays becomes a new set.
     assert_eq!(members(&bench.run("SPOP s 890")).len(), 890);
     assert_eq!(bench.run("SCARD s"), "10");
-    bench.run("SPOP s 10");
-    assert_eq!(bench.effects(), "DEL s");
+}
+
+#[test]
+fn a_set_popped_whole_is_propagated_as_the_removal_of_its_key() {
+    let mut bench = Bench::new();
+    bench.run("SADD s a b");
+    same_members(&bench.run("SPOP s 10"), &["a", "b"]);
+    assert_eq!((bench.effects().as_str(), bench.dirty()), ("DEL s", 2));
     assert_eq!(bench.events(), "spop s; del s");
     bench.run("SADD s a");
     bench.limits.lazy_server_del = true;
-    bench.run("SPOP s 2");
+    bench.run("SPOP s 1");
     assert_eq!(bench.effects(), "UNLINK s");
 }
 

@@ -98,7 +98,7 @@ impl Options {
         if self.nx && self.xx {
             return Err(CommandError::text("ERR XX and NX options at the same time are not compatible"));
         }
-        if (self.gt && self.nx) || (self.lt && self.nx) || (self.gt && self.lt) {
+        if [self.gt, self.lt, self.nx].into_iter().filter(|&is_set| is_set).count() > 1 {
             return Err(CommandError::text(
                 "ERR GT, LT, and/or NX options at the same time are not compatible",
             ));
@@ -186,7 +186,7 @@ fn increment(ctx: &mut Context<'_>, key: &[u8], member: &[u8], by: f64, options:
     let limits = &ctx.limits.zset;
     let mut slot = ctx.db.zset_mut(key)?;
     let old = slot.as_ref().and_then(|zset| zset.score(member));
-    let score = if options.nx { by } else { old.unwrap_or(0.0) + by };
+    let score = old.filter(|_| !options.nx).map_or(by, |old| old + by);
     if score.is_nan() {
         return Err(CommandError::text("ERR resulting score is not a number (NaN)"));
     }

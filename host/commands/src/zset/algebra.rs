@@ -16,9 +16,6 @@ use crate::{
     Outcome, Row, Words,
 };
 
-/// Results that may become larger than this are built in the large form, and made compact at the end.
-const BUILT_COMPACT_MAX: usize = 32;
-
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
     Row {
         name: "zdiff",
@@ -446,14 +443,14 @@ fn with_sources<R>(
     })
 }
 
+/// The result in the large form, which keeps every score as it is; the compact form knows no zero below zero.
 fn combine(ctx: &Context<'_>, args: Args<'_>, keys: Keys, operation: Operation, options: &Options) -> Zset {
     let limits = &ctx.limits.zset;
     with_sources(&ctx.db, args, keys, options, |sources| match operation {
         Operation::Union => unite(sources, options.aggregate, limits),
         Operation::Difference => subtract(sources, limits),
         Operation::Intersection => {
-            let smallest = sources.iter().map(Source::len).min().unwrap_or(0);
-            let mut result = room_for(smallest, limits);
+            let mut result = Zset::new_large(limits);
             intersect(sources, options.aggregate, |member, score| {
                 result.insert(member, score, limits);
                 true
@@ -480,7 +477,7 @@ fn intersect(sources: &mut [Source<'_>], aggregate: Aggregate, mut visit: impl F
 
 fn unite(sources: &mut [Source<'_>], aggregate: Aggregate, limits: &ZsetLimits) -> Zset {
     sources.sort_by_key(Source::len);
-    let mut result = room_for(sources.last().map_or(0, Source::len), limits);
+    let mut result = Zset::new_large(limits);
     for source in sources {
         source.visit(|member, score| {
             let weighted = number(source.weight * score);
@@ -494,7 +491,7 @@ fn unite(sources: &mut [Source<'_>], aggregate: Aggregate, limits: &ZsetLimits) 
 
 fn subtract(sources: &mut [Source<'_>], limits: &ZsetLimits) -> Zset {
     let [first, others @ ..] = sources else { return Zset::new() };
-    let mut result = room_for(first.len(), limits);
+    let mut result = Zset::new_large(limits);
     if others.iter().any(|source| source.is_same(first)) {
         return result;
     }
@@ -522,9 +519,4 @@ fn subtract(sources: &mut [Source<'_>], limits: &ZsetLimits) -> Zset {
         });
     }
     result
-}
-
-/// An empty result that will have up to about `expected` members.
-fn room_for(expected: usize, limits: &ZsetLimits) -> Zset {
-    if expected > BUILT_COMPACT_MAX { Zset::new_large(limits) } else { Zset::new() }
 }
