@@ -26,7 +26,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { strings counters lists hashes sets sorted_sets keys expiry errors protocol resp3 }
+scripts! { strings counters lists hashes sets sorted_sets set_stores sorted_set_ranges sorted_set_algebra keys expiry errors protocol resp3 }
 
 #[test]
 fn every_script_is_named() {
