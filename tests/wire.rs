@@ -26,7 +26,10 @@ macro_rules! scripts {
     };
 }
 
-scripts! { strings counters lists list_options hashes hash_options sets sorted_sets keys expiry errors protocol resp3 }
+scripts! {
+    strings counters lists list_options hashes hash_options sets set_stores
+    sorted_sets sorted_set_ranges sorted_set_algebra keys expiry errors protocol resp3
+}
 
 #[test]
 fn every_script_is_named() {

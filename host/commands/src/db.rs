@@ -211,6 +211,16 @@ impl<'a> Db<'a> {
         Ok(self.database().set_mut(key)?)
     }
 
+    /// A set to change, if there is one, beside the unit: for changes that are told one by one as they are made.
+    pub fn set_and_unit_mut(
+        &mut self,
+        key: &[u8],
+    ) -> Result<Option<(Slot<'_, Set>, &mut Unit)>, CommandError> {
+        self.prepare_write(key);
+        let set = self.keyspace.db_mut(self.index).set_mut(key)?;
+        Ok(set.map(|set| (set, &mut *self.unit)))
+    }
+
     /// A hash to change, if there is one.
     pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Hash>>, CommandError> {
         self.prepare_write(key);

@@ -80,5 +80,11 @@ events! {
     ZREM "zrem" SortedSet;
     ZPOPMIN "zpopmin" SortedSet;
     ZPOPMAX "zpopmax" SortedSet;
+    ZREMRANGEBYRANK "zremrangebyrank" SortedSet;
+    ZREMRANGEBYSCORE "zremrangebyscore" SortedSet;
+    ZREMRANGEBYLEX "zremrangebylex" SortedSet;
     ZRANGESTORE "zrangestore" SortedSet;
+    ZUNIONSTORE "zunionstore" SortedSet;
+    ZINTERSTORE "zinterstore" SortedSet;
+    ZDIFFSTORE "zdiffstore" SortedSet;
 }

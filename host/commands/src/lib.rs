@@ -2,21 +2,28 @@
 //! replica: a handler reads its arguments, changes the selected database, says what changed, writes its reply.
 //! Always: a handler that returns an error has changed nothing.
 
+mod row; // read me first: what a command is
 mod context;
 mod db;
-mod element;
+mod unit;
 mod error;
 mod event;
-mod hash;
 mod keys;
-mod list;
-mod row; // read me first
-mod scan;
-mod unit;
 
-mod databases;
+mod databases; // the families
 mod generic;
+mod hash;
+mod list;
+mod set;
 mod string;
+mod zset;
+
+mod amount; // what several families share
+mod element;
+mod page;
+mod room;
+mod scan;
+mod store;
 
 #[cfg(test)]
 mod testing;
@@ -33,5 +40,18 @@ pub use unit::{Touched, Unit};
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;
 
 /// The table of data commands, family by family.
-pub static TABLES: &[&[Row<Handler>]] =
-    &[databases::COMMANDS, generic::COMMANDS, string::COMMANDS, hash::COMMANDS, list::COMMANDS];
+pub static TABLES: &[&[Row<Handler>]] = &[
+    databases::COMMANDS,
+    generic::COMMANDS,
+    string::COMMANDS,
+    hash::COMMANDS,
+    list::COMMANDS,
+    set::members::COMMANDS,
+    set::chance::COMMANDS,
+    set::algebra::COMMANDS,
+    zset::add::COMMANDS,
+    zset::look::COMMANDS,
+    zset::range::COMMANDS,
+    zset::remove::COMMANDS,
+    zset::algebra::COMMANDS,
+];

@@ -18,7 +18,7 @@ pub(crate) struct ScanOptions<'a> {
 
 impl<'a> ScanOptions<'a> {
     /// Reads the options from word `from` on.
-    pub(crate) fn read(args: Args<'a>, from: usize) -> Result<ScanOptions<'a>, CommandError> {
+    pub(crate) fn parse(args: Args<'a>, from: usize) -> Result<ScanOptions<'a>, CommandError> {
         let mut options = ScanOptions { count: COUNT_DEFAULT, pattern: None };
         let mut index = from;
         while index < args.len() {
@@ -38,7 +38,7 @@ impl<'a> ScanOptions<'a> {
     }
 
     /// Whether an element is to be returned.
-    pub(crate) fn takes(&self, element: Element<'_>) -> bool {
+    pub(crate) fn matches(&self, element: Element<'_>) -> bool {
         self.pattern.is_none_or(|pattern| {
             glob_matches(pattern, element.as_bytes(&mut [0; tenon_resp::INTEGER_TEXT_BYTES_MAX]))
         })
@@ -46,7 +46,7 @@ impl<'a> ScanOptions<'a> {
 }
 
 /// Reads a cursor as leniently as C's `strtoul`: with a sign, or empty, which is 0; but with nothing around it.
-pub(crate) fn read_cursor(text: &[u8]) -> Result<u64, CommandError> {
+pub(crate) fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
     const INVALID: CommandError = CommandError::text("ERR invalid cursor");
     let (is_negative, digits) = match text {
         [] => return Ok(0),
@@ -76,10 +76,10 @@ mod tests {
         for (text, cursor) in
             [("0", 0), ("", 0), ("+7", 7), ("007", 7), ("-1", u64::MAX), (max.as_str(), u64::MAX)]
         {
-            assert_eq!(read_cursor(text.as_bytes()), Ok(cursor), "{text:?}");
+            assert_eq!(parse_cursor(text.as_bytes()), Ok(cursor), "{text:?}");
         }
         for text in ["-", "+", "x", "1x", " 1", "1 ", "0x10", "--1", "18446744073709551616"] {
-            assert!(read_cursor(text.as_bytes()).is_err(), "{text:?}");
+            assert!(parse_cursor(text.as_bytes()).is_err(), "{text:?}");
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
     fn options_come_in_any_order_and_case() {
         let options = |words: &[&[u8]]| {
             let args = OwnedArgs::from(words);
-            ScanOptions::read(args.as_args(), 0)
+            ScanOptions::parse(args.as_args(), 0)
                 .map(|options| (options.count, options.pattern.map(<[u8]>::to_vec)))
         };
         assert_eq!(options(&[]), Ok((10, None)));

@@ -170,6 +170,12 @@ impl Unit {
         &mut self.slot(database).words
     }
 
+    /// Appends a word to the operation begun last.
+    pub fn extend_operation(&mut self, word: &[u8]) {
+        let last = self.used.checked_sub(1).expect("an operation has been begun");
+        self.operations[last].words.push(word);
+    }
+
     fn slot(&mut self, database: usize) -> &mut Operation {
         if self.used == self.operations.len() {
             self.operations.push(Operation { database: 0, words: OwnedArgs::new(), targets: Targets::ALL });

@@ -5,7 +5,7 @@ use tenon_keyspace::{Element, Hash};
 use tenon_resp::{Args, Proto, Reply};
 
 use crate::element::write_element;
-use crate::scan::{ScanOptions, read_cursor};
+use crate::scan::{ScanOptions, parse_cursor};
 use crate::{CommandError, Context, Outcome, Words};
 
 const OUT_OF_RANGE: CommandError = CommandError::text("ERR value is out of range");
@@ -58,14 +58,14 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn hscan(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let cursor = read_cursor(args.get(2))?;
+    let cursor = parse_cursor(args.get(2))?;
     let Some(hash) = ctx.db.hash(args.get(1))? else {
         ctx.reply.array(2);
         ctx.reply.bulk(b"0");
         ctx.reply.array(0);
         return Ok(());
     };
-    let options = ScanOptions::read(args, 3)?;
+    let options = ScanOptions::parse(args, 3)?;
     // The next cursor comes before the fields, so the walk is made once for it and once for them.
     let next = hash.scan(cursor, options.count, |_, _| {});
     ctx.reply.array(2);
@@ -73,7 +73,7 @@ pub(super) fn hscan(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let head = ctx.reply.defer_array();
     let mut written = 0;
     hash.scan(cursor, options.count, |field, value| {
-        if options.takes(field) {
+        if options.matches(field) {
             write_element(&mut ctx.reply, field);
             write_element(&mut ctx.reply, value);
             written += 2;
