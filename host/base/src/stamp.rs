@@ -17,16 +17,16 @@ pub enum Level {
 pub struct Stamp {
     /// How safe.
     pub level: Level,
-    /// The log position just behind the last effect waited for, in bytes.
+    /// The log position just behind the last effect waited for, in units of work.
     pub position: u64,
 }
 
-/// How far the log has come, by level. Positions are log positions in bytes and only rise.
+/// How far the log has come, by level. Positions are log positions, in units of work, and only rise.
 #[derive(Clone, Debug, Default)]
 pub struct Reached {
-    /// Behind the last byte that was written.
+    /// Behind the last unit that was written.
     pub written: u64,
-    /// Behind the last byte that was synced.
+    /// Behind the last unit that was synced.
     pub synced: u64,
     /// Positions that replicas acknowledged, highest first.
     pub replicas: Vec<u64>,

@@ -94,9 +94,9 @@ impl Durability {
     pub(crate) fn stamp(&self, position: LogPosition) -> Option<Stamp> {
         let log = self.log.as_ref()?;
         let level = match (log.phase(), self.promise) {
-            (Phase::Off, _) => return None,
-            // A restart would not load it yet, so there is nothing to promise but the write.
-            (Phase::Waiting, _) | (Phase::On, Promise::Everysec | Promise::No) => Level::Written,
+            // A log that is being switched on would not be loaded yet, so there is nothing to promise.
+            (Phase::Off | Phase::Waiting, _) => return None,
+            (Phase::On, Promise::Everysec | Promise::No) => Level::Written,
             (Phase::On, Promise::Always) => Level::Synced,
         };
         Some(Stamp { level, position: position.0 })
@@ -215,6 +215,31 @@ impl Engine {
         if let Some(log) = self.durability.log.as_mut() {
             log.change_settings(now, settings);
         }
+    }
+
+    /// CONFIG SET appendonly yes: what is in memory becomes the base of a new log. Nothing is promised until then.
+    pub(crate) fn turn_log_on(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        if self.durability.is_on() {
+            return Ok(());
+        }
+        let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
+        self.durability.set_lock(Some(lock));
+        if self.snapshots.running().is_some() {
+            self.snapshots.rewrite_scheduled = true;
+            return Ok(());
+        }
+        self.begin_rewrite(now)
+    }
+
+    /// CONFIG SET appendonly no: what the log has is synced, then it is let go.
+    pub(crate) fn turn_log_off(&mut self, now: Now) -> Result<(), String> {
+        self.append_sealed(now);
+        let stopped = self.durability.log_mut().map_or(Ok(()), |log| log.stop(now));
+        set_readers(&mut self.journal, false);
+        self.durability.set_lock(None);
+        self.durability.unsynced.clear();
+        self.listen_to_units();
+        stopped
     }
 
     /// Says to units whether anybody must know what they touch.
@@ -371,6 +396,8 @@ impl Engine {
                 LogEvent::RewriteFinished { base_bytes, .. } => self.rewrite_settled(now, Ok(base_bytes)),
                 LogEvent::RewriteFailed { error } => self.rewrite_settled(now, Err(error)),
                 LogEvent::TurnedOn => self.listen_to_units(),
+                // What was lost from memory is still in the keyspace: a new base makes the log whole.
+                LogEvent::Recovered { whole: false, .. } => self.snapshots.rewrite_scheduled = true,
                 _ => {}
             }
         }

@@ -61,6 +61,8 @@ pub struct Engine {
     jobs: HashMap<Ticket, Purpose>,
     next_ticket: u64,
     pub(crate) active_expire: bool,
+    /// Writes that wait for the disk to catch up, and since when.
+    pub(crate) stalled: Vec<(ConnectionId, Micros)>,
     /// Bytes read by loads, and how quickly.
     pub(crate) loaded_bytes: u64,
     pub(crate) load_bytes_per_second: Option<u64>,
@@ -179,6 +181,7 @@ impl Engine {
             jobs: HashMap::new(),
             next_ticket: 1,
             active_expire: true,
+            stalled: Vec::new(),
             loaded_bytes: 0,
             load_bytes_per_second: None,
             dump_lock: None,
@@ -331,6 +334,7 @@ impl Machine for Engine {
         self.run_cron(now, world);
         self.walk_cuts(now, world);
         self.settle_log(now, world);
+        self.settle_stalled(now, world);
         self.free_garbage(world);
     }
 

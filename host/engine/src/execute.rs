@@ -3,18 +3,23 @@
 //! Always: a request's reply is written behind those of the requests before it; a unit's effects are sealed
 //! before the next unit begins.
 
-use tenon_base::{ConnectionId, Level, Now, SegmentKind, Stamp, World};
-use tenon_commands::{CommandError, Context, Db, Outcome};
-use tenon_resp::{Args, Batch, Reply};
+use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
+use tenon_commands::{CommandError, Context, Db, Flags, Outcome, key_positions};
+use tenon_config::Directive;
+use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates;
 use crate::server::ServerContext;
-use crate::session::ReplyMode;
+use crate::session::{Parked, ReplyMode};
 use crate::table::{CommandId, Run};
 
 /// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
 const GROUP: usize = 16;
+
+/// What a client learns whose write waited for the disk in vain.
+const STALLED: &str = "MISCONF Errors writing to the AOF file: the disk does not keep up (aof-pending-max bytes wait \
+for it since aof-stall-timeout seconds). The write was not executed.";
 
 /// What to do after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,9 @@ impl Engine {
     /// Runs what a session kept while it was parked.
     pub(crate) fn resume(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
         let Some(session) = self.sessions.get_mut(connection) else { return };
-        session.parked = None;
+        if matches!(session.parked, Some(Parked::Job)) {
+            session.parked = None;
+        }
         if session.decoder.has_kept() && session.is_runnable() {
             self.run_bytes(now, connection, &[], world);
         }
@@ -144,6 +151,10 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Flow {
+        if self.must_stall(command) {
+            self.stall(now, connection, args, world);
+            return Flow::Stop;
+        }
         let start = world.outputs.writer(connection).len();
         let outcome = self.pass_and_run(now, connection, command, args, world);
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
@@ -190,6 +201,9 @@ impl Engine {
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended));
         self.stats.count_call(id, spent, outcome.is_err());
+        if self.reply_stamp.is_none() && self.durability.holds_reads() {
+            self.reply_stamp = self.stamp_of_read(connection, id, args);
+        }
         outcome
     }
 
@@ -223,7 +237,11 @@ impl Engine {
                     garbage: &mut self.garbage,
                 };
                 let outcome = handler(&mut context, args);
+                let has_flushed = !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 self.seal(database, Some(args));
+                if has_flushed {
+                    self.flushed_all(now, world);
+                }
                 outcome
             }
             Run::Server(handler) => {
@@ -266,6 +284,70 @@ impl Engine {
         }
     }
 
+    /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
+    fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
+        let command = &self.commands[id];
+        if command.keys.is_empty() {
+            let sees_all = command.flags.has(Flags::READONLY);
+            return if sees_all { self.durability.read_all_stamp(self.journal.position()) } else { None };
+        }
+        let index = self.sessions.get(connection)?.database;
+        let database = self.keyspace.db(index);
+        let keys = command.keys.iter().filter_map(|spec| key_positions(spec, args)).flat_map(|range| range.positions());
+        keys.filter_map(|at| self.durability.read_stamp(index as u32, database.hash(args.get(at))))
+            .max_by_key(|stamp| stamp.position)
+    }
+
+    /// FLUSHALL gives up a running save, whose data is no longer wanted, and leaves an empty dump if saves are
+    /// configured.
+    fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
+        self.abort_save();
+        if !self.config.save_points().is_empty() {
+            // The client is not to blame if that fails; the log tells.
+            let _ = self.save_now(now, world);
+        }
+    }
+
+    /// Whether so much waits for the disk that this command must wait, too.
+    fn must_stall(&self, command: Option<CommandId>) -> bool {
+        self.durability.is_full() && command.is_some_and(|id| self.commands[id].flags.has(Flags::WRITE))
+    }
+
+    /// Keeps a write, and everything behind it on its connection, until the disk has caught up.
+    fn stall(&mut self, now: Now, connection: ConnectionId, args: Args<'_>, world: &mut World<'_>) {
+        let Some(session) = self.sessions.get_mut(connection) else { return };
+        session.parked = Some(Parked::Again(OwnedArgs::from(args)));
+        self.stalled.push((connection, now.steady));
+        world.outputs.request(Output::Reading { connection, wanted: false });
+    }
+
+    /// Lets stalled writes run once there is room, and refuses those that waited too long.
+    pub(crate) fn settle_stalled(&mut self, now: Now, world: &mut World<'_>) {
+        if self.stalled.is_empty() {
+            return;
+        }
+        let limit = Micros::from_millis(self.config.integer(Directive::AofStallTimeout).max(0) as u64 * 1_000);
+        let stalled = std::mem::take(&mut self.stalled);
+        for (connection, since) in stalled {
+            let is_late = now.steady.since(since) >= limit;
+            if self.durability.is_full() && !is_late {
+                self.stalled.push((connection, since));
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(connection) else { continue };
+            let Some(Parked::Again(request)) = session.parked.take() else { continue };
+            world.outputs.request(Output::Reading { connection, wanted: true });
+            if is_late {
+                self.stats.error_replies += 1;
+                self.answer(connection, world, |reply| reply.error(STALLED));
+            } else {
+                let command = self.commands.find(request.as_args().get(0));
+                self.execute(now, connection, command, request.as_args(), world);
+            }
+            self.resume(now, connection, world);
+        }
+    }
+
     /// Holds the reply written since `start` until the log has come as far as it must.
     fn hold_reply(&mut self, connection: ConnectionId, start: usize, world: &mut World<'_>) {
         if let Some(stamp) = self.reply_stamp.take() {
@@ -290,9 +372,4 @@ impl Engine {
 /// Writes an error as its reply.
 pub(crate) fn write_error(reply: &mut Reply<'_>, error: &CommandError) {
     reply.error_format(format_args!("{error}"));
-}
-
-/// The stamp of a position at a level.
-pub(crate) fn stamp(level: Level, position: tenon_journal::LogPosition) -> Stamp {
-    Stamp { level, position: position.0 }
 }

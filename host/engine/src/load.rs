@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tenon_aof::{BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, ReplicationId, Start};
 use tenon_base::{DiskFile, Now, UnixMillis, World};
-use tenon_commands::{Context, Db, Origin as UnitOrigin};
+use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
 use tenon_journal::ReplicationOffset;
 use tenon_keyspace::CutBounds;
@@ -200,6 +200,40 @@ impl Engine {
         }
         tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
         Ok(report)
+    }
+
+    /// DEBUG RELOAD: saves, forgets everything and loads it again.
+    pub(crate) fn reload(&mut self, now: Now, saves: bool, flushes: bool, world: &mut World<'_>) -> Result<(), String> {
+        if saves {
+            self.save_now(now, world)?;
+        }
+        if flushes {
+            self.forget_everything();
+        }
+        // Everything is kept: the load must give what was there, whatever has expired meanwhile.
+        let path = self.dump_path();
+        let file = world.disk.open(&path, false).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.load_rdb(&file, None)?;
+        Ok(())
+    }
+
+    /// DEBUG LOADAOF: forgets everything and loads it again from the log.
+    pub(crate) fn reload_log(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        self.append_sealed(now);
+        if let Some(log) = self.durability.log_mut() {
+            log.sync_now(now)?;
+        }
+        self.forget_everything();
+        let directory = self.log_directory();
+        self.load_log(now, &directory, world)?;
+        Ok(())
+    }
+
+    fn forget_everything(&mut self) {
+        for index in 0..self.keyspace.databases() {
+            let detached = self.keyspace.db_mut(index).clear();
+            self.garbage.push(Garbage::Table(detached));
+        }
     }
 
     /// The keyspace as the base of a new log.

@@ -103,6 +103,8 @@ impl SaveJob {
     }
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<State> {
+        // A file of an earlier attempt may have bytes that a failed fsync gave up: it is made anew, not emptied.
+        let _ = disk.remove(&self.destination.temporary);
         self.output.file = Some(disk.create(&self.destination.temporary)?);
         match format {
             Format::Commands(encoder) => Ok(State::Commands(encoder)),
