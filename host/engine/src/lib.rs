@@ -14,6 +14,8 @@ mod snapshots;
 mod policies;
 mod stats;
 mod interim;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};
