@@ -214,6 +214,7 @@ impl Engine {
     pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
+            session.is_gone |= at_once;
             world.outputs.request(Output::Close { connection, at_once });
         }
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tenon_base::{
-    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs, Peer,
-    Proceed, Step, Stopwatch, Ticket, Transport, World,
+    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs,
+    Peer, Proceed, Step, Stopwatch, Ticket, Transport, World,
 };
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
