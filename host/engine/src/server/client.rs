@@ -5,6 +5,7 @@ mod kill;
 mod line;
 mod table;
 
+pub(super) use line::memory_bytes;
 pub(super) use table::COMMANDS;
 
 use tenon_commands::{CommandError, Outcome, Words};

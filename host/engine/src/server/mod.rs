@@ -4,6 +4,7 @@
 mod connection; // read me first
 mod client;
 mod command;
+mod info;
 pub(crate) mod config;
 mod persistence;
 pub(crate) mod policy;
@@ -25,6 +26,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     connection::COMMANDS,
     client::COMMANDS,
     command::COMMANDS,
+    info::COMMANDS,
     config::COMMANDS,
     persistence::COMMANDS,
     shutdown::COMMANDS,

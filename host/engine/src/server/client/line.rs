@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use tenon_base::Transport;
+use tenon_base::{Outputs, Transport};
 use tenon_resp::{Args, Proto};
 
 use crate::server::ServerContext;
@@ -43,6 +43,12 @@ impl ClientType {
     }
 }
 
+/// Bytes that a session takes: its state, what it has sent and is not run yet, what it is yet to be sent.
+pub(in crate::server) fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
+    let waiting = session.decoder.pending_bytes() + outputs.pending_bytes(session.id.slot);
+    size_of::<Session>() + IDLE_BUFFER_BYTES + waiting
+}
+
 /// Appends a client's line, with its line end. `args` is the request that asks.
 pub(super) fn write_line(
     out: &mut String,
@@ -74,7 +80,7 @@ pub(super) fn write_line(
         session.database,
         pending - beyond,
         beyond.div_ceil(STATIC_BUFFER_BYTES),
-        size_of::<Session>() + IDLE_BUFFER_BYTES + received + request + pending,
+        memory_bytes(session, context.world.outputs) + request,
         if pending > 0 && !asks { "rw" } else { "r" },
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),

@@ -46,7 +46,7 @@ fn write_argument(reply: &mut Reply<'_>, argument: &Argument) {
     let map = reply.defer_map();
     let mut count = 2;
     let has_parts = matches!(argument.kind, ArgumentKind::OneOf | ArgumentKind::Block);
-    let mut text = |reply: &mut Reply<'_>, name: &str, text: &str| {
+    let text = |reply: &mut Reply<'_>, name: &str, text: &str| {
         reply.bulk(name.as_bytes());
         reply.bulk(text.as_bytes());
     };
