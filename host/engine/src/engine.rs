@@ -69,6 +69,18 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Names the history of this data set to replicas.
+    pub(crate) replication_id: String,
+    pub(crate) memory: MemoryMarks,
+}
+
+/// Bytes handed out by the allocator at moments worth knowing, for INFO alone.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryMarks {
+    /// Before there was any data.
+    pub(crate) startup_bytes: u64,
+    /// The most that was seen.
+    pub(crate) peak_bytes: u64,
 }
 
 /// Who this server is.
@@ -153,8 +165,11 @@ impl Engine {
         let keyspace = Keyspace::new(databases, &mut dice);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
         let started = identity.started;
+        let startup_bytes = (identity.gauges)().allocated_bytes;
         Engine {
             keyspace,
+            replication_id: dice.hex(40),
+            memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.len()),
             commands,
@@ -210,6 +225,11 @@ impl Engine {
         ticket
     }
 
+    /// Remembers the most memory that was in use.
+    pub(crate) fn note_memory(&mut self, gauges: &Gauges) {
+        self.memory.peak_bytes = self.memory.peak_bytes.max(gauges.allocated_bytes);
+    }
+
     /// Writes a reply outside a request: to a client that waited.
     pub(crate) fn answer(
         &mut self,
@@ -226,6 +246,7 @@ impl Engine {
     pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
+            session.is_gone |= at_once;
             world.outputs.request(Output::Close { connection, at_once });
         }
     }
@@ -307,6 +328,7 @@ impl Engine {
         if self.garbage.is_empty() {
             return;
         }
+        self.stats.lazy_freed += self.garbage.len() as u64;
         let mut garbage = Some(std::mem::take(&mut self.garbage));
         let job = move |_: &dyn tenon_base::Disk| drop(garbage.take());
         self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
@@ -328,6 +350,7 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
+        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             server::config::listen(self, None, world);
         }

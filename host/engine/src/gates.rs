@@ -13,7 +13,7 @@ type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 /// In this order.
 const GATES: [Gate; 3] = [authenticated, snapshots_work, log_works];
 
-/// Resolves a request to a command, or a subcommand, with a right number of words.
+/// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
     engine: &Engine,
     command: Option<CommandId>,
@@ -27,15 +27,15 @@ pub(crate) fn known(
     {
         id = table.find_subcommand(id, word).ok_or_else(|| unknown_subcommand(table[id].name, word))?;
     }
-    if !table[id].accepts(args.len()) {
-        return Err(CommandError::arity(&table[id].full_name));
-    }
     Ok(id)
 }
 
-/// Lets a command through, or says why not.
-pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId) -> Outcome {
+/// Lets a command through, or says why not: first of all, it needs a right number of words.
+pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Outcome {
     let command = &engine.commands[id];
+    if !command.accepts(args.len()) {
+        return Err(CommandError::arity(&command.full_name));
+    }
     GATES.iter().try_for_each(|gate| gate(engine, connection, command))
 }
 

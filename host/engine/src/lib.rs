@@ -17,6 +17,8 @@ mod load;
 mod policies;
 mod stats;
 mod interim;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};

@@ -2,6 +2,9 @@
 //! file a family, each with its table and its handlers in table order.
 
 mod connection; // read me first
+mod client;
+mod command;
+mod info;
 pub(crate) mod config;
 mod persistence;
 pub(crate) mod policy;
@@ -13,14 +16,21 @@ use tenon_resp::{Args, Reply};
 
 use crate::engine::Engine;
 use crate::session::Session;
-use crate::table::CommandId;
+use crate::table::{CommandId, CommandTable};
 
 /// What runs a server command.
 pub(crate) type ServerHandler = for<'a, 'b, 'c> fn(&'a mut ServerContext<'b, '_>, Args<'c>) -> Outcome;
 
 /// The table of server commands, family by family.
-pub(crate) static TABLES: &[&[Row<ServerHandler>]] =
-    &[connection::COMMANDS, config::COMMANDS, persistence::COMMANDS, shutdown::COMMANDS];
+pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
+    connection::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
+    info::COMMANDS,
+    config::COMMANDS,
+    persistence::COMMANDS,
+    shutdown::COMMANDS,
+];
 
 /// Everything a server command may touch: the whole engine.
 pub(crate) struct ServerContext<'a, 'w> {
@@ -42,6 +52,12 @@ impl ServerContext<'_, '_> {
     pub(crate) fn reply(&mut self) -> Reply<'_> {
         let proto = self.session().proto;
         Reply::new(self.world.outputs.writer(self.connection), proto)
+    }
+
+    /// Where its reply is written, and the commands that it may be about.
+    pub(crate) fn reply_and_commands(&mut self) -> (Reply<'_>, &CommandTable) {
+        let proto = self.session().proto;
+        (Reply::new(self.world.outputs.writer(self.connection), proto), &self.engine.commands)
     }
 
     /// Answers HELP: the lines, then how to ask for them.
