@@ -20,11 +20,13 @@ use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::policies::Policies;
 use crate::server;
+use crate::server::slowlog::SlowLog;
 use crate::session::{Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::transition::Transitions;
 
 /// One tenant.
 pub struct Engine {
@@ -49,6 +51,8 @@ pub struct Engine {
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
     pub(crate) policies: Policies,
+    pub(crate) transitions: Transitions,
+    pub(crate) slow_log: SlowLog,
     pub(crate) cron: Cron,
     pub(crate) stats: Stats,
     pub(crate) identity: Identity,
@@ -115,7 +119,8 @@ pub(crate) enum Purpose {
     Save,
     FinishRewrite,
     Free,
-    LoadPolicy(crate::policies::Request),
+    LoadPolicies,
+    WatchPolicies,
     ListPolicies(ConnectionId),
     Listen(Option<ConnectionId>),
 }
@@ -145,6 +150,7 @@ impl Engine {
         let keyspace = Keyspace::new(databases, &mut dice);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
         let started = identity.started;
+        let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
             sessions: Sessions::default(),
@@ -165,6 +171,8 @@ impl Engine {
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
             policies: Policies::new(policy_loader, started),
+            transitions: Transitions::default(),
+            slow_log,
             cron: Cron::new(started.steady),
             identity,
             reply_stamp: None,
@@ -186,7 +194,13 @@ impl Engine {
     }
 
     /// Starts a job in a lane.
-    pub(crate) fn start_job(&mut self, purpose: Purpose, lane: Lane, job: Box<dyn Job>, world: &mut World<'_>) {
+    pub(crate) fn start_job(
+        &mut self,
+        purpose: Purpose,
+        lane: Lane,
+        job: Box<dyn Job>,
+        world: &mut World<'_>,
+    ) {
         let ticket = self.ticket(purpose);
         world.outputs.request(Output::Run { ticket, lane, job });
     }
@@ -278,7 +292,8 @@ impl Engine {
             Some(Purpose::Recover) => self.recovery_ended(now, result, world),
             Some(Purpose::Save) => self.save_ended(now, result, world),
             Some(Purpose::FinishRewrite) => self.rewrite_ended(now, result, world),
-            Some(Purpose::LoadPolicy(request)) => self.policy_loaded(now, request, result, world),
+            Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
+            Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
             Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
         }
@@ -319,7 +334,8 @@ impl Machine for Engine {
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
         if !std::mem::replace(&mut self.listening.is_requested, true) {
-            server::config::listen(self, None, world);
+            let config = self.config.clone();
+            self.listen(&config, None, world);
         }
         self.run_cron(now, world);
         self.walk_cuts(now, world);

@@ -190,6 +190,9 @@ impl Engine {
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended));
         self.stats.count_call(id, spent, outcome.is_err());
+        if spent >= self.slow_log.threshold {
+            self.note_slow(now, connection, id, args, spent);
+        }
         outcome
     }
 

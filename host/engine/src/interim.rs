@@ -8,5 +8,4 @@ impl Engine {
     pub(crate) fn walk_cuts(&mut self, _: Now, _: &mut World<'_>) {}
     pub(crate) fn settle_log(&mut self, _: Now, _: &mut World<'_>) {}
     pub(crate) fn ask_for_snapshot(&mut self, _: Now, _: &mut World<'_>) {}
-    pub(crate) fn watch_policies(&mut self, _: &mut World<'_>) {}
 }

@@ -12,6 +12,7 @@ mod cron;
 mod durability;
 mod snapshots;
 mod policies;
+mod transition;
 mod stats;
 mod interim;
 
