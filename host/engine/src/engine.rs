@@ -21,7 +21,7 @@ use crate::durability::Durability;
 use crate::policies::Policies;
 use crate::server;
 use crate::server::slowlog::SlowLog;
-use crate::session::{Session, Sessions};
+use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
@@ -219,7 +219,9 @@ impl Engine {
         world: &mut World<'_>,
         write: impl FnOnce(&mut Reply<'_>),
     ) {
-        if let Some(session) = self.sessions.get(connection) {
+        if let Some(session) = self.sessions.get(connection)
+            && session.replies != ReplyMode::Off
+        {
             write(&mut Reply::new(world.outputs.writer(connection), session.proto));
         }
     }

@@ -71,6 +71,17 @@ struct Seen {
     unusable: Vec<AvailableFile>,
 }
 
+impl LoadResult {
+    /// Nothing was loaded, for a reason that no policy gave.
+    fn failed(asked: Decisions, sentence: &str) -> LoadResult {
+        let refusal = || Refusal { kind: RefusalKind::Sandbox, sentence: sentence.to_owned() };
+        LoadResult {
+            fsync: asked.fsync.then(|| Err(refusal())),
+            snapshot: asked.snapshot.then(|| Err(refusal())),
+        }
+    }
+}
+
 impl Which {
     pub(crate) const ALL: [Which; 2] = [Which::Fsync, Which::Snapshot];
 
@@ -136,17 +147,17 @@ impl Policies {
         verdict
     }
 
-    /// Takes the end of a loading job. A refusal is counted, and told with the decision that it concerns.
-    pub(crate) fn accept(&mut self, result: Box<dyn Any + Send>) -> Result<LoadedPolicies, (Which, String)> {
-        let result = match result.downcast::<LoadResult>() {
-            Ok(result) => *result,
-            Err(other) => {
-                let sentence = panic_sentence(&*other);
-                let refusal = Refusal { kind: RefusalKind::Sandbox, sentence };
-                self.fsync.note_refusal(&refusal);
-                return Err((Which::Fsync, refusal.sentence));
-            }
-        };
+    /// Takes the end of a job that loaded what was `asked` for. A refusal is counted, and told with the decision
+    /// that it concerns.
+    pub(crate) fn accept(
+        &mut self,
+        asked: Decisions,
+        result: Box<dyn Any + Send>,
+    ) -> Result<LoadedPolicies, (Which, String)> {
+        let result = result.downcast::<LoadResult>().map_or_else(
+            |other| LoadResult::failed(asked, &panic_sentence(&*other)),
+            |result| *result,
+        );
         let fsync = result.fsync.transpose().map_err(|refusal| {
             self.fsync.note_refusal(&refusal);
             (Which::Fsync, refusal.sentence)
@@ -365,4 +376,10 @@ fn log_notices(notices: Vec<Notice>) {
             Level::Warning => tracing::warn!("{}", notice.text),
         }
     }
+}
+
+/// For engines without a sandbox.
+#[cfg(test)]
+pub(crate) fn native_loader() -> Arc<dyn PolicyLoader> {
+    Arc::new(tenon_policy::NativePolicies)
 }

@@ -33,6 +33,8 @@ pub(crate) enum Reason {
 
 struct Running {
     reason: Reason,
+    /// What has to be loaded for it.
+    asked: Decisions,
     /// What was loaded for it, not in force yet.
     policies: LoadedPolicies,
 }
@@ -64,7 +66,7 @@ impl Engine {
     /// Takes the policies that were asked for, or the reason why there are none.
     pub(crate) fn policies_loaded(&mut self, now: Now, result: Box<dyn Any + Send>, world: &mut World<'_>) {
         let Some(running) = &mut self.transitions.running else { return };
-        match self.policies.accept(result) {
+        match self.policies.accept(running.asked, result) {
             Ok(policies) => {
                 running.policies = policies;
                 self.open_sockets_or_conclude(now, world);
@@ -105,15 +107,15 @@ impl Engine {
     }
 
     fn start_transition(&mut self, now: Now, reason: Reason, world: &mut World<'_>) {
-        let (config, which) = match &reason {
+        let (config, asked) = match &reason {
             Reason::Set { change, .. } => {
                 (self.config.preview(change), Decisions::of(change.changed(&self.config)))
             }
             Reason::Reload { which, .. } | Reason::FileChanged { which } => (self.config.clone(), *which),
         };
-        self.transitions.running = Some(Running { reason, policies: LoadedPolicies::default() });
-        if which.any() {
-            self.load_policies(&config, which, world);
+        self.transitions.running = Some(Running { reason, asked, policies: LoadedPolicies::default() });
+        if asked.any() {
+            self.load_policies(&config, asked, world);
         } else {
             self.open_sockets_or_conclude(now, world);
         }

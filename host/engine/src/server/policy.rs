@@ -18,7 +18,7 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
     arity: -2,
     flags: Flags::NONE,
     keys: &[],
-    categories: Categories::NONE,
+    categories: Categories::ADMIN.and(Categories::DANGEROUS),
     tips: &[],
     group: Group::Server,
     since: "0.1.0",
