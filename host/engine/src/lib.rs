@@ -15,6 +15,8 @@ mod policies;
 mod transition;
 mod stats;
 mod interim;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};
