@@ -122,6 +122,13 @@ impl Decisions {
     }
 }
 
+#[cfg(test)]
+impl Policies {
+    pub(crate) fn use_loader(&mut self, loader: Arc<dyn PolicyLoader>) {
+        self.loader = loader;
+    }
+}
+
 impl Policies {
     /// Starts with the native policies; [`Engine::load_policies_at_start`] replaces them.
     pub(crate) fn new(loader: Arc<dyn PolicyLoader>, now: Now) -> Policies {

@@ -3,6 +3,7 @@
 //! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) closed: Vec<u64>,
     /// What the process ended with, if it did.
     pub(crate) exit_code: Option<i32>,
+    /// What becomes of sockets that are asked for.
+    pub(crate) listening: Result<(), String>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -138,6 +141,7 @@ impl Bench {
             outputs: Outputs::default(),
             closed: Vec::new(),
             exit_code: None,
+            listening: Ok(()),
             disk,
             now,
             ticks: Ticks { now, read: 0 },
@@ -229,14 +233,17 @@ impl Bench {
         }
     }
 
-    fn carry_out(&mut self, request: Output) {
+    pub(crate) fn carry_out(&mut self, request: Output) {
         match request {
             Output::Close { connection, .. } => {
                 self.closed.push(connection.serial);
                 self.input(Input::Closed { connection });
             }
             Output::Run { ticket, job, .. } => self.complete(ticket, job),
-            Output::Listen { ticket, .. } => self.input(Input::Listened { ticket, result: Ok(()) }),
+            Output::Listen { ticket, .. } => {
+                let result = self.listening.clone();
+                self.input(Input::Listened { ticket, result });
+            }
             Output::Exit { code } => self.exit_code = Some(code),
             Output::Reading { .. } => {}
         }
@@ -245,7 +252,9 @@ impl Bench {
     fn complete(&mut self, ticket: Ticket, mut job: Box<dyn Job>) {
         let disk = Arc::clone(&self.disk);
         for _ in 0..STEPS_MAX {
-            match job.step(&*disk) {
+            // As a driver does: a panic is a result too, of a type that no job has.
+            let step = catch_unwind(AssertUnwindSafe(|| job.step(&*disk)));
+            match step.unwrap_or_else(|_| Step::Done(Box::new("the job panicked".to_owned()))) {
                 Step::Again => {}
                 Step::Starved => self.with_world(|engine, now, world| engine.settle(now, world)),
                 Step::Done(result) => return self.input(Input::Completed { ticket, result }),
@@ -254,7 +263,7 @@ impl Bench {
         panic!("a job does not end");
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         self.with_world(|engine, now, world| engine.handle(now, input, world));
     }
 

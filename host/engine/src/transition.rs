@@ -181,3 +181,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
