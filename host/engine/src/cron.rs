@@ -89,7 +89,7 @@ impl Engine {
                 }
                 Timer::Watch => {
                     self.cron.watch_at = now.steady + Micros(500_000);
-                    self.watch_policies(world);
+                    self.watch_policies(now, world);
                 }
                 Timer::Expire => {
                     self.cron.expire_at = Micros::NEVER;

@@ -20,11 +20,13 @@ use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::policies::Policies;
 use crate::server;
-use crate::session::{Session, Sessions};
+use crate::server::slowlog::SlowLog;
+use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::transition::Transitions;
 
 /// One tenant.
 pub struct Engine {
@@ -49,6 +51,8 @@ pub struct Engine {
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
     pub(crate) policies: Policies,
+    pub(crate) transitions: Transitions,
+    pub(crate) slow_log: SlowLog,
     pub(crate) cron: Cron,
     pub(crate) stats: Stats,
     pub(crate) identity: Identity,
@@ -65,6 +69,9 @@ pub struct Engine {
     pub(crate) stalled: Vec<(ConnectionId, Micros)>,
     /// Bytes read by loads, and how quickly.
     pub(crate) loaded_bytes: u64,
+    /// Of the last RDB.
+    pub(crate) keys_loaded: u64,
+    pub(crate) keys_expired_at_load: u64,
     pub(crate) load_bytes_per_second: Option<u64>,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
@@ -88,8 +95,6 @@ pub(crate) struct MemoryMarks {
 pub struct Identity {
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
-    /// 40 hexadecimal digits: whose stream of effects our offsets count. New at each start, too.
-    pub replication_id: String,
     /// The process.
     pub pid: u32,
     /// Path of the program.
@@ -135,7 +140,8 @@ pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
     Free,
-    LoadPolicy(crate::policies::Request),
+    LoadPolicies,
+    WatchPolicies,
     ListPolicies(ConnectionId),
     Listen(Option<ConnectionId>),
 }
@@ -166,6 +172,7 @@ impl Engine {
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
+        let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
             replication_id: dice.hex(40),
@@ -188,6 +195,8 @@ impl Engine {
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
             policies: Policies::new(policy_loader, started),
+            transitions: Transitions::default(),
+            slow_log,
             cron: Cron::new(started.steady),
             identity,
             reply_stamp: None,
@@ -198,6 +207,8 @@ impl Engine {
             active_expire: true,
             stalled: Vec::new(),
             loaded_bytes: 0,
+            keys_loaded: 0,
+            keys_expired_at_load: 0,
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
@@ -213,7 +224,13 @@ impl Engine {
     }
 
     /// Starts a job in a lane.
-    pub(crate) fn start_job(&mut self, purpose: Purpose, lane: Lane, job: Box<dyn Job>, world: &mut World<'_>) {
+    pub(crate) fn start_job(
+        &mut self,
+        purpose: Purpose,
+        lane: Lane,
+        job: Box<dyn Job>,
+        world: &mut World<'_>,
+    ) {
         let ticket = self.ticket(purpose);
         world.outputs.request(Output::Run { ticket, lane, job });
     }
@@ -237,7 +254,9 @@ impl Engine {
         world: &mut World<'_>,
         write: impl FnOnce(&mut Reply<'_>),
     ) {
-        if let Some(session) = self.sessions.get(connection) {
+        if let Some(session) = self.sessions.get(connection)
+            && session.replies != ReplyMode::Off
+        {
             write(&mut Reply::new(world.outputs.writer(connection), session.proto));
         }
     }
@@ -309,7 +328,8 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
-            Some(Purpose::LoadPolicy(request)) => self.policy_loaded(now, request, result, world),
+            Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
+            Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
             Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
         }
@@ -352,7 +372,8 @@ impl Machine for Engine {
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
         self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
-            server::config::listen(self, None, world);
+            let config = self.config.clone();
+            self.listen(&config, None, world);
         }
         self.run_cron(now, world);
         self.walk_cuts(now, world);

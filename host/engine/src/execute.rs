@@ -207,6 +207,9 @@ impl Engine {
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
         }
+        if spent >= self.slow_log.threshold {
+            self.note_slow(now, connection, id, args, spent);
+        }
         outcome
     }
 

@@ -3,6 +3,7 @@
 
 use tenon_base::ConnectionId;
 use tenon_commands::{CommandError, Flags, Outcome};
+use tenon_config::Directive;
 use tenon_resp::Args;
 
 use crate::engine::Engine;
@@ -11,7 +12,7 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 3] = [authenticated, snapshots_work, log_works];
+const GATES: [Gate; 4] = [may_debug, authenticated, snapshots_work, log_works];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -37,6 +38,22 @@ pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, arg
         return Err(CommandError::arity(&command.full_name));
     }
     GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+}
+
+/// DEBUG needs a configuration switch.
+fn may_debug(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !command.flags.has(Flags::PROTECTED) || command.name != "debug" {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if engine.config.guarded(Directive::EnableDebugCommand).allows(session.peer.is_local) {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+         from a local connection, otherwise you need to set this option in the configuration file, and then \
+         restart the server.",
+    ))
 }
 
 fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
@@ -66,7 +83,9 @@ fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
         return Ok(());
     }
     match engine.durability.failure() {
-        Some(failure) => Err(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {failure}").into())),
+        Some(failure) => {
+            Err(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {failure}").into()))
+        }
         None => Ok(()),
     }
 }

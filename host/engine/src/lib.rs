@@ -15,8 +15,8 @@ mod save_job;
 mod command_base;
 mod load;
 mod policies;
+mod transition;
 mod stats;
-mod interim;
 #[cfg(test)]
 mod testing;
 

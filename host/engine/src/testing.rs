@@ -3,12 +3,13 @@
 //! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use tenon_base::{
-    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs,
-    Peer, Proceed, Step, Stopwatch, Ticket, Transport, World,
+    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs, Peer,
+    Proceed, Step, Stopwatch, Ticket, Transport, World,
 };
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
@@ -30,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) closed: Vec<u64>,
     /// What the process ended with, if it did.
     pub(crate) exit_code: Option<i32>,
+    /// What becomes of sockets that are asked for.
+    pub(crate) listening: Result<(), String>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -51,6 +54,10 @@ impl Stopwatch for Ticks {
     fn read(&mut self) -> Micros {
         self.read += 1;
         self.now.steady + Micros(self.read * COMMAND_US)
+    }
+
+    fn read_ns(&mut self) -> u64 {
+        self.read().0 * 1_000
     }
 
     fn unix_us(&mut self) -> i64 {
@@ -138,6 +145,7 @@ impl Bench {
             outputs: Outputs::default(),
             closed: Vec::new(),
             exit_code: None,
+            listening: Ok(()),
             disk,
             now,
             ticks: Ticks { now, read: 0 },
@@ -229,14 +237,17 @@ impl Bench {
         }
     }
 
-    fn carry_out(&mut self, request: Output) {
+    pub(crate) fn carry_out(&mut self, request: Output) {
         match request {
             Output::Close { connection, .. } => {
                 self.closed.push(connection.serial);
                 self.input(Input::Closed { connection });
             }
             Output::Run { ticket, job, .. } => self.complete(ticket, job),
-            Output::Listen { ticket, .. } => self.input(Input::Listened { ticket, result: Ok(()) }),
+            Output::Listen { ticket, .. } => {
+                let result = self.listening.clone();
+                self.input(Input::Listened { ticket, result });
+            }
             Output::Exit { code } => self.exit_code = Some(code),
             Output::Reading { .. } => {}
         }
@@ -245,7 +256,9 @@ impl Bench {
     fn complete(&mut self, ticket: Ticket, mut job: Box<dyn Job>) {
         let disk = Arc::clone(&self.disk);
         for _ in 0..STEPS_MAX {
-            match job.step(&*disk) {
+            // As a driver does: a panic is a result too, of a type that no job has.
+            let step = catch_unwind(AssertUnwindSafe(|| job.step(&*disk)));
+            match step.unwrap_or_else(|_| Step::Done(Box::new("the job panicked".to_owned()))) {
                 Step::Again => {}
                 Step::Starved => self.with_world(|engine, now, world| engine.settle(now, world)),
                 Step::Done(result) => return self.input(Input::Completed { ticket, result }),
@@ -254,7 +267,7 @@ impl Bench {
         panic!("a job does not end");
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(crate) fn input(&mut self, input: Input<'_>) {
         self.with_world(|engine, now, world| engine.handle(now, input, world));
     }
 
@@ -280,6 +293,7 @@ fn identity(started: Now) -> Identity {
         executable: "/usr/bin/tenon".to_owned(),
         system: "Linux 6.1 x86_64".to_owned(),
         started,
+        utc_offset_minutes: 0,
         total_memory_bytes: 8 << 30,
         gauges: || Gauges {
             allocated_bytes: 1_500_000,

@@ -2,10 +2,13 @@
 //! Always: every field of Redis 7.2 is there; those of the log only while it is on, those of loading only while it goes
 //! on.
 
+use tenon_base::Now;
 use tenon_config::Directive;
+use tenon_policy::Outcome;
 
 use super::{Facts, Lines};
 use crate::engine::Engine;
+use crate::snapshots::{History, Kind};
 
 /// What is known of saves, the log and loading. The default is a server that never did any of it.
 #[derive(Debug, Default)]
@@ -96,22 +99,52 @@ pub(crate) struct LoadInfo {
 }
 
 /// What the engine can tell.
-fn persistence(engine: &Engine) -> PersistenceInfo {
+fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
+    let snapshots = &engine.snapshots;
+    let cut = snapshots.running_cut().and_then(|cut| engine.keyspace.cut_stats(cut)).unwrap_or_default();
     let cut_bytes = engine.keyspace.cut_memory() as u64;
+    let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
     PersistenceInfo {
         cut_peak_bytes: cut_bytes,
         cut_bytes,
-        changes_since_save: engine.stats.dirty_total,
-        last_save_unix_seconds: engine.identity.started.unix().seconds(),
+        save_keys_done: cut.keys_handed as u64,
+        save_keys_total: cut.keys_total as u64,
+        changes_since_save: snapshots.changes(engine.stats.dirty_total),
+        last_save_unix_seconds: snapshots.last_save_unix,
+        save: job(engine, Kind::Save, &snapshots.save, now),
+        load_keys_expired: engine.keys_expired_at_load,
+        load_keys_loaded: engine.keys_loaded,
         is_log_enabled: engine.config.bool(Directive::AppendOnly),
+        rewrite: job(engine, Kind::Rewrite, &snapshots.rewrite, now),
+        is_rewrite_scheduled: snapshots.rewrite_scheduled,
+        rewrite_failures_in_a_row: u64::from(snapshots.rewrite.failures_in_a_row),
         is_log_failing: engine.durability.failure().is_some(),
-        log: LogInfo { buffered_bytes: engine.journal.pending_bytes() as u64, ..LogInfo::default() },
+        log: LogInfo {
+            current_bytes: sizes.current,
+            base_bytes: sizes.base,
+            buffered_bytes: engine.journal.pending_bytes() as u64,
+            fsyncs_pending: engine.durability.fsyncs_pending(now),
+            fsyncs_delayed: engine.durability.delayed_fsyncs,
+        },
         ..PersistenceInfo::default()
     }
 }
 
+fn job(engine: &Engine, kind: Kind, history: &History, now: Now) -> JobInfo {
+    let is_running = engine.snapshots.running() == Some(kind);
+    let since = engine.snapshots.running_since().filter(|_| is_running);
+    let has_ended = history.last != Outcome::NoneYet;
+    JobInfo {
+        running_seconds: since.map(|since| now.steady.since(since).millis() / 1_000),
+        last_seconds: has_ended.then(|| history.last_duration.millis() / 1_000),
+        has_failed: history.last == Outcome::Failed,
+        count: history.count,
+        last_cut_bytes: 0,
+    }
+}
+
 pub(super) fn write(lines: &mut Lines, facts: &Facts<'_>) {
-    write_info(lines, &persistence(facts.engine));
+    write_info(lines, &persistence(facts.engine, facts.now));
 }
 
 fn write_info(lines: &mut Lines, info: &PersistenceInfo) {
