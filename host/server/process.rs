@@ -15,7 +15,6 @@ pub(crate) fn identity(started: Now) -> Identity {
     let uname = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
     Identity {
-        replication_id: dice().map_or_else(|_| "0".repeat(40), |mut dice| dice.hex(40)),
         utc_offset_minutes: i16::try_from(jiff::Zoned::now().offset().seconds() / 60).unwrap_or(0),
         run_id: dice().map_or_else(|_| "0".repeat(40), |mut dice| dice.hex(40)),
         pid: std::process::id(),

@@ -18,6 +18,6 @@ pub use machine::{
     Input, Interlude, Lane, Listener, Listening, Machine, Output, Peer, Proceed, Signal, Stopwatch,
     Transport, World,
 };
-pub use outputs::{OutBuffer, Outputs, SegmentKind};
+pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals};
 pub use stamp::{Level, Reached, Stamp};
 pub use time::{Micros, Now, UnixMillis};

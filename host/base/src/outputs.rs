@@ -23,6 +23,16 @@ pub struct Outputs {
     requests: Vec<Output>,
     reached: Reached,
     spare: Vec<Vec<u8>>,
+    sent_totals: SentTotals,
+}
+
+/// What has left since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentTotals {
+    /// Bytes.
+    pub bytes: u64,
+    /// Pieces in which they left.
+    pub sends: u64,
 }
 
 /// Whether a held segment answers a request or was pushed.
@@ -176,6 +186,8 @@ impl Outputs {
 
     /// Notes that the first `count` bytes of [`Outputs::sendable`] were sent.
     pub fn sent(&mut self, slot: u32, count: usize) {
+        self.sent_totals.bytes += count as u64;
+        self.sent_totals.sends += 1;
         let buffer = &mut self.buffers[slot as usize];
         buffer.advance(count);
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
@@ -184,6 +196,11 @@ impl Outputs {
                 self.spare.push(bytes);
             }
         }
+    }
+
+    /// What was sent on all slots together.
+    pub fn sent_totals(&self) -> SentTotals {
+        self.sent_totals
     }
 
     /// How many bytes wait on a slot, held ones included.

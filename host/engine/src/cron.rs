@@ -39,8 +39,6 @@ pub(crate) struct Cron {
     expire_database: usize,
     expired_keys: Vec<u8>,
     expired_ends: Vec<usize>,
-    /// Peak of `used_memory`.
-    pub(crate) peak_memory: usize,
 }
 
 impl Cron {
@@ -53,7 +51,6 @@ impl Cron {
             expire_database: 0,
             expired_keys: Vec::new(),
             expired_ends: Vec::new(),
-            peak_memory: 0,
         }
     }
 
@@ -80,7 +77,8 @@ impl Engine {
                 Timer::Tick => {
                     let hz = self.config.integer(Directive::Hz).clamp(1, 500) as u64;
                     self.cron.tick_at = now.steady + Micros(1_000_000 / hz);
-                    self.cron.peak_memory = self.cron.peak_memory.max(self.keyspace.used_memory());
+                    self.note_memory(&(self.identity.gauges)());
+                    self.stats.note_sent(world.outputs.sent_totals());
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);
                     self.expire_some(now, world);
@@ -91,7 +89,7 @@ impl Engine {
                 }
                 Timer::Watch => {
                     self.cron.watch_at = now.steady + Micros(500_000);
-                    self.watch_policies(world);
+                    self.watch_policies(now, world);
                 }
                 Timer::Expire => {
                     self.cron.expire_at = Micros::NEVER;

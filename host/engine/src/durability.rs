@@ -80,6 +80,11 @@ impl Durability {
         self.log.as_mut()
     }
 
+    /// Whether anything unsynced waits for an fsync that has not begun, and whether one is in flight.
+    pub(crate) fn fsyncs_pending(&self, now: Now) -> u64 {
+        self.log.as_ref().map_or(0, |log| u64::from(log.facts(now).running_us.is_some()))
+    }
+
     /// Keeps, or lets go of, the lock on the log's directory.
     pub(crate) fn set_lock(&mut self, lock: Option<Box<dyn Any + Send>>) {
         self.lock = lock;

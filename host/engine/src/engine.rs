@@ -20,11 +20,13 @@ use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::policies::Policies;
 use crate::server;
-use crate::session::{Session, Sessions};
+use crate::server::slowlog::SlowLog;
+use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::transition::Transitions;
 
 /// One tenant.
 pub struct Engine {
@@ -49,6 +51,8 @@ pub struct Engine {
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
     pub(crate) policies: Policies,
+    pub(crate) transitions: Transitions,
+    pub(crate) slow_log: SlowLog,
     pub(crate) cron: Cron,
     pub(crate) stats: Stats,
     pub(crate) identity: Identity,
@@ -65,10 +69,25 @@ pub struct Engine {
     pub(crate) stalled: Vec<(ConnectionId, Micros)>,
     /// Bytes read by loads, and how quickly.
     pub(crate) loaded_bytes: u64,
+    /// Of the last RDB.
+    pub(crate) keys_loaded: u64,
+    pub(crate) keys_expired_at_load: u64,
     pub(crate) load_bytes_per_second: Option<u64>,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Names the history of this data set to replicas.
+    pub(crate) replication_id: String,
+    pub(crate) memory: MemoryMarks,
+}
+
+/// Bytes handed out by the allocator at moments worth knowing, for INFO alone.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryMarks {
+    /// Before there was any data.
+    pub(crate) startup_bytes: u64,
+    /// The most that was seen.
+    pub(crate) peak_bytes: u64,
 }
 
 /// Who this server is.
@@ -76,8 +95,6 @@ pub struct Engine {
 pub struct Identity {
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
-    /// 40 hexadecimal digits: whose stream of effects our offsets count. New at each start, too.
-    pub replication_id: String,
     /// The process.
     pub pid: u32,
     /// Path of the program.
@@ -123,7 +140,8 @@ pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
     Free,
-    LoadPolicy(crate::policies::Request),
+    LoadPolicies,
+    WatchPolicies,
     ListPolicies(ConnectionId),
     Listen(Option<ConnectionId>),
 }
@@ -153,8 +171,12 @@ impl Engine {
         let keyspace = Keyspace::new(databases, &mut dice);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
         let started = identity.started;
+        let startup_bytes = (identity.gauges)().allocated_bytes;
+        let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
+            replication_id: dice.hex(40),
+            memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.len()),
             commands,
@@ -173,6 +195,8 @@ impl Engine {
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
             policies: Policies::new(policy_loader, started),
+            transitions: Transitions::default(),
+            slow_log,
             cron: Cron::new(started.steady),
             identity,
             reply_stamp: None,
@@ -183,6 +207,8 @@ impl Engine {
             active_expire: true,
             stalled: Vec::new(),
             loaded_bytes: 0,
+            keys_loaded: 0,
+            keys_expired_at_load: 0,
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
@@ -198,7 +224,13 @@ impl Engine {
     }
 
     /// Starts a job in a lane.
-    pub(crate) fn start_job(&mut self, purpose: Purpose, lane: Lane, job: Box<dyn Job>, world: &mut World<'_>) {
+    pub(crate) fn start_job(
+        &mut self,
+        purpose: Purpose,
+        lane: Lane,
+        job: Box<dyn Job>,
+        world: &mut World<'_>,
+    ) {
         let ticket = self.ticket(purpose);
         world.outputs.request(Output::Run { ticket, lane, job });
     }
@@ -210,6 +242,11 @@ impl Engine {
         ticket
     }
 
+    /// Remembers the most memory that was in use.
+    pub(crate) fn note_memory(&mut self, gauges: &Gauges) {
+        self.memory.peak_bytes = self.memory.peak_bytes.max(gauges.allocated_bytes);
+    }
+
     /// Writes a reply outside a request: to a client that waited.
     pub(crate) fn answer(
         &mut self,
@@ -217,7 +254,9 @@ impl Engine {
         world: &mut World<'_>,
         write: impl FnOnce(&mut Reply<'_>),
     ) {
-        if let Some(session) = self.sessions.get(connection) {
+        if let Some(session) = self.sessions.get(connection)
+            && session.replies != ReplyMode::Off
+        {
             write(&mut Reply::new(world.outputs.writer(connection), session.proto));
         }
     }
@@ -226,6 +265,7 @@ impl Engine {
     pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
+            session.is_gone |= at_once;
             world.outputs.request(Output::Close { connection, at_once });
         }
     }
@@ -288,7 +328,8 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
-            Some(Purpose::LoadPolicy(request)) => self.policy_loaded(now, request, result, world),
+            Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
+            Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
             Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
         }
@@ -307,6 +348,7 @@ impl Engine {
         if self.garbage.is_empty() {
             return;
         }
+        self.stats.lazy_freed += self.garbage.len() as u64;
         let mut garbage = Some(std::mem::take(&mut self.garbage));
         let job = move |_: &dyn tenon_base::Disk| drop(garbage.take());
         self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
@@ -328,8 +370,10 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
+        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
-            server::config::listen(self, None, world);
+            let config = self.config.clone();
+            self.listen(&config, None, world);
         }
         self.run_cron(now, world);
         self.walk_cuts(now, world);

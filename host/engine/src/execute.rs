@@ -36,6 +36,7 @@ impl Engine {
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
+        self.stats.reads += 1;
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
             return;
@@ -189,10 +190,12 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Outcome {
-        self.stats.commands_processed += 1;
         self.reply_stamp = None;
         let id = gates::known(self, command, args)?;
-        gates::pass(self, connection, id)?;
+        if let Err(refusal) = gates::pass(self, connection, id, args) {
+            self.stats.count_rejected(id);
+            return Err(refusal);
+        }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += 1;
@@ -203,6 +206,9 @@ impl Engine {
         self.stats.count_call(id, spent, outcome.is_err());
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
+        }
+        if spent >= self.slow_log.threshold {
+            self.note_slow(now, connection, id, args, spent);
         }
         outcome
     }

@@ -3,6 +3,7 @@
 
 use tenon_base::ConnectionId;
 use tenon_commands::{CommandError, Flags, Outcome};
+use tenon_config::Directive;
 use tenon_resp::Args;
 
 use crate::engine::Engine;
@@ -11,9 +12,9 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 3] = [authenticated, snapshots_work, log_works];
+const GATES: [Gate; 4] = [may_debug, authenticated, snapshots_work, log_works];
 
-/// Resolves a request to a command, or a subcommand, with a right number of words.
+/// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
     engine: &Engine,
     command: Option<CommandId>,
@@ -27,16 +28,32 @@ pub(crate) fn known(
     {
         id = table.find_subcommand(id, word).ok_or_else(|| unknown_subcommand(table[id].name, word))?;
     }
-    if !table[id].accepts(args.len()) {
-        return Err(CommandError::arity(&table[id].full_name));
-    }
     Ok(id)
 }
 
-/// Lets a command through, or says why not.
-pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId) -> Outcome {
+/// Lets a command through, or says why not: first of all, it needs a right number of words.
+pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Outcome {
     let command = &engine.commands[id];
+    if !command.accepts(args.len()) {
+        return Err(CommandError::arity(&command.full_name));
+    }
     GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+}
+
+/// DEBUG needs a configuration switch.
+fn may_debug(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !command.flags.has(Flags::PROTECTED) || command.name != "debug" {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if engine.config.guarded(Directive::EnableDebugCommand).allows(session.peer.is_local) {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+         from a local connection, otherwise you need to set this option in the configuration file, and then \
+         restart the server.",
+    ))
 }
 
 fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
@@ -66,7 +83,9 @@ fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
         return Ok(());
     }
     match engine.durability.failure() {
-        Some(failure) => Err(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {failure}").into())),
+        Some(failure) => {
+            Err(CommandError::Text(format!("MISCONF Errors writing to the AOF file: {failure}").into()))
+        }
         None => Ok(()),
     }
 }

@@ -15,8 +15,10 @@ mod save_job;
 mod command_base;
 mod load;
 mod policies;
+mod transition;
 mod stats;
-mod interim;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};

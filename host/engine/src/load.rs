@@ -33,7 +33,7 @@ impl Engine {
         } else {
             self.lock_dump(world)?;
             self.load_dump(now, world)?;
-            self.adopt_log_off(now);
+            self.adopt_log_off(world)?;
         }
         self.stats.dirty_total = 0;
         self.snapshots.nothing_changed(0, self.journal.offset().0);
@@ -77,13 +77,17 @@ impl Engine {
         Ok(())
     }
 
-    fn adopt_log_off(&mut self, _now: Now) {
-        let log = Log::off(self.log_directory(), initial_log_settings(&self.config), self.log_start(), Default::default());
+    /// A log that is off; what its directory holds becomes history when it is switched on.
+    fn adopt_log_off(&mut self, world: &mut World<'_>) -> Result<(), String> {
+        let directory = self.log_directory();
+        let manifest = directory.read_manifest(world.disk).map_err(|error| error.to_string())?;
+        let log = Log::off(directory, initial_log_settings(&self.config), self.log_start(), manifest);
         self.durability.adopt(log, None);
+        Ok(())
     }
 
     fn log_start(&self) -> Start {
-        let id = ReplicationId::parse(self.identity.replication_id.as_bytes());
+        let id = ReplicationId::parse(self.replication_id.as_bytes());
         Start {
             position: self.journal.position(),
             offset: self.journal.offset(),
@@ -142,6 +146,20 @@ impl Engine {
         })
     }
 
+    /// `dir` is another: the dump file there is ours from now on. A log that is on stays where it is until it is
+    /// switched off; one that is off will be in the new directory.
+    pub(crate) fn files_moved(&mut self, world: &mut World<'_>) -> Result<(), String> {
+        if self.durability.is_on() {
+            return Ok(());
+        }
+        self.lock_dump(world)?;
+        let directory = self.log_directory();
+        let manifest = directory.read_manifest(world.disk).map_err(|error| error.to_string())?;
+        let log = Log::off(directory, initial_log_settings(&self.config), self.log_start(), manifest);
+        self.durability.adopt(log, None);
+        Ok(())
+    }
+
     /// Loads the dump file, if there is one.
     pub(crate) fn load_dump(&mut self, now: Now, world: &mut World<'_>) -> Result<bool, String> {
         let path = self.dump_path();
@@ -198,6 +216,7 @@ impl Engine {
                 report.module_data
             );
         }
+        (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
         tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
         Ok(report)
     }

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) parked: Option<Parked>,
     /// Nothing more of it is run: it is to be closed once its replies are sent.
     pub(crate) is_closing: bool,
+    /// It was closed without waiting for its replies: as good as gone, though its end has not been told yet.
+    pub(crate) is_gone: bool,
     pub(crate) connected_at: Now,
     pub(crate) last_heard: Micros,
     pub(crate) last_command: Option<CommandId>,
@@ -67,6 +69,7 @@ impl Session {
             replies: ReplyMode::On,
             parked: None,
             is_closing: false,
+            is_gone: false,
             connected_at: now,
             last_heard: now.steady,
             last_command: None,
@@ -116,6 +119,11 @@ impl Sessions {
     /// Everybody, oldest slot first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().filter_map(|slot| slot.as_deref())
+    }
+
+    /// Everybody who was not cut off.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Session> {
+        self.iter().filter(|session| !session.is_gone)
     }
 
     pub(crate) fn len(&self) -> usize {

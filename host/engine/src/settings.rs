@@ -1,9 +1,104 @@
-//! What the engine keeps ready of the configuration, so that no command asks for it by name.
+//! What the engine keeps ready of the configuration, so that no command asks for it by name, and what follows when
+//! it is changed while the server runs. What outlasts a turn is in `transition`.
+//! Always: a change comes into force as a whole, or everything is as it was.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use tenon_base::{Micros, Now, World};
 use tenon_commands::Limits;
-use tenon_config::{Config, Directive};
+use tenon_config::{Change, Config, Directive, SetError};
 use tenon_keyspace::{HashLimits, ListLimits, SetLimits, ZsetLimits};
 use tenon_resp::Limits as DecodeLimits;
+
+use crate::engine::Engine;
+
+impl Engine {
+    /// Puts a prepared change in force, with everything that follows from it but sockets and policies.
+    pub(crate) fn apply_change(
+        &mut self,
+        now: Now,
+        change: Change,
+        world: &mut World<'_>,
+    ) -> Result<(), SetError> {
+        let changed: Vec<Directive> = change.changed(&self.config).collect();
+        let directory = directory(&self.config);
+        let undo = self.config.commit(change);
+        if let Err(error) = self.carry_out(now, &changed, &directory, world) {
+            self.config.commit(undo);
+            return Err(error);
+        }
+        self.settings_changed(&changed);
+        Ok(())
+    }
+
+    /// What can fail. The configuration is the new one already; `old_directory` is what `dir` was.
+    fn carry_out(
+        &mut self,
+        now: Now,
+        changed: &[Directive],
+        old_directory: &Path,
+        world: &mut World<'_>,
+    ) -> Result<(), SetError> {
+        if changed.contains(&Directive::Dir) {
+            let moved = self.directory_changed(old_directory, world);
+            moved.map_err(|reason| SetError::refused(Directive::Dir, reason))?;
+        }
+        if changed.contains(&Directive::AppendOnly) {
+            let switched = self.appendonly_changed(now, world);
+            switched.map_err(|reason| SetError::refused(Directive::AppendOnly, reason))?;
+        }
+        Ok(())
+    }
+
+    /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
+    pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
+        self.limits = limits(&self.config, self.seed);
+        self.decode_limits = decode_limits(&self.config);
+        self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
+        self.slow_log.set_limits(slow_threshold(&self.config), slow_kept(&self.config));
+        if changed.contains(&Directive::LogLevel) {
+            (self.set_log_level)(self.config.log_level());
+        }
+        self.durability.settings_changed();
+    }
+
+    /// `dir` is another: it must be there, and is kept as an absolute path, so that nothing depends on a current
+    /// directory.
+    fn directory_changed(&mut self, old: &Path, world: &mut World<'_>) -> Result<(), String> {
+        let new: PathBuf = old.join(directory(&self.config)).components().collect();
+        world.disk.list(&new).map_err(|error| describe(&error))?;
+        self.config.replace(Directive::Dir, &[new.as_os_str().as_bytes()])?;
+        self.files_moved(world)
+    }
+
+    /// `appendonly` was switched; the configuration is the new one already. An error takes the switch back.
+    fn appendonly_changed(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        if self.config.bool(Directive::AppendOnly) { self.turn_log_on(now, world) } else { self.turn_log_off(now) }
+    }
+}
+
+/// `dir`.
+fn directory(config: &Config) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `slowlog-log-slower-than`: commands that take so long are kept.
+pub(crate) fn slow_threshold(config: &Config) -> Micros {
+    u64::try_from(config.integer(Directive::SlowlogLogSlowerThan)).map_or(Micros::NEVER, Micros)
+}
+
+/// `slowlog-max-len`: how many of them.
+pub(crate) fn slow_kept(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::SlowlogMaxLen)).unwrap_or(0)
+}
+
+/// An error in words, without the number that the standard library appends.
+pub(crate) fn describe(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
 
 /// What data commands read.
 pub(crate) fn limits(config: &Config, seed: u64) -> Limits {

@@ -55,6 +55,8 @@ pub(crate) struct History {
     pub(crate) succeeded_at: Micros,
     pub(crate) last_duration: Micros,
     pub(crate) last_file_bytes: u64,
+    /// Good ones since the start.
+    pub(crate) count: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ impl History {
             succeeded_at: start,
             last_duration: Micros(0),
             last_file_bytes: 0,
+            count: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl History {
                 self.failures_in_a_row = 0;
                 self.succeeded_at = now.steady;
                 self.last_file_bytes = *bytes;
+                self.count += 1;
             }
             Err(_) => {
                 self.last = PolicyOutcome::Failed;
@@ -255,7 +259,7 @@ impl Engine {
             created_seconds: Some(now.unix().seconds()),
             used_memory_bytes: Some(self.keyspace.used_memory() as i64),
             stream_database: None,
-            replication_id: Some(self.identity.replication_id.clone()),
+            replication_id: Some(self.replication_id.clone()),
             replication_offset: Some(self.journal.offset().0 as i64),
             is_aof_base: Some(is_base),
         }
@@ -277,7 +281,7 @@ impl Engine {
 
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
-        let id = ReplicationId::parse(self.identity.replication_id.as_bytes());
+        let id = ReplicationId::parse(self.replication_id.as_bytes());
         Origin { replication_id: id.expect("ids are made of 40 digits"), offset: self.journal.offset(), db: 0 }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tenon_base::Micros;
+use tenon_base::{Micros, SentTotals};
 use tenon_commands::CommandError;
 
 use crate::table::CommandId;
@@ -30,8 +30,18 @@ pub struct Stats {
     pub connections_received: u64,
     /// Connections refused for `maxclients`.
     pub connections_rejected: u64,
-    /// Requests, refused ones included.
+    /// Commands run.
     pub commands_processed: u64,
+    /// Times that bytes came from a client.
+    pub reads: u64,
+    /// What was sent to clients.
+    pub sent: SentTotals,
+    /// Turns of the engine.
+    pub turns: u64,
+    /// Logins with a wrong user or password.
+    pub logins_refused: u64,
+    /// Values and tables freed aside.
+    pub lazy_freed: u64,
     /// Bytes read from clients.
     pub net_input_bytes: u64,
     /// Keys removed because their time had come.
@@ -46,7 +56,12 @@ pub struct Stats {
     pub calls: Vec<CallCounts>,
     /// Error replies by code.
     pub errors: BTreeMap<String, u64>,
-    ops: OpsMeter,
+    /// What had been sent in all when `sent` was last brought up to date.
+    sent_seen: SentTotals,
+    ops: Meter,
+    input: Meter,
+    output: Meter,
+    turn_rate: Meter,
 }
 
 impl Stats {
@@ -57,11 +72,12 @@ impl Stats {
 
     /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
-        let dirty_total = self.dirty_total;
-        *self = Stats { dirty_total, ..Stats::new(self.calls.len()) };
+        let (dirty_total, sent_seen) = (self.dirty_total, self.sent_seen);
+        *self = Stats { dirty_total, sent_seen, ..Stats::new(self.calls.len()) };
     }
 
     pub(crate) fn count_call(&mut self, id: CommandId, spent: Micros, failed: bool) {
+        self.commands_processed += 1;
         let counts = &mut self.calls[id.index()];
         counts.calls += 1;
         counts.usec += spent.0;
@@ -83,27 +99,52 @@ impl Stats {
         }
     }
 
-    /// Takes a sample of the rate of commands; call about ten times a second.
+    /// Brings `sent` up to date with what was sent in all.
+    pub(crate) fn note_sent(&mut self, totals: SentTotals) {
+        self.sent.bytes += totals.bytes - self.sent_seen.bytes;
+        self.sent.sends += totals.sends - self.sent_seen.sends;
+        self.sent_seen = totals;
+    }
+
+    /// Takes a sample of every rate; call about ten times a second.
     pub(crate) fn sample(&mut self, now: Micros) {
         self.ops.sample(now, self.commands_processed);
+        self.input.sample(now, self.net_input_bytes);
+        self.output.sample(now, self.sent.bytes);
+        self.turn_rate.sample(now, self.turns);
     }
 
     /// Commands per second, over the last 16 samples.
     pub fn ops_per_second(&self) -> u64 {
         self.ops.mean()
     }
+
+    /// Bytes read per second, likewise.
+    pub fn input_bytes_per_second(&self) -> u64 {
+        self.input.mean()
+    }
+
+    /// Bytes sent per second, likewise.
+    pub fn output_bytes_per_second(&self) -> u64 {
+        self.output.mean()
+    }
+
+    /// Turns per second, likewise.
+    pub fn turns_per_second(&self) -> u64 {
+        self.turn_rate.mean()
+    }
 }
 
 /// A rate over a window of samples.
 #[derive(Debug, Default)]
-struct OpsMeter {
+struct Meter {
     samples: [u64; 16],
     next: usize,
     last_count: u64,
     last_at: Micros,
 }
 
-impl OpsMeter {
+impl Meter {
     fn sample(&mut self, now: Micros, count: u64) {
         let span = now.since(self.last_at).0.max(1);
         self.samples[self.next] = count.saturating_sub(self.last_count) * 1_000_000 / span;

@@ -26,7 +26,7 @@ pub use fsync::{
     FsyncPolicy, FsyncVerdict, ceiling_us, durability_in_force,
 };
 pub use guard::{FsyncGuard, Guard, SnapshotGuard, Status};
-pub use loader::{AvailableFile, NativePolicies, PolicyLoader, Refusal, RefusalKind};
+pub use loader::{AvailableFile, FileChange, NativePolicies, PolicyLoader, Refusal, RefusalKind};
 pub use notice::{Level, Notice, one_line};
 pub use snapshot::{
     ATTEMPT_INTERVAL_MS_MIN, Job, SavePoint, Snapshot, SnapshotFacts, SnapshotPolicy, SnapshotVerdict,

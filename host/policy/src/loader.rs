@@ -19,6 +19,30 @@ pub trait PolicyLoader: Send + Sync {
 
     /// What lies in the policy directory, in order of names. May compile, so it belongs in a background job too.
     fn available(&self) -> Vec<AvailableFile>;
+
+    /// What has happened in the policy directory since the last call, or since the start, in order of names. Reads the
+    /// directory, so it belongs in a background job. `now_ms` is any steady clock; call it every 100 to 500 ms.
+    fn changes(&self, _now_ms: u64) -> Vec<FileChange> {
+        Vec::new()
+    }
+}
+
+/// Something that happened to a `*.wasm` of the policy directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileChange {
+    /// It is new or was written, and has rested since.
+    Changed(String),
+    /// It is gone.
+    Gone(String),
+}
+
+impl FileChange {
+    /// Which file.
+    pub fn file(&self) -> &str {
+        match self {
+            FileChange::Changed(file) | FileChange::Gone(file) => file,
+        }
+    }
 }
 
 /// Why a policy was not loaded.

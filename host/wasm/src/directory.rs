@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
+use tenon_policy::FileChange;
+
 use crate::sandbox::FILE_BYTES_MAX;
 
 /// Files beyond so many are not looked at.
@@ -84,15 +86,6 @@ pub(crate) fn read(directory: &Path, file: &str) -> Result<Vec<u8>, ReadError> {
     }
 }
 
-/// Something that happened in the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A file is new or was written, and has rested since.
-    Changed(String),
-    /// A file is gone.
-    Gone(String),
-}
-
 /// Compares listings. Give it one every 100 to 500 ms.
 #[derive(Debug, Default)]
 pub struct Watcher {
@@ -114,7 +107,7 @@ impl Watcher {
     }
 
     /// What changed, in order of names; `now_ms` is any steady clock.
-    pub fn poll(&mut self, now_ms: u64, listing: &[Listed]) -> Vec<Change> {
+    pub fn poll(&mut self, now_ms: u64, listing: &[Listed]) -> Vec<FileChange> {
         let Some(seen) = &mut self.seen else {
             let first = |listed: &Listed| {
                 let seen = Seen { reported: Some(listed.stamp), current: listed.stamp, since_ms: now_ms };
@@ -127,7 +120,7 @@ impl Watcher {
         seen.retain(|file, seen| {
             let stays = listing.iter().any(|listed| listed.file == *file);
             if !stays && seen.reported.is_some() {
-                changes.push(Change::Gone(file.clone()));
+                changes.push(FileChange::Gone(file.clone()));
             }
             stays
         });
@@ -139,20 +132,11 @@ impl Watcher {
             }
             if seen.reported != Some(*stamp) && now_ms.saturating_sub(seen.since_ms) >= REST_MS {
                 seen.reported = Some(*stamp);
-                changes.push(Change::Changed(file.clone()));
+                changes.push(FileChange::Changed(file.clone()));
             }
         }
         changes.sort_by(|a, b| a.file().cmp(b.file()));
         changes
-    }
-}
-
-impl Change {
-    /// Which file.
-    pub fn file(&self) -> &str {
-        match self {
-            Change::Changed(file) | Change::Gone(file) => file,
-        }
     }
 }
 
@@ -172,7 +156,7 @@ mod tests {
     fn a_change_counts_once_it_has_rested() {
         let mut watcher = Watcher::new();
         let mut poll = |now_ms, files: &[(&str, u64)]| watcher.poll(now_ms, &listing(files));
-        let changed = |file: &str| vec![Change::Changed(file.to_owned())];
+        let changed = |file: &str| vec![FileChange::Changed(file.to_owned())];
         assert_eq!(poll(0, &[("a.wasm", 1), ("b.wasm", 1)]), []);
         assert_eq!(poll(1_000, &[("a.wasm", 1), ("b.wasm", 1)]), []);
         // Being written: every new size starts the rest anew.
@@ -195,7 +179,7 @@ mod tests {
         assert_eq!(poll(100, &[("a.wasm", 1), ("new.wasm", 1)]), []);
         assert_eq!(
             poll(600, &[("new.wasm", 1)]),
-            [Change::Gone("a.wasm".to_owned()), Change::Changed("new.wasm".to_owned())]
+            [FileChange::Gone("a.wasm".to_owned()), FileChange::Changed("new.wasm".to_owned())]
         );
         assert_eq!(poll(700, &[("new.wasm", 1), ("brief.wasm", 1)]), []);
         assert_eq!(poll(800, &[("new.wasm", 1)]), [], "a file that was never reported is not missed");

@@ -16,6 +16,5 @@ mod policies; // read me first
 mod sandbox;
 mod ticker;
 
-pub use directory::{Change, Listed, Stamp, Watcher, scan};
 pub use policies::{WasmError, WasmPolicies};
 pub use sandbox::{FILE_BYTES_MAX, Limits};

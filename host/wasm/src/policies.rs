@@ -1,5 +1,5 @@
 //! The loader: from a directive to a policy that has answered its first questions.
-//! Swaps nothing in and watches nothing; called off the serving threads, because it compiles.
+//! Swaps nothing in and decides on no reload; called off the serving threads, because it compiles and reads files.
 //! Always: a file is judged by the bytes that were read once: the same bytes are hashed, checked and compiled.
 
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sha2::Digest;
 use tenon_policy::{
-    AvailableFile, Decision, Description, Form, Fsync, Loaded, LoadedFsync, LoadedSnapshot, Policy,
-    PolicyLoader, PolicySpec, Refusal, RefusalKind, Sha256, Snapshot, Source, Start, one_line,
+    AvailableFile, Decision, Description, FileChange, Form, Fsync, Loaded, LoadedFsync, LoadedSnapshot,
+    Policy, PolicyLoader, PolicySpec, Refusal, RefusalKind, Sha256, Snapshot, Source, Start, one_line,
 };
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::check;
 use crate::contract::Contract;
-use crate::directory::{self, ReadError, Stamp};
+use crate::directory::{self, ReadError, Stamp, Watcher};
 use crate::instance::{Guest, Host, Recipe, StartError, Voice, causes};
 use crate::sandbox::{FILE_BYTES_MAX, Limits, Sandbox};
 
@@ -30,6 +30,7 @@ pub struct WasmPolicies {
     directory: Option<PathBuf>,
     compiled: Mutex<HashMap<CacheKey, Weak<InstancePre<Host>>>>,
     inspected: Mutex<HashMap<String, (Stamp, AvailableFile)>>,
+    watcher: Mutex<Watcher>,
 }
 
 /// Tenants that run the same bytes share the code.
@@ -47,8 +48,11 @@ pub enum WasmError {
 impl WasmPolicies {
     /// Makes the sandbox. Without a directory only `builtin` can be loaded.
     pub fn new(directory: Option<PathBuf>, limits: Limits) -> Result<WasmPolicies, WasmError> {
+        let mut watcher = Watcher::new();
         if let Some(directory) = &directory {
-            directory::scan(directory).map_err(|error| WasmError::Directory(directory.clone(), error))?;
+            let listed =
+                directory::scan(directory).map_err(|error| WasmError::Directory(directory.clone(), error))?;
+            watcher.poll(0, &listed);
         }
         let sandbox =
             Sandbox::new(limits).map_err(|error| WasmError::Sandbox(one_line(&format!("{error:#}"), 300)))?;
@@ -57,6 +61,7 @@ impl WasmPolicies {
             directory,
             compiled: Mutex::default(),
             inspected: Mutex::default(),
+            watcher: Mutex::new(watcher),
         })
     }
 
@@ -213,6 +218,17 @@ impl PolicyLoader for WasmPolicies {
         }
         *lock(&self.inspected) = known;
         available
+    }
+
+    fn changes(&self, now_ms: u64) -> Vec<FileChange> {
+        let Some(directory) = &self.directory else { return Vec::new() };
+        let listed = match directory::scan(directory) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            // What cannot be listed just now is not gone.
+            Err(_) => return Vec::new(),
+        };
+        lock(&self.watcher).poll(now_ms, &listed)
     }
 }
 

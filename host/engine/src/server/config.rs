@@ -1,27 +1,263 @@
 //! CONFIG, and the sockets that follow from it.
+//! Changes that outlast a turn (policies, sockets) are handed to `transition`; their clients wait.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use tenon_base::{ConnectionId, Listener, Listening, Now, Output, World};
-use tenon_commands::Row;
-use tenon_config::{Change, Config, Directive};
+use tenon_base::{ConnectionId, Disk, Listener, Listening, Now, Output, World};
+use tenon_commands::{
+    Argument, ArgumentKind, Categories, CommandError, Flags, Group, LookupCounts, Outcome, Row,
+};
+use tenon_config::{Config, Directive, SetError, Situation};
+use tenon_resp::Args;
 
-use super::ServerHandler;
+use super::{ServerContext, ServerHandler};
 use crate::engine::{Engine, Purpose};
+use crate::session::Parked;
+use crate::settings::describe;
+use crate::transition::Reason;
 
-pub(super) static COMMANDS: &[Row<ServerHandler>] = &[];
+/// CONFIG and its subcommands.
+pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
+    name: "config",
+    run: super::container,
+    arity: -2,
+    flags: Flags::NONE,
+    keys: &[],
+    categories: Categories::NONE,
+    tips: &[],
+    group: Group::Server,
+    since: "2.0.0",
+    complexity: "Depends on subcommand.",
+    summary: "Holds the commands that show and change settings.",
+    arguments: &[],
+    subcommands: &[
+        Row {
+            name: "get",
+            run: get,
+            arity: -3,
+            flags: ADMINISTRATION,
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &[],
+            group: Group::Server,
+            since: "2.0.0",
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            summary: "Shows the settings in force.",
+            arguments: &[Argument::string("parameter").multiple()],
+            subcommands: &[],
+        },
+        Row {
+            name: "help",
+            run: help,
+            arity: 2,
+            flags: Flags::LOADING.and(Flags::STALE),
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &[],
+            group: Group::Server,
+            since: "5.0.0",
+            complexity: "O(1)",
+            summary: "Explains the subcommands.",
+            arguments: &[],
+            subcommands: &[],
+        },
+        Row {
+            name: "resetstat",
+            run: reset_statistics,
+            arity: 2,
+            flags: ADMINISTRATION,
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            group: Group::Server,
+            since: "2.0.0",
+            complexity: "O(1)",
+            summary: "Sets the counters that INFO shows back to zero.",
+            arguments: &[],
+            subcommands: &[],
+        },
+        Row {
+            name: "rewrite",
+            run: rewrite,
+            arity: 2,
+            flags: ADMINISTRATION,
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            group: Group::Server,
+            since: "2.8.0",
+            complexity: "O(1)",
+            summary: "Writes the settings in force into the configuration file.",
+            arguments: &[],
+            subcommands: &[],
+        },
+        Row {
+            name: "set",
+            run: set,
+            arity: -4,
+            flags: ADMINISTRATION,
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            group: Group::Server,
+            since: "2.0.0",
+            complexity: "O(N) when N is the number of configuration parameters provided",
+            summary: "Changes settings, all of those named or none.",
+            arguments: &[Argument::block(
+                "data",
+                &[Argument::string("parameter"), Argument::new("value", ArgumentKind::String)],
+            )
+            .multiple()],
+            subcommands: &[],
+        },
+    ],
+}];
 
-/// Puts a prepared change in force and answers who asked for it.
-pub(crate) fn finish_set(engine: &mut Engine, _now: Now, client: ConnectionId, change: Change, world: &mut World<'_>) {
-    engine.config.commit(change);
-    engine.answer(client, world, |reply| reply.ok());
+const ADMINISTRATION: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+fn get(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let patterns: Vec<&[u8]> = args.rest(2).into_iter().collect();
+    let found = context.engine.config.get(&patterns);
+    let mut reply = context.reply();
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(&name);
+        reply.bulk(&value);
+    }
+    Ok(())
 }
 
-/// Asks for the sockets that the configuration names.
-pub(crate) fn listen(engine: &mut Engine, client: Option<ConnectionId>, world: &mut World<'_>) {
-    let listening = listening(&engine.config);
-    let ticket = engine.ticket(Purpose::Listen(client));
-    world.outputs.request(Output::Listen { ticket, listening });
+fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.help(
+        "CONFIG",
+        &[
+            "GET <pattern> [<pattern> ...]",
+            "    Show the settings whose names match.",
+            "SET <directive> <value> [<directive> <value> ...]",
+            "    Change settings; if one of them is refused, none is changed.",
+            "RESETSTAT",
+            "    Set the counters of INFO back to zero.",
+            "REWRITE",
+            "    Write the settings in force into the configuration file.",
+        ],
+    )
+}
+
+fn reset_statistics(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.engine.stats.reset();
+    context.engine.lookups = LookupCounts::default();
+    context.reply().ok();
+    Ok(())
+}
+
+fn rewrite(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    let engine = &mut *context.engine;
+    let Some(path) = engine.config_file.clone() else {
+        return Err(CommandError::text("ERR The server is running without a config file"));
+    };
+    let suffix = engine.dice.hex(8);
+    if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, context.world.disk) {
+        tracing::warn!("CONFIG REWRITE failed: {reason}");
+        return Err(CommandError::Text(format!("ERR Rewriting config file: {reason}").into()));
+    }
+    tracing::info!("CONFIG REWRITE executed with success.");
+    context.reply().ok();
+    Ok(())
+}
+
+/// Puts the new text in the place of the old one at one stroke.
+fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> Result<(), String> {
+    let old = match read_file(path, disk) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other.map_err(|error| describe(&error))?,
+    };
+    let text = if path.extension().is_some_and(|extension| extension == "toml") {
+        let old = str::from_utf8(&old).map_err(|_| "the file is not UTF-8 text".to_owned())?;
+        let text = tenon_config::rewrite_toml(&path.to_string_lossy(), old, config);
+        text.map_err(|error| error.to_string().replace('\n', " "))?.into_bytes()
+    } else {
+        tenon_config::rewrite_conf(&old, config)
+    };
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!("-{suffix}.tmp"));
+    let temporary = PathBuf::from(temporary);
+    replace_file(path, &temporary, &text, disk).map_err(|error| {
+        // It may not be there, and is of no use if it is.
+        let _ = disk.remove(&temporary);
+        describe(&error)
+    })
+}
+
+fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, false)?;
+    let mut text = Vec::new();
+    let mut block = [0; 4096];
+    loop {
+        match file.read_at(text.len() as u64, &mut block)? {
+            0 => return Ok(text),
+            count => text.extend_from_slice(&block[..count]),
+        }
+    }
+}
+
+fn replace_file(path: &Path, temporary: &Path, text: &[u8], disk: &dyn Disk) -> io::Result<()> {
+    let file = disk.create(temporary)?;
+    file.append(text)?;
+    file.sync()?;
+    disk.rename(temporary, path)?;
+    disk.sync_directory(path.parent().unwrap_or(Path::new("")))
+}
+
+fn set(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    if args.len() % 2 == 1 {
+        return Err(CommandError::Syntax);
+    }
+    let pairs: Vec<(&[u8], &[u8])> =
+        (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
+    let situation = Situation { is_loading: false, client_is_local: context.session().peer.is_local };
+    let change = context.engine.config.prepare(&pairs, situation).map_err(refusal)?;
+    let (now, client) = (context.now, context.connection);
+    if context.engine.outlasts_turn(&change) {
+        context.session().parked = Some(Parked::Job);
+        context.engine.begin_transition(now, Reason::Set { client, change }, context.world);
+        return Ok(());
+    }
+    context.engine.apply_change(now, change, context.world).map_err(refusal)?;
+    context.reply().ok();
+    Ok(())
+}
+
+fn refusal(error: SetError) -> CommandError {
+    CommandError::Text(format!("{} {error}", error.code()).into())
+}
+
+/// Directives that say where to listen, and how.
+const SOCKETS: [Directive; 3] = [Directive::Port, Directive::Bind, Directive::TcpKeepalive];
+
+/// Whether a change of these directives asks for other sockets.
+pub(crate) fn needs_sockets(mut changed: impl Iterator<Item = Directive>) -> bool {
+    changed.any(|directive| SOCKETS.contains(&directive))
+}
+
+/// What is answered when the new addresses cannot be served.
+pub(crate) fn refusal_of_sockets(changed: impl Iterator<Item = Directive>) -> SetError {
+    let mut named = changed.filter(|directive| SOCKETS.contains(directive));
+    match named.next() {
+        Some(Directive::Bind) => SetError::refused(Directive::Bind, "Failed to bind to specified addresses."),
+        other => SetError::refused(
+            other.unwrap_or(Directive::Port),
+            "Unable to listen on this port. Check server logs.",
+        ),
+    }
+}
+
+impl Engine {
+    /// Asks for the sockets that a configuration names; `client` waits for them.
+    pub(crate) fn listen(&mut self, config: &Config, client: Option<ConnectionId>, world: &mut World<'_>) {
+        let ticket = self.ticket(Purpose::Listen(client));
+        world.outputs.request(Output::Listen { ticket, listening: listening(config) });
+    }
 }
 
 fn listening(config: &Config) -> Listening {
@@ -49,20 +285,23 @@ fn listening(config: &Config) -> Listening {
 /// What became of the sockets.
 pub(crate) fn listened(
     engine: &mut Engine,
-    _now: Now,
+    now: Now,
     client: Option<ConnectionId>,
     result: Result<(), String>,
     world: &mut World<'_>,
 ) {
-    match (result, client) {
-        (Ok(()), None) if !engine.listening.is_ready => {
+    match (client, result) {
+        (Some(_), result) => engine.sockets_opened(now, result, world),
+        (None, Ok(())) if !engine.listening.is_ready => {
             engine.listening.is_ready = true;
             tracing::info!("Ready to accept connections");
         }
-        (Err(sentence), None) => {
-            tracing::warn!("Failed listening on port {} (tcp), aborting: {sentence}", engine.config.integer(Directive::Port));
+        (None, Ok(())) => {}
+        (None, Err(sentence)) if !engine.listening.is_ready => {
+            let port = engine.config.integer(Directive::Port);
+            tracing::warn!("Failed listening on port {port} (tcp), aborting: {sentence}");
             world.outputs.request(Output::Exit { code: 1 });
         }
-        _ => {}
+        (None, Err(sentence)) => tracing::warn!("The addresses cannot be served again: {sentence}"),
     }
 }

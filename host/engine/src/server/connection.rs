@@ -158,6 +158,7 @@ fn auth(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 fn log_in(context: &mut ServerContext<'_, '_>, user: &[u8], password: &[u8]) -> Outcome {
     let expected = context.engine.config.text(Directive::RequirePass);
     if user != b"default" || !(expected.is_empty() || is_same_secret(expected, password)) {
+        context.engine.stats.logins_refused += 1;
         return Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."));
     }
     context.session().is_authenticated = true;

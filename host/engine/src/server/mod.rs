@@ -2,25 +2,51 @@
 //! file a family, each with its table and its handlers in table order.
 
 mod connection; // read me first
+mod acl;
+mod client;
+mod command;
 pub(crate) mod config;
+mod debug;
+mod info;
+mod memory;
 mod persistence;
 pub(crate) mod policy;
 pub(crate) mod shutdown;
+pub(crate) mod slowlog;
+mod time;
 
 use tenon_base::{ConnectionId, Now, World};
-use tenon_commands::{Outcome, Row};
+use tenon_commands::{CommandError, Outcome, Row};
 use tenon_resp::{Args, Reply};
 
 use crate::engine::Engine;
 use crate::session::Session;
-use crate::table::CommandId;
+use crate::table::{CommandId, CommandTable};
 
 /// What runs a server command.
 pub(crate) type ServerHandler = for<'a, 'b, 'c> fn(&'a mut ServerContext<'b, '_>, Args<'c>) -> Outcome;
 
 /// The table of server commands, family by family.
-pub(crate) static TABLES: &[&[Row<ServerHandler>]] =
-    &[connection::COMMANDS, config::COMMANDS, persistence::COMMANDS, shutdown::COMMANDS];
+pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
+    connection::COMMANDS,
+    acl::COMMANDS,
+    client::COMMANDS,
+    command::COMMANDS,
+    config::COMMANDS,
+    debug::COMMANDS,
+    info::COMMANDS,
+    memory::COMMANDS,
+    persistence::COMMANDS,
+    policy::COMMANDS,
+    shutdown::COMMANDS,
+    slowlog::COMMANDS,
+    time::COMMANDS,
+];
+
+/// Runs a command that exists for its subcommands only: a word too few.
+pub(crate) fn container(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    Err(CommandError::arity(&context.engine.commands[context.command].full_name))
+}
 
 /// Everything a server command may touch: the whole engine.
 pub(crate) struct ServerContext<'a, 'w> {
@@ -42,6 +68,12 @@ impl ServerContext<'_, '_> {
     pub(crate) fn reply(&mut self) -> Reply<'_> {
         let proto = self.session().proto;
         Reply::new(self.world.outputs.writer(self.connection), proto)
+    }
+
+    /// Where its reply is written, and the commands that it may be about.
+    pub(crate) fn reply_and_commands(&mut self) -> (Reply<'_>, &CommandTable) {
+        let proto = self.session().proto;
+        (Reply::new(self.world.outputs.writer(self.connection), proto), &self.engine.commands)
     }
 
     /// Answers HELP: the lines, then how to ask for them.

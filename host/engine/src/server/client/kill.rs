@@ -1,0 +1,95 @@
+//! CLIENT KILL: conditions, and the end of the connections that meet all of them.
+
+use tenon_base::{ConnectionId, Now};
+use tenon_commands::{CommandError, Outcome, Words};
+use tenon_resp::Args;
+
+use super::line::ClientType;
+use super::{client_type, quoting};
+use crate::server::ServerContext;
+use crate::session::Session;
+
+/// Whom to close: those who meet every condition that is set.
+#[derive(Debug, Default)]
+struct Filter<'a> {
+    serial: Option<u64>,
+    address: Option<&'a [u8]>,
+    local: Option<&'a [u8]>,
+    kind: Option<ClientType>,
+    age_seconds_min: Option<u64>,
+    spares: Option<ConnectionId>,
+}
+
+pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let is_old_form = args.len() == 3;
+    let filter = if is_old_form {
+        Filter { address: Some(args.get(2)), ..Filter::default() }
+    } else {
+        Filter::parse(args, context.connection)?
+    };
+    let victims: Vec<ConnectionId> = context
+        .engine
+        .sessions
+        .present()
+        .filter(|session| filter.meets(session, context.now))
+        .map(|session| session.id)
+        .collect();
+    match (is_old_form, victims.len()) {
+        (true, 0) => return Err(CommandError::text("ERR No such client")),
+        (true, _) => context.reply().ok(),
+        (false, count) => context.reply().integer(count as i64),
+    }
+    for victim in victims {
+        // Who asks for its own end is told that it has come.
+        let at_once = victim != context.connection;
+        context.engine.close(victim, at_once, context.world);
+    }
+    Ok(())
+}
+
+impl<'a> Filter<'a> {
+    fn parse(args: Args<'a>, asking: ConnectionId) -> Result<Filter<'a>, CommandError> {
+        let mut filter = Filter { spares: Some(asking), ..Filter::default() };
+        for at in (2..args.len()).step_by(2) {
+            let value = args.try_get(at + 1).ok_or(CommandError::Syntax)?;
+            if args.is(at, "ID") {
+                filter.serial = Some(positive(value, "ERR client-id should be greater than 0")?);
+            } else if args.is(at, "TYPE") {
+                filter.kind = Some(client_type(value)?);
+            } else if args.is(at, "ADDR") {
+                filter.address = Some(value);
+            } else if args.is(at, "LADDR") {
+                filter.local = Some(value);
+            } else if args.is(at, "USER") {
+                // Everybody is the default user.
+                if value != b"default" {
+                    return Err(quoting("ERR No such user '", value, "'"));
+                }
+            } else if args.is(at, "MAXAGE") {
+                filter.age_seconds_min = Some(positive(value, "ERR maxage should be greater than 0")?);
+            } else if args.is(at, "SKIPME") && args.is(at + 1, "YES") {
+                filter.spares = Some(asking);
+            } else if args.is(at, "SKIPME") && args.is(at + 1, "NO") {
+                filter.spares = None;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn meets(&self, session: &Session, now: Now) -> bool {
+        let age_seconds = now.steady.since(session.connected_at.steady).millis() / 1_000;
+        self.serial.is_none_or(|serial| session.id.serial == serial)
+            && self.address.is_none_or(|address| session.peer.address.as_bytes() == address)
+            && self.local.is_none_or(|local| session.peer.local.as_bytes() == local)
+            && self.kind.is_none_or(|kind| ClientType::of(session) == kind)
+            && self.age_seconds_min.is_none_or(|seconds| age_seconds >= seconds)
+            && self.spares != Some(session.id)
+    }
+}
+
+fn positive(word: &[u8], refusal: &'static str) -> Result<u64, CommandError> {
+    let number = tenon_resp::parse_integer(word).and_then(|number| u64::try_from(number).ok());
+    number.filter(|&number| number > 0).ok_or(CommandError::text(refusal))
+}

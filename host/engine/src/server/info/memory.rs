@@ -1,0 +1,117 @@
+//! The section `memory`: the allocator's figures, and how much of them is data.
+//! `used_memory` is what the allocator has handed out, `used_memory_dataset` what the keyspace counts as its own.
+
+use tenon_config::Directive;
+
+use super::{Facts, Lines};
+use crate::server::client::memory_bytes;
+
+/// What the program allocates with.
+const ALLOCATOR: &str = "jemalloc";
+
+pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
+    let (engine, gauges) = (facts.engine, &facts.gauges);
+    let used = gauges.allocated_bytes;
+    let dataset = (engine.keyspace.used_memory() as u64).min(used);
+    let since_start = used.saturating_sub(engine.memory.startup_bytes);
+    write_both(lines, "used_memory", used);
+    write_both(lines, "used_memory_rss", gauges.resident_bytes);
+    write_both(lines, "used_memory_peak", engine.memory.peak_bytes);
+    lines.line(format_args!("used_memory_peak_perc:{:.2}%", percent(used, engine.memory.peak_bytes)));
+    lines.field("used_memory_overhead", used - dataset);
+    lines.field("used_memory_startup", engine.memory.startup_bytes);
+    lines.field("used_memory_dataset", dataset);
+    lines.line(format_args!("used_memory_dataset_perc:{:.2}%", percent(dataset, since_start).min(100.0)));
+    lines.field("allocator_allocated", gauges.allocated_bytes);
+    lines.field("allocator_active", gauges.active_bytes);
+    lines.field("allocator_resident", gauges.allocator_resident_bytes);
+    write_both(lines, "total_system_memory", engine.identity.total_memory_bytes);
+    write_scripts(lines);
+    write_both(lines, "maxmemory", engine.config.memory(Directive::MaxMemory));
+    lines.field("maxmemory_policy", engine.config.choice(Directive::MaxMemoryPolicy));
+    write_fragmentation(lines, facts);
+    write_buffers(lines, facts);
+}
+
+/// There are neither scripts nor functions.
+fn write_scripts(lines: &mut Lines) {
+    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
+    lines.field("used_memory_lua_human", human(0));
+    lines.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+        "used_memory_vm_total",
+    ]);
+    lines.field("used_memory_vm_total_human", human(0));
+    lines.zeros(&["used_memory_functions", "used_memory_scripts"]);
+    lines.field("used_memory_scripts_human", human(0));
+}
+
+fn write_fragmentation(lines: &mut Lines, facts: &Facts<'_>) {
+    let gauges = &facts.gauges;
+    let pairs = [
+        ("allocator_frag", gauges.active_bytes, gauges.allocated_bytes),
+        ("allocator_rss", gauges.allocator_resident_bytes, gauges.active_bytes),
+        ("rss_overhead", gauges.resident_bytes, gauges.allocator_resident_bytes),
+        ("mem_fragmentation", gauges.resident_bytes, gauges.allocated_bytes),
+    ];
+    for (name, taken, needed) in pairs {
+        lines.hundredths(&format!("{name}_ratio"), percent(taken, needed) / 100.0);
+        lines.field(&format!("{name}_bytes"), taken as i64 - needed as i64);
+    }
+}
+
+fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
+    let engine = facts.engine;
+    let log = engine.journal.pending_bytes();
+    let clients: usize = engine.sessions.present().map(|session| memory_bytes(session, facts.outputs)).sum();
+    lines.field("mem_not_counted_for_evict", log);
+    lines.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
+    lines.field("mem_clients_normal", clients);
+    lines.zeros(&["mem_cluster_links"]);
+    lines.field("mem_aof_buffer", log);
+    lines.field("mem_allocator", ALLOCATOR);
+    lines.zeros(&["active_defrag_running"]);
+    lines.field("lazyfree_pending_objects", engine.garbage.len());
+    lines.field("lazyfreed_objects", engine.stats.lazy_freed);
+}
+
+/// A number of bytes, and the same for people.
+fn write_both(lines: &mut Lines, name: &str, bytes: u64) {
+    lines.field(name, bytes);
+    lines.field(&format!("{name}_human"), human(bytes));
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+/// Bytes with two decimals and a letter: `1.43M`.
+fn human(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut letters = ["K", "M", "G", "T", "P"].into_iter();
+    let mut letter = "B";
+    while size >= 1_024.0
+        && let Some(next) = letters.next()
+    {
+        size /= 1_024.0;
+        letter = next;
+    }
+    if letter == "B" { format!("{bytes}B") } else { format!("{size:.2}{letter}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shortened_for_people() {
+        let cases = [(0, "0B"), (1_023, "1023B"), (1_024, "1.00K"), (1_500_000, "1.43M"), (8 << 30, "8.00G")];
+        for (bytes, expected) in cases {
+            assert_eq!(human(bytes), expected);
+        }
+    }
+}

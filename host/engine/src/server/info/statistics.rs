@@ -1,0 +1,139 @@
+//! The sections that count: `stats`, `commandstats`, `errorstats`, `keyspace`, `policies`.
+
+use tenon_policy::{Decision, Guard, Status};
+
+use super::{Facts, Lines, safe};
+
+pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
+    let (engine, stats) = (facts.engine, &facts.engine.stats);
+    lines.field("total_connections_received", stats.connections_received);
+    lines.field("total_commands_processed", stats.commands_processed);
+    lines.field("instantaneous_ops_per_sec", stats.ops_per_second());
+    lines.field("total_net_input_bytes", stats.net_input_bytes);
+    lines.field("total_net_output_bytes", stats.sent.bytes);
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.hundredths("instantaneous_input_kbps", kilobytes(stats.input_bytes_per_second()));
+    lines.hundredths("instantaneous_output_kbps", kilobytes(stats.output_bytes_per_second()));
+    lines.hundredths("instantaneous_input_repl_kbps", 0.0);
+    lines.hundredths("instantaneous_output_repl_kbps", 0.0);
+    lines.field("rejected_connections", stats.connections_rejected);
+    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    lines.field("expired_keys", stats.expired_keys);
+    lines.hundredths("expired_stale_perc", 0.0);
+    lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
+    lines.zeros(&[
+        "expire_cycle_cpu_milliseconds",
+        "evicted_keys",
+        "evicted_clients",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]);
+    lines.field("keyspace_hits", engine.lookups.hits);
+    lines.field("keyspace_misses", engine.lookups.misses);
+    lines.zeros(NEVER_USED);
+    lines.field("total_error_replies", stats.error_replies);
+    lines.zeros(&["dump_payload_sanitizations"]);
+    lines.field("total_reads_processed", stats.reads);
+    lines.field("total_writes_processed", stats.sent.sends);
+    lines.zeros(&[
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+        "reply_buffer_shrinks",
+        "reply_buffer_expands",
+    ]);
+    let spent_us: u64 = stats.calls.iter().map(|counts| counts.usec).sum();
+    lines.field("eventloop_cycles", stats.turns);
+    lines.zeros(&["eventloop_duration_sum"]);
+    lines.field("eventloop_duration_cmd_sum", spent_us);
+    lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
+    lines.zeros(&["instantaneous_eventloop_duration_usec"]);
+    lines.field("acl_access_denied_auth", stats.logins_refused);
+    lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+}
+
+/// Counters of what does not exist here: subscribers, forks, defragmentation, tracking.
+const NEVER_USED: &[&str] = &[
+    "pubsub_channels",
+    "pubsub_patterns",
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+];
+
+fn kilobytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_024.0
+}
+
+/// Commands that were called or refused since the counters began.
+pub(super) fn commands(lines: &mut Lines, facts: &Facts<'_>) {
+    let table = &facts.engine.commands;
+    for id in table.ids() {
+        let counts = facts.engine.stats.calls[id.index()];
+        if counts.calls == 0 && counts.rejected == 0 && counts.failed == 0 {
+            continue;
+        }
+        let mean_us = if counts.calls == 0 { 0.0 } else { counts.usec as f64 / counts.calls as f64 };
+        lines.line(format_args!(
+            "cmdstat_{}:calls={},usec={},usec_per_call={mean_us:.2},rejected_calls={},failed_calls={}",
+            table[id].full_name, counts.calls, counts.usec, counts.rejected, counts.failed
+        ));
+    }
+}
+
+pub(super) fn errors(lines: &mut Lines, facts: &Facts<'_>) {
+    for (code, count) in &facts.engine.stats.errors {
+        lines.line(format_args!("errorstat_{}:count={count}", safe(code)));
+    }
+}
+
+/// Databases that hold something.
+pub(super) fn keyspace(lines: &mut Lines, facts: &Facts<'_>) {
+    let keyspace = &facts.engine.keyspace;
+    for number in 0..keyspace.databases() {
+        let database = keyspace.db(number);
+        if !database.is_empty() {
+            lines.line(format_args!(
+                "db{number}:keys={},expires={},avg_ttl={}",
+                database.len(),
+                database.volatile_len(),
+                database.average_ttl_ms()
+            ));
+        }
+    }
+}
+
+pub(super) fn policies(lines: &mut Lines, facts: &Facts<'_>) {
+    write_policy(lines, &facts.engine.policies.fsync);
+    write_policy(lines, &facts.engine.policies.snapshot);
+}
+
+fn write_policy<D: Decision>(lines: &mut Lines, guard: &Guard<D>) {
+    let status = match guard.status() {
+        Status::Component => "component",
+        Status::Native => "native",
+        Status::Refused => "refused",
+        Status::Quarantined => "quarantined",
+    };
+    let statistics = guard.statistics();
+    lines.line(format_args!(
+        "policy_{}:running={},status={status},calls={},call_ns={},fallbacks={},refused={}",
+        D::NAME,
+        safe(guard.running()),
+        statistics.calls,
+        statistics.call_ns_mean(),
+        statistics.fallbacks,
+        statistics.refused
+    ));
+}

@@ -1,0 +1,363 @@
+//! Runs an engine in process, for the tests of this crate: clients that send lines, a clock that the test holds, the
+//! native policies, jobs that are done as soon as they are asked for. Not the driver: no socket, no thread.
+//! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use tenon_base::{
+    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs, Peer,
+    Proceed, Step, Stopwatch, Ticket, Transport, World,
+};
+use tenon_config::{Config, Place, Source};
+use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
+
+use crate::engine::{Engine, Gauges, Identity, Setup};
+
+/// When every bench begins, in microseconds since 1970.
+pub(crate) const START_UNIX_US: i64 = 1_700_000_000_000_000;
+/// What one reading of the stopwatch takes: so every command takes this long.
+pub(crate) const COMMAND_US: u64 = 7;
+/// Steps that a job may take before the bench calls it stuck.
+const STEPS_MAX: usize = 100_000;
+
+/// An engine and its clients. Clients are numbers from 1, and connect when they are first named.
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) outputs: Outputs,
+    /// Clients that the engine has closed.
+    pub(crate) closed: Vec<u64>,
+    /// What the process ended with, if it did.
+    pub(crate) exit_code: Option<i32>,
+    /// What becomes of sockets that are asked for.
+    pub(crate) listening: Result<(), String>,
+    disk: Arc<dyn Disk>,
+    now: Now,
+    ticks: Ticks,
+    clients: Vec<Client>,
+}
+
+struct Client {
+    number: u64,
+    decoder: ReplyDecoder,
+}
+
+/// A stopwatch that shows [`COMMAND_US`] more at each reading.
+struct Ticks {
+    now: Now,
+    read: u64,
+}
+
+impl Stopwatch for Ticks {
+    fn read(&mut self) -> Micros {
+        self.read += 1;
+        self.now.steady + Micros(self.read * COMMAND_US)
+    }
+
+    fn read_ns(&mut self) -> u64 {
+        self.read().0 * 1_000
+    }
+
+    fn unix_us(&mut self) -> i64 {
+        self.now.unix_us
+    }
+}
+
+struct Undisturbed;
+
+impl Interlude for Undisturbed {
+    fn poll(&mut self) -> Proceed {
+        Proceed::Continue
+    }
+
+    fn sleep(&mut self, _span: Micros) {}
+}
+
+/// A disk on which there is nothing, and nothing can be put.
+struct NoDisk;
+
+impl Disk for NoDisk {
+    fn open(&self, _: &Path, _: bool) -> io::Result<Arc<dyn DiskFile>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn make_directory(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<Listed>> {
+        Ok(Vec::new())
+    }
+
+    fn free_bytes(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
+    fn lock(&self, _: &Path) -> io::Result<Box<dyn std::any::Any + Send>> {
+        Ok(Box::new(()))
+    }
+}
+
+impl Bench {
+    /// An engine that has started, configured by directives as in a configuration file, on an empty disk that takes
+    /// nothing.
+    pub(crate) fn new(directives: &[(&str, &str)]) -> Bench {
+        Bench::on_disk(directives, Arc::new(NoDisk))
+    }
+
+    /// As [`Bench::new`], on a disk that the test keeps.
+    pub(crate) fn on_disk(directives: &[(&str, &str)], disk: Arc<dyn Disk>) -> Bench {
+        let mut config = Config::default();
+        for (name, value) in directives {
+            let place = Place { source: Source::Arguments, found: format!("{name} {value}") };
+            config.apply(name.as_bytes(), &split_words(value), &place).expect("a directive that can be read");
+        }
+        config.finish().expect("directives that go together");
+        let now = Now { steady: Micros(1_000_000), unix_us: START_UNIX_US };
+        let engine = Engine::new(Setup {
+            config,
+            config_file: None,
+            dice: Dice::seeded(1),
+            identity: identity(now),
+            policy_loader: crate::policies::native_loader(),
+            set_log_level: Box::new(|_| {}),
+        });
+        let mut bench = Bench {
+            engine,
+            outputs: Outputs::default(),
+            closed: Vec::new(),
+            exit_code: None,
+            listening: Ok(()),
+            disk,
+            now,
+            ticks: Ticks { now, read: 0 },
+            clients: Vec::new(),
+        };
+        bench.with_world(|engine, now, world| engine.start(now, world)).expect("the engine starts");
+        bench.settle();
+        bench
+    }
+
+    /// Sends one command, written as in redis-cli: words, or quoted strings with escapes. Returns the replies in one
+    /// line, with `; ` between them: `OK`, `"text"`, `7`, `(nil)`, `["a", 1]`, `{"field": "value"}`, `~["member"]`,
+    /// `=verbatim`, `(error) ERR ...`; nothing if nothing was sent.
+    pub(crate) fn run(&mut self, client: u64, line: &str) -> String {
+        self.send(client, line).iter().map(render).collect::<Vec<_>>().join("; ")
+    }
+
+    /// As [`Bench::run`], but returns the reply's text as it is: for INFO and CLIENT LIST.
+    pub(crate) fn text(&mut self, client: u64, line: &str) -> String {
+        let replies = self.send(client, line);
+        let text = replies.last().and_then(Value::as_bytes).expect("a reply that is a text");
+        String::from_utf8(text.to_vec()).expect("a text in UTF-8")
+    }
+
+    /// Sends one command and returns what has come back by the end of its turn.
+    pub(crate) fn send(&mut self, client: u64, line: &str) -> Vec<Value> {
+        let mut request = OwnedArgs::new();
+        split_words(line).iter().for_each(|word| request.push(word));
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, request.as_args());
+        self.send_bytes(client, &bytes)
+    }
+
+    /// Sends bytes: several commands, or parts of one.
+    pub(crate) fn send_bytes(&mut self, client: u64, bytes: &[u8]) -> Vec<Value> {
+        let connection = self.connect(client);
+        self.input(Input::Received { connection, bytes });
+        self.settle();
+        self.replies(client)
+    }
+
+    /// What has come for a client that waited.
+    pub(crate) fn replies(&mut self, client: u64) -> Vec<Value> {
+        let slot = connection(client).slot;
+        let bytes = self.outputs.sendable(slot).to_vec();
+        self.outputs.sent(slot, bytes.len());
+        let client = self.clients.iter_mut().find(|known| known.number == client).expect("a known client");
+        client.decoder.feed(&bytes);
+        let mut replies = Vec::new();
+        while let Some(reply) = client.decoder.next_reply().expect("replies are well-formed") {
+            replies.push(reply);
+        }
+        replies
+    }
+
+    /// Connects a client, if it is not connected yet.
+    pub(crate) fn connect(&mut self, client: u64) -> ConnectionId {
+        let id = connection(client);
+        if !self.clients.iter().any(|known| known.number == client) {
+            self.clients.push(Client { number: client, decoder: ReplyDecoder::new() });
+            let peer = Peer {
+                address: format!("127.0.0.1:{}", 40_000 + client),
+                local: "127.0.0.1:6379".to_owned(),
+                descriptor: 8 + client as i32,
+                transport: Transport::Tcp,
+                is_local: true,
+            };
+            self.input(Input::Connected { connection: id, peer });
+        }
+        id
+    }
+
+    /// Lets time pass, and the engine do what is then due.
+    pub(crate) fn sleep(&mut self, span_ms: u64) {
+        self.now.steady = self.now.steady + Micros::from_millis(span_ms);
+        self.now.unix_us += span_ms as i64 * 1_000;
+        self.ticks = Ticks { now: self.now, read: 0 };
+        self.settle();
+    }
+
+    /// Ends the turn, and does what was asked for, until nothing more is.
+    pub(crate) fn settle(&mut self) {
+        self.with_world(|engine, now, world| engine.settle(now, world));
+        while self.outputs.has_requests() {
+            for request in self.outputs.take_requests() {
+                self.carry_out(request);
+            }
+            self.with_world(|engine, now, world| engine.settle(now, world));
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, request: Output) {
+        match request {
+            Output::Close { connection, .. } => {
+                self.closed.push(connection.serial);
+                self.input(Input::Closed { connection });
+            }
+            Output::Run { ticket, job, .. } => self.complete(ticket, job),
+            Output::Listen { ticket, .. } => {
+                let result = self.listening.clone();
+                self.input(Input::Listened { ticket, result });
+            }
+            Output::Exit { code } => self.exit_code = Some(code),
+            Output::Reading { .. } => {}
+        }
+    }
+
+    fn complete(&mut self, ticket: Ticket, mut job: Box<dyn Job>) {
+        let disk = Arc::clone(&self.disk);
+        for _ in 0..STEPS_MAX {
+            // As a driver does: a panic is a result too, of a type that no job has.
+            let step = catch_unwind(AssertUnwindSafe(|| job.step(&*disk)));
+            match step.unwrap_or_else(|_| Step::Done(Box::new("the job panicked".to_owned()))) {
+                Step::Again => {}
+                Step::Starved => self.with_world(|engine, now, world| engine.settle(now, world)),
+                Step::Done(result) => return self.input(Input::Completed { ticket, result }),
+            }
+        }
+        panic!("a job does not end");
+    }
+
+    pub(crate) fn input(&mut self, input: Input<'_>) {
+        self.with_world(|engine, now, world| engine.handle(now, input, world));
+    }
+
+    fn with_world<R>(&mut self, act: impl FnOnce(&mut Engine, Now, &mut World<'_>) -> R) -> R {
+        let mut world = World {
+            outputs: &mut self.outputs,
+            stopwatch: &mut self.ticks,
+            interlude: &mut Undisturbed,
+            disk: &*self.disk,
+        };
+        act(&mut self.engine, self.now, &mut world)
+    }
+}
+
+fn connection(client: u64) -> ConnectionId {
+    ConnectionId { serial: client, slot: client as u32 }
+}
+
+fn identity(started: Now) -> Identity {
+    Identity {
+        run_id: "0123456789".repeat(4),
+        pid: 4_711,
+        executable: "/usr/bin/tenon".to_owned(),
+        system: "Linux 6.1 x86_64".to_owned(),
+        started,
+        utc_offset_minutes: 0,
+        total_memory_bytes: 8 << 30,
+        gauges: || Gauges {
+            allocated_bytes: 1_500_000,
+            active_bytes: 1_800_000,
+            allocator_resident_bytes: 3_000_000,
+            resident_bytes: 4_500_000,
+            cpu_user_us: 2_000_001,
+            cpu_system_us: 500_000,
+        },
+    }
+}
+
+/// The words of a line as redis-cli reads them.
+fn split_words(line: &str) -> Vec<Vec<u8>> {
+    tenon_config::split_words(line.as_bytes()).expect("quotes that match")
+}
+
+fn render(reply: &Value) -> String {
+    let list = |elements: &[Value]| elements.iter().map(render).collect::<Vec<_>>().join(", ");
+    let map = |pairs: &[(Value, Value)]| {
+        let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", render(key), render(value)));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    match reply {
+        Value::Simple(text) => text.escape_ascii().to_string(),
+        Value::Error(text) => format!("(error) {}", String::from_utf8_lossy(text)),
+        Value::Integer(number) => number.to_string(),
+        Value::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Value::Null => "(nil)".to_owned(),
+        Value::NullArray => "(nil array)".to_owned(),
+        Value::Array(elements) => format!("[{}]", list(elements)),
+        Value::Set(elements) => format!("~[{}]", list(elements)),
+        Value::Push(elements) => format!(">[{}]", list(elements)),
+        Value::Map(pairs) => format!("{{{}}}", map(pairs)),
+        Value::Boolean(value) => format!("({value})"),
+        Value::Double(value) => format!("(double) {value}"),
+        Value::BigNumber(digits) => format!("(big) {}", digits.escape_ascii()),
+        Value::Verbatim(_, text) => format!("={}", text.escape_ascii()),
+        Value::Attribute(pairs, behind) => format!("|{{{}}} {}", map(pairs), render(behind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_connect_ask_and_leave() {
+        let mut bench = Bench::new(&[]);
+        assert_eq!(bench.run(1, "PING"), "PONG");
+        assert_eq!(bench.run(2, r#"ECHO "a b""#), r#""a b""#);
+        assert_eq!(bench.run(1, "HELLO 4"), "(error) NOPROTO unsupported protocol version");
+        assert_eq!(bench.run(2, "QUIT"), "OK");
+        assert_eq!(bench.closed, [2]);
+        let replies = bench.send_bytes(1, b"PING\r\nPING x\r\nPI");
+        assert_eq!(replies, [Value::Simple(b"PONG".to_vec()), Value::Bulk(b"x".to_vec())]);
+        assert_eq!(bench.send_bytes(1, b"NG\r\n").len(), 1);
+    }
+
+    #[test]
+    fn a_password_is_asked_for() {
+        let mut bench = Bench::new(&[("requirepass", "secret")]);
+        assert_eq!(bench.run(1, "PING"), "(error) NOAUTH Authentication required.");
+        assert_eq!(bench.run(1, "AUTH secret"), "OK");
+        assert_eq!(bench.run(1, "PING"), "PONG");
+    }
+}
