@@ -1,0 +1,260 @@
+//! A disk that fills up while the server serves: writes are refused, reads go on, and when there is room again all goes
+//! on without a restart. Nothing that was acknowledged is lost. Failing fsyncs are in `fsync_order`.
+//! Always: the disk is a small tmpfs of the test's own; where none can be mounted the tests say that they are skipped.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use support::client::Client;
+use support::reply::Reply;
+use support::server::{Directory, Server};
+
+const DISK_BYTES: usize = 4 << 20;
+const BALLAST_BYTES: usize = 2 << 20;
+const VALUE_BYTES: usize = 8 << 10;
+const RECOVERED_WITHIN: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room_with_always() {
+    fill_and_recover("always");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room_with_everysec() {
+    fill_and_recover("everysec");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room_with_no() {
+    fill_and_recover("no");
+}
+
+fn fill_and_recover(level: &str) {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let arguments = ["--dir", &data, "--appendonly", "yes", "--appendfsync", level, "--save", ""];
+    let mut server = Server::tenon(&arguments);
+    let mut client = server.client();
+    let mut acknowledged = Vec::new();
+
+    let refusal = write_until_refused(&mut client, &mut acknowledged);
+    assert!(acknowledged.len() * VALUE_BYTES > DISK_BYTES / 4, "{} writes fitted", acknowledged.len());
+    assert!(refusal.starts_with("MISCONF "), "{refusal}");
+    assert_eq!(client.command(&["PING"]).text(), "PONG");
+    assert_eq!(client.command(&["GET", &key(0)]), Reply::Bulk(value(0)), "reads go on");
+    let refusal = client.command(&["SET", "more", "1"]).to_string();
+    assert!(refusal.starts_with("(error) MISCONF "), "the next write too: {refusal}");
+    assert_eq!(info(&mut client, "persistence", "aof_last_write_status"), "err");
+
+    disk.drop_ballast();
+    write_until_accepted(&mut client, &["SET", "recovered", "yes"]);
+    assert_eq!(info(&mut client, "persistence", "aof_last_write_status"), "ok");
+    for _ in 0..10 {
+        let next = acknowledged.len() + 1_000;
+        assert_eq!(client.command(&[key(next).into_bytes(), value(next)].set()).text(), "OK");
+        acknowledged.push(next);
+    }
+
+    server.restart();
+    let mut client = server.client();
+    assert_eq!(client.command(&["GET", "recovered"]).text(), "yes");
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|number| client.command(&["GET", &key(**number)]) != Reply::Bulk(value(**number)))
+        .collect();
+    assert!(lost.is_empty(), "lost with appendfsync {level}: {lost:?}");
+}
+
+#[test]
+fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let arguments = ["--dir", &data, "--appendonly", "yes", "--appendfsync", "always", "--save", ""];
+    let mut server = Server::tenon(&arguments);
+    let mut acknowledged = Vec::new();
+    write_until_refused(&mut server.client(), &mut acknowledged);
+    server.kill9();
+    disk.drop_ballast();
+    server.restart();
+    let mut client = server.client();
+    for number in &acknowledged {
+        assert_eq!(client.command(&["GET", &key(*number)]), Reply::Bulk(value(*number)), "{}", key(*number));
+    }
+    assert_eq!(client.command(&["SET", "more", "1"]).text(), "OK");
+}
+
+#[test]
+fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", "3600 1"]);
+    let mut client = server.client();
+    assert_eq!(client.command(&["SAVE"]).text(), "OK");
+    for number in 0..DISK_BYTES / VALUE_BYTES {
+        assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
+    }
+    let saved = fs::read(disk.path().join("dump.rdb")).expect("the first save made it");
+
+    assert_eq!(client.command(&["BGSAVE"]).text(), "Background saving started");
+    wait_until("the save fails", || info(&mut client, "persistence", "rdb_last_bgsave_status") == "err");
+    assert!(server.log().contains("No space left on device"), "{}", server.log());
+    let refusal = client.command(&["SET", "more", "1"]).to_string();
+    assert!(refusal.starts_with("(error) MISCONF "), "{refusal}");
+    assert_eq!(client.command(&["GET", &key(1)]), Reply::Bulk(value(1)), "reads go on");
+    assert_eq!(fs::read(disk.path().join("dump.rdb")).expect("still there"), saved, "the old dump is untouched");
+    let files = fs::read_dir(disk.path()).expect("the disk can be read");
+    let names: Vec<_> = files.filter_map(|file| Some(file.ok()?.file_name())).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().starts_with("temp-")), "{names:?}");
+
+    assert_eq!(client.command(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]).text(), "OK");
+    assert_eq!(client.command(&["SET", "more", "1"]).text(), "OK");
+    assert_eq!(client.command(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "yes"]).text(), "OK");
+    assert!(client.command(&["SET", "more", "1"]).to_string().starts_with("(error) MISCONF "));
+
+    disk.drop_ballast();
+    for number in 0..DISK_BYTES / VALUE_BYTES / 2 {
+        assert!(matches!(client.command(&["UNLINK", &key(number)]), Reply::Integer(1) | Reply::Error(_)));
+    }
+    wait_until("a save succeeds", || {
+        client.command(&["BGSAVE"]);
+        sleep(Duration::from_millis(100));
+        info(&mut client, "persistence", "rdb_last_bgsave_status") == "ok"
+    });
+    assert_eq!(client.command(&["SET", "more", "2"]).text(), "OK");
+}
+
+#[test]
+fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let arguments = ["--dir", &data, "--appendonly", "yes", "--rdbcompression", "no", "--save", ""];
+    let mut server = Server::tenon(&arguments);
+    let mut client = server.client();
+    let count = (DISK_BYTES - BALLAST_BYTES) * 3 / 5 / VALUE_BYTES;
+    for number in 0..count {
+        assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
+    }
+    client.command(&["BGREWRITEAOF"]);
+    wait_until("the rewrite fails", || info(&mut client, "persistence", "aof_last_bgrewrite_status") == "err");
+    // What the failed rewrite had written is gone again, so there is room for more.
+    write_until_accepted(&mut client, &["SET", "after", "1"]);
+    server.restart();
+    let mut client = server.client();
+    assert_eq!(client.command(&["GET", "after"]).text(), "1");
+    for number in 0..count {
+        assert_eq!(client.command(&["GET", &key(number)]), Reply::Bulk(value(number)));
+    }
+    disk.drop_ballast();
+    client.command(&["BGREWRITEAOF"]);
+    wait_until("a rewrite succeeds", || server.log().contains("Background AOF rewrite finished successfully"));
+}
+
+/// Sets one key after the other until one is refused; gives the refusal.
+fn write_until_refused(client: &mut Client, acknowledged: &mut Vec<usize>) -> String {
+    for number in 0..2 * DISK_BYTES / VALUE_BYTES {
+        match client.command(&[key(number).into_bytes(), value(number)].set()) {
+            Reply::Error(text) => return text,
+            reply => assert_eq!(reply.text(), "OK"),
+        }
+        acknowledged.push(number);
+    }
+    panic!("no write was refused, though the disk must be full");
+}
+
+fn write_until_accepted(client: &mut Client, request: &[&str]) {
+    wait_until("writes are accepted", || !matches!(client.command(request), Reply::Error(_)));
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + RECOVERED_WITHIN;
+    while !is_so() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// One field of INFO.
+fn info(client: &mut Client, section: &str, field: &str) -> String {
+    let text = client.command(&["INFO", section]).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("INFO {section} has no {field}:\n{text}")).trim().to_owned()
+}
+
+fn key(number: usize) -> String {
+    format!("key:{number}")
+}
+
+/// Told apart by the number at its start and at its end.
+fn value(number: usize) -> Vec<u8> {
+    let mut value = vec![b'v'; VALUE_BYTES];
+    let text = number.to_string();
+    value[..text.len()].copy_from_slice(text.as_bytes());
+    value[VALUE_BYTES - text.len()..].copy_from_slice(text.as_bytes());
+    value
+}
+
+/// `SET` of a key and a value.
+trait Assignment {
+    fn set(self) -> [Vec<u8>; 3];
+}
+
+impl Assignment for [Vec<u8>; 2] {
+    fn set(self) -> [Vec<u8>; 3] {
+        let [key, value] = self;
+        [b"SET".to_vec(), key, value]
+    }
+}
+
+/// A file system of `DISK_BYTES`, half of it taken by a ballast that can be dropped.
+struct SmallDisk {
+    directory: Directory,
+}
+
+impl SmallDisk {
+    /// Mounts it, as root or through a sudo that asks for no password.
+    fn mount() -> Option<SmallDisk> {
+        let directory = Directory::new();
+        let options = format!("size={DISK_BYTES},mode=0777");
+        let arguments = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs"];
+        if !as_root(&arguments, directory.path()) {
+            eprintln!("skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)");
+            return None;
+        }
+        let disk = SmallDisk { directory };
+        fs::write(disk.ballast(), vec![b'b'; BALLAST_BYTES]).expect("an empty disk has room for the ballast");
+        Some(disk)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path().join("ballast")
+    }
+
+    fn drop_ballast(&self) {
+        fs::remove_file(self.ballast()).expect("the ballast is dropped once");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: the server may still end while the test fails.
+        as_root(&["umount", "-l"], self.directory.path());
+    }
+}
+
+fn as_root(arguments: &[&str], path: &Path) -> bool {
+    let plain = Command::new(arguments[0]).args(&arguments[1..]).arg(path).output();
+    if plain.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let sudo = Command::new("sudo").arg("-n").args(arguments).arg(path).output();
+    sudo.is_ok_and(|output| output.status.success())
+}
