@@ -305,6 +305,7 @@ fn populate(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
+#[expect(clippy::approx_constant, reason = "the example that test suites know")]
 fn protocol(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let name = args.get(2).to_ascii_lowercase();
     let mut reply = context.reply();
