@@ -1,3 +1,5 @@
+//! Pieces of every size, limits, errors in their order, and bytes that were damaged.
+
 use super::*;
 use crate::request::{LARGE_ARGUMENT_BYTES, OwnedArgs};
 
