@@ -394,6 +394,9 @@ fn a_rewritten_toml_file_changes_only_what_changed() {
         "{newer}"
     );
     assert!(rewrite_toml("t", "nonsense", &config).is_err());
+    for odd in ["port = 1", "\u{feff}port = 1\n", "port = 1\r\n", ""] {
+        assert_eq!(rewrite_toml("t", odd, &toml(odd).unwrap()).unwrap(), odd);
+    }
 
     let old = "[policies.fsync.options]\nx = 1\n[policies.snapshot]\n";
     let mut config = toml(old).unwrap();
