@@ -11,3 +11,6 @@ pub(crate) mod reply;
 
 pub(crate) mod script;
 pub(crate) mod words;
+
+pub(crate) mod chance;
+pub(crate) mod tools;
