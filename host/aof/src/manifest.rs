@@ -8,6 +8,7 @@ use crate::words;
 
 /// Redis reads a manifest by lines of at most so many bytes, line end included.
 const LINE_BYTES_MAX: usize = 1024;
+const TOO_LONG: &str = "The AOF manifest file contains too long line";
 /// A manifest of more lines than any server could have written is refused (a rewrite leaves few files).
 const FILES_MAX: usize = 100_000;
 /// Above it no sequence number is accepted, so that counting on never overflows.
@@ -87,7 +88,7 @@ impl Manifest {
                 continue;
             }
             if line.len() > LINE_BYTES_MAX || !line.ends_with(b"\n") {
-                return Err(error(index + 1, line, "The AOF manifest file contains too long line"));
+                return Err(error(index + 1, line, TOO_LONG));
             }
             manifest.add_line(line).map_err(|reason| error(index + 1, line, reason))?;
         }
@@ -100,9 +101,7 @@ impl Manifest {
         let files = (self.base.iter().map(|file| ('b', file)))
             .chain(self.history.iter().map(|file| ('h', file)))
             .chain(self.increments.iter().map(|file| ('i', file)));
-        for (kind, file) in files {
-            text.push_str(&format!("file {} seq {} type {kind}\n", words::quoted(&file.name), file.sequence));
-        }
+        files.for_each(|(kind, file)| text.push_str(&print_line(kind, file)));
         text
     }
 
@@ -166,7 +165,12 @@ impl Manifest {
         if sequence == 0 || sequence.abs() > SEQUENCE_MAX || kind == 0 || self.len() >= FILES_MAX {
             return Err(INVALID);
         }
-        self.add(kind, ManifestFile { name, sequence })
+        let file = ManifestFile { name, sequence };
+        // Quoting can make a name four times as long: what is taken in must be readable once it is written again.
+        if print_line(char::from(kind), &file).len() > LINE_BYTES_MAX {
+            return Err(TOO_LONG);
+        }
+        self.add(kind, file)
     }
 
     fn add(&mut self, kind: u8, file: ManifestFile) -> Result<(), &'static str> {
@@ -192,6 +196,10 @@ impl Manifest {
     fn len(&self) -> usize {
         self.history.len() + self.increments.len()
     }
+}
+
+fn print_line(kind: char, file: &ManifestFile) -> String {
+    format!("file {} seq {} type {kind}\n", words::quoted(&file.name), file.sequence)
 }
 
 /// A name that stays within its directory. Unlike Redis, `.` and `..` are refused as well: they are no files.
@@ -261,11 +269,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_file_line_and_reason() {
         let long = format!("file {} seq 1 type i\n", "x".repeat(1024));
+        let long_once_written = format!("file {} seq 1 type i\n", "\u{1}".repeat(256));
         let cases = [
             ("", 0, "Found an empty AOF manifest"),
             ("\n", 1, "Invalid AOF manifest file format"),
             ("file a seq 1 type i", 1, "The AOF manifest file contains too long line"),
             (&long, 1, "The AOF manifest file contains too long line"),
+            (&long_once_written, 1, "The AOF manifest file contains too long line"),
             ("file a seq 1\n", 1, "Invalid AOF manifest file format"),
             ("file a seq x type i\n", 1, "Invalid AOF manifest file format"),
             ("file a seq 9223372036854775807 type i\n", 1, "Invalid AOF manifest file format"),

@@ -1,6 +1,7 @@
 //! CONFIG REWRITE of a TOML file: the old text and the values in force give the new text.
 //! Reads and writes no file.
-//! Always: whatever did not change stays byte for byte, comments and layout too; a policy keeps the form it was found in.
+//! Always: whatever did not change stays byte for byte, comments and layout too (where something did, a byte order mark goes
+//! and the last line gets its end); a policy keeps the form it was found in.
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value as TomlValue};
 
@@ -21,13 +22,15 @@ use crate::words::join;
 pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, ConfigError> {
     let mut before = Config::default();
     load_toml(&mut before, file, old.as_bytes())?;
+    let is_changed = |directive: &Directive| before.value(*directive) != config.value(*directive);
+    let changed: Vec<Directive> = Directive::ALL.into_iter().filter(is_changed).collect();
+    if changed.is_empty() {
+        return Ok(old.to_owned());
+    }
     let mut document: DocumentMut =
         old.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(None, error.message(), None))?;
     let mut is_signed = old.contains(SIGNATURE);
-    for directive in Directive::ALL {
-        if before.value(directive) == config.value(directive) {
-            continue;
-        }
+    for directive in changed {
         let root = document.as_table_mut();
         if let (Some(policy), Value::Policy(selection)) =
             (policy_item(root, directive), config.value(directive))

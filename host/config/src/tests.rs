@@ -394,6 +394,9 @@ fn a_rewritten_toml_file_changes_only_what_changed() {
         "{newer}"
     );
     assert!(rewrite_toml("t", "nonsense", &config).is_err());
+    for odd in ["port = 1", "\u{feff}port = 1\n", "port = 1\r\n", ""] {
+        assert_eq!(rewrite_toml("t", odd, &toml(odd).unwrap()).unwrap(), odd);
+    }
 
     let old = "[policies.fsync.options]\nx = 1\n[policies.snapshot]\n";
     let mut config = toml(old).unwrap();
@@ -405,12 +408,12 @@ fn a_rewritten_toml_file_changes_only_what_changed() {
 
 #[test]
 fn what_does_nothing_is_said() {
-    let notices = conf("io-threads 4\nslowlog-max-len 128\nport 1").unwrap().notices();
+    let notices = conf("io-threads 4\ntracking-table-max-keys 1000000\nport 1").unwrap().notices();
     let texts: Vec<_> = notices.iter().map(|notice| (notice.text.as_str(), notice.is_default)).collect();
     let threads = "Directive io-threads has no effect: an engine runs on one worker thread, which reads and parses for itself";
     assert_eq!(
         texts,
-        [(threads, false), ("Directive slowlog-max-len is recognised but has no effect yet", true)]
+        [(threads, false), ("Directive tracking-table-max-keys is recognised but has no effect yet", true)]
     );
 }
 

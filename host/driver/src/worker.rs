@@ -139,7 +139,8 @@ impl<M: Machine + 'static> Worker<M> {
 
     /// Lets the machine do what it owes and carries it out. Returns the slots to flush.
     pub(crate) fn settle(&mut self, dirty: &mut Vec<u32>) {
-        let now = self.begin();
+        // A settle that no input led to (a timer's) has a time of its own, and wakes nobody.
+        let now = self.turn.unwrap_or_else(|| self.clock.now());
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,

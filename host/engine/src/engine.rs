@@ -218,6 +218,8 @@ impl Engine {
     /// Loads policies and data; everybody waits. An error stops the start.
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         self.load_policies_at_start(now)?;
+        // All that serves is there, and no data yet.
+        self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
         tracing::info!("Server initialized");
         Ok(())

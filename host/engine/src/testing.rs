@@ -2,15 +2,14 @@
 //! native policies, jobs that are done as soon as they are asked for. Not the driver: no socket, no thread.
 //! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use tenon_base::{
-    ConnectionId, Dice, Disk, DiskFile, Input, Interlude, Job, Listed, Machine, Micros, Now, Output, Outputs, Peer,
+    ConnectionId, Dice, Disk, Input, Interlude, Job, Machine, Micros, Now, Output, Outputs, Peer,
     Proceed, Step, Stopwatch, Ticket, Transport, World,
 };
+use tenon_aof::memory_disk::MemoryDisk;
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 
@@ -75,52 +74,11 @@ impl Interlude for Undisturbed {
     fn sleep(&mut self, _span: Micros) {}
 }
 
-/// A disk on which there is nothing, and nothing can be put.
-struct NoDisk;
-
-impl Disk for NoDisk {
-    fn open(&self, _: &Path, _: bool) -> io::Result<Arc<dyn DiskFile>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn create(&self, _: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Err(io::ErrorKind::PermissionDenied.into())
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn remove(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn make_directory(&self, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::PermissionDenied.into())
-    }
-
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn list(&self, _: &Path) -> io::Result<Vec<Listed>> {
-        Ok(Vec::new())
-    }
-
-    fn free_bytes(&self, _: &Path) -> Option<u64> {
-        None
-    }
-
-    fn lock(&self, _: &Path) -> io::Result<Box<dyn std::any::Any + Send>> {
-        Ok(Box::new(()))
-    }
-}
-
 impl Bench {
-    /// An engine that has started, configured by directives as in a configuration file, on an empty disk that takes
-    /// nothing.
+    /// An engine that has started, configured by directives as in a configuration file, on an empty disk in
+    /// memory.
     pub(crate) fn new(directives: &[(&str, &str)]) -> Bench {
-        Bench::on_disk(directives, Arc::new(NoDisk))
+        Bench::on_disk(directives, Arc::new(MemoryDisk::default()))
     }
 
     /// As [`Bench::new`], on a disk that the test keeps.

@@ -19,7 +19,8 @@ pub struct Limits {
     pub bulk_bytes_max: usize,
     /// Most arguments of one request.
     pub arguments_max: usize,
-    /// Longest inline request, and longest header line (bytes).
+    /// Longest inline request, and longest header line (bytes, without what ends it). Redis lets a longer line pass if it
+    /// happens to arrive in one read.
     pub inline_bytes_max: usize,
     /// Most bytes held undecoded for one connection (`client-query-buffer-limit`); above 1 GiB it counts as 1 GiB
     /// for everything but large arguments.

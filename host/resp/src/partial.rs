@@ -131,8 +131,12 @@ impl Partial {
             }
         };
         self.line.extend_from_slice(&rest[..taken]);
-        let ended = complete || (!inline && self.line.last() == Some(&b'\r'));
-        if !ended && self.line.len() > limits.inline_bytes_max {
+        let end_bytes = match (inline, complete) {
+            (true, _) => usize::from(complete),
+            (false, true) => 2,
+            (false, false) => usize::from(self.line.last() == Some(&b'\r')),
+        };
+        if self.line.len() - end_bytes > limits.inline_bytes_max {
             return Err(too_big);
         }
         Ok((taken, complete))

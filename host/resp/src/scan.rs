@@ -107,11 +107,12 @@ fn line<'a>(
     too_big: ProtocolError,
 ) -> Result<Option<(&'a [u8], usize)>, ProtocolError> {
     let rest = &bytes[start..];
-    match rest.iter().position(|&byte| byte == b'\r') {
-        Some(end) if end + 1 < rest.len() => Ok(Some((&rest[..end], start + end + 2))),
-        None if rest.len() > limits.inline_bytes_max => Err(too_big),
-        _ => Ok(None),
+    let end = rest.iter().position(|&byte| byte == b'\r');
+    // Also where the end is at hand: whether a line is too long must not depend on how it arrived.
+    if end.unwrap_or(rest.len()) > limits.inline_bytes_max {
+        return Err(too_big);
     }
+    Ok(end.filter(|end| end + 1 < rest.len()).map(|end| (&rest[..end], start + end + 2)))
 }
 
 #[cold]
@@ -123,13 +124,11 @@ fn scan_inline(
     large: &mut Vec<Bytes>,
 ) -> Result<Scan, ProtocolError> {
     let rest = &bytes[start..];
-    let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
-        return if rest.len() > limits.inline_bytes_max {
-            Err(ProtocolError::TooBigInline)
-        } else {
-            Ok(Scan::Incomplete)
-        };
-    };
+    let end = rest.iter().position(|&byte| byte == b'\n');
+    if end.unwrap_or(rest.len()) > limits.inline_bytes_max {
+        return Err(ProtocolError::TooBigInline);
+    }
+    let Some(end) = end else { return Ok(Scan::Incomplete) };
     let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
     let before = spans.len();
     split_words(line, start, spans, large)?;

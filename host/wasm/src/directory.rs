@@ -20,24 +20,24 @@ const REST_MS: u64 = 500;
 
 /// One file of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Its name.
-    pub file: String,
+    pub(crate) file: String,
     /// What changes when it is written.
-    pub stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 /// What changes when a file is written or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Where the file system knows it.
-    pub modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// Lists the `*.wasm` directly in a directory, in order of names. Links to files count, as mounted directories have them.
-pub fn scan(directory: &Path) -> io::Result<Vec<Listed>> {
+pub(crate) fn scan(directory: &Path) -> io::Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for entry in fs::read_dir(directory)? {
         let Ok(file) = entry?.file_name().into_string() else { continue };
@@ -88,7 +88,7 @@ pub(crate) fn read(directory: &Path, file: &str) -> Result<Vec<u8>, ReadError> {
 
 /// Compares listings. Give it one every 100 to 500 ms.
 #[derive(Debug, Default)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     seen: Option<HashMap<String, Seen>>,
 }
 
@@ -102,12 +102,12 @@ struct Seen {
 
 impl Watcher {
     /// The first listing is the state to compare with, and reports nothing.
-    pub fn new() -> Watcher {
+    pub(crate) fn new() -> Watcher {
         Watcher::default()
     }
 
     /// What changed, in order of names; `now_ms` is any steady clock.
-    pub fn poll(&mut self, now_ms: u64, listing: &[Listed]) -> Vec<FileChange> {
+    pub(crate) fn poll(&mut self, now_ms: u64, listing: &[Listed]) -> Vec<FileChange> {
         let Some(seen) = &mut self.seen else {
             let first = |listed: &Listed| {
                 let seen = Seen { reported: Some(listed.stamp), current: listed.stamp, since_ms: now_ms };

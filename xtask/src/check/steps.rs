@@ -48,6 +48,10 @@ pub(super) fn all(root: &Path, fast: bool) -> Result<Vec<Step>, String> {
     docs.environment.push(("RUSTDOCFLAGS", "-D warnings"));
     steps.push(Step { name: "docs".to_owned(), work: Work::Quiet(docs) });
     steps.extend(guest_steps(root)?);
+    steps.push(quiet("fuzz fmt", "tests/fuzz", &["fmt", "--check"]));
+    // Without the fuzzer itself, which would have to be compiled and linked: the targets must fit what they call.
+    let fuzz = ["clippy", "--all-targets", "--no-default-features", "--locked", "--", "-D", "warnings"];
+    steps.push(quiet("fuzz clippy", "tests/fuzz", &fuzz));
     if on_path("cargo-nextest").is_some() {
         // nextest runs no documentation tests; they go first, so that its summary ends the output.
         steps.push(tests("doc tests", ".", &["test", "--workspace", "--locked", "--doc"]));

@@ -29,6 +29,7 @@ fn edges_downward_pass() {
         [""; 0]
     );
     assert_eq!(found("host/base", "tenon-base", "[dev-dependencies]\nrand = \"0.9\""), [""; 0]);
+    assert_eq!(found("tests/fuzz", "tenon-fuzz", "tenon-rdb = { path = \"../../host/rdb\" }"), [""; 0]);
 }
 
 #[test]

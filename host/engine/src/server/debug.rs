@@ -320,6 +320,7 @@ fn populate(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
+#[expect(clippy::approx_constant, reason = "the example that test suites know")]
 fn protocol(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let name = args.get(2).to_ascii_lowercase();
     let mut reply = context.reply();
@@ -464,11 +465,39 @@ fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Bench;
 
     #[test]
     fn subcommands_are_in_order_and_explained() {
         assert!(SUBCOMMANDS.windows(2).all(|pair| pair[0].name < pair[1].name));
         assert!(SUBCOMMANDS.iter().all(|own| own.name == "HELP" || own.help.len() >= 2));
         assert!(SUBCOMMANDS.iter().all(|own| own.help.iter().all(|line| line.len() < 100)));
+    }
+
+    #[test]
+    fn a_switch_allows_it() {
+        let refused = Bench::new(&[]).run(1, "DEBUG DIGEST");
+        assert!(refused.starts_with("(error) ERR DEBUG command not allowed. If the"), "{refused}");
+        let mut bench = Bench::new(&[("enable-debug-command", "local")]);
+        assert_eq!(bench.run(1, "DEBUG DIGEST"), "0".repeat(40));
+        assert_eq!(
+            bench.run(1, "DEBUG SLEEP"),
+            "(error) ERR unknown subcommand or wrong number of arguments for 'SLEEP'. Try DEBUG HELP."
+        );
+    }
+
+    #[test]
+    fn keys_are_made_and_looked_into() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes")]);
+        assert_eq!(bench.run(1, "DEBUG POPULATE 2 k 100"), "OK");
+        assert_eq!(bench.run(1, "DEBUG POPULATE -1"), "(error) ERR value is out of range, must be positive");
+        let told = bench.run(1, "DEBUG OBJECT k:1");
+        assert!(told.contains(" refcount:1 encoding:raw serializedlength:"), "{told}");
+        assert!(told.ends_with(" lru_seconds_idle:0"), "{told}");
+        assert_ne!(bench.run(1, "DEBUG DIGEST"), "0".repeat(40));
+        assert_eq!(bench.run(1, "DEBUG OBJECT k:2"), "(error) ERR no such key");
+        let bytes: i64 = bench.run(1, "MEMORY USAGE k:1 SAMPLES 0").parse().unwrap();
+        assert!((100..1_000).contains(&bytes));
+        assert_eq!(bench.run(1, "MEMORY USAGE k:1 SAMPLES"), "(error) ERR syntax error");
     }
 }

@@ -247,3 +247,36 @@ fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     context.reply().ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn slow_commands_are_kept_shortened_and_without_secrets() {
+        let mut bench = Bench::new(&[("slowlog-log-slower-than", "0"), ("slowlog-max-len", "3")]);
+        assert_eq!(bench.run(1, "CONFIG SET hz 20 requirepass hush"), "OK");
+        assert_eq!(bench.run(1, "AUTH hush"), "OK");
+        assert_eq!(bench.run(1, "HELLO 2 AUTH default hush").matches("error").count(), 0);
+        let kept = bench.run(1, "SLOWLOG GET -1");
+        assert!(!kept.contains("hush"), "{kept}");
+        for shown in [
+            r#"["CONFIG", "SET", "hz", "20", "requirepass", "(redacted)"]"#,
+            r#"["AUTH", "(redacted)"]"#,
+            r#"["HELLO", "2", "AUTH", "(redacted)", "(redacted)"]"#,
+        ] {
+            assert!(kept.contains(shown), "{kept}");
+        }
+        bench.run(1, &format!("ECHO {}", "x".repeat(200)));
+        bench.run(1, &format!("CONFIG GET {}", "y ".repeat(40)));
+        let kept = bench.run(1, "SLOWLOG GET");
+        assert!(kept.contains(&format!("{}... (72 more bytes)", "x".repeat(128))), "{kept}");
+        assert!(kept.contains(r#""y", "... (11 more arguments)"]"#), "{kept}");
+        assert_eq!(bench.run(1, "SLOWLOG LEN"), "3");
+        assert_eq!(bench.run(1, "CONFIG SET slowlog-max-len 1"), "OK");
+        assert_eq!(bench.run(1, "SLOWLOG LEN"), "1");
+        assert_eq!(bench.run(1, "CONFIG SET slowlog-log-slower-than -1"), "OK");
+        assert_eq!(bench.run(1, "SLOWLOG RESET"), "OK");
+        assert_eq!(bench.run(1, "SLOWLOG LEN"), "0");
+    }
+}

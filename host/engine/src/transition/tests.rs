@@ -1,21 +1,28 @@
 //! Transitions seen by clients, with policies that load only if their name says so and sockets that the test holds.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tenon_base::{Input, Output};
 use tenon_policy::{
-    AvailableFile, Decision, Form, Loaded, LoadedFsync, LoadedSnapshot, PolicyLoader, PolicySpec, Refusal,
-    RefusalKind, Start,
+    AvailableFile, Decision, FileChange, Form, Loaded, LoadedFsync, LoadedSnapshot, PolicyLoader, PolicySpec,
+    Refusal, RefusalKind, Sha256, Start,
 };
 
 use tenon_resp::Value;
 
 use crate::testing::Bench;
 
-/// Loads every file but `bad.wasm`, as the native policy under the file's name. `panic.wasm` panics.
-struct ByName;
+/// Loads every file but `bad.wasm`, as the native policy under the file's name, with a checksum that says which load
+/// it was. `panic.wasm` panics.
+#[derive(Default)]
+struct ByName {
+    loads: AtomicU8,
+    /// What is told once.
+    changes: Mutex<Vec<FileChange>>,
+}
 
-fn load<D: Decision>(spec: &PolicySpec) -> Result<Loaded<D>, Refusal> {
+fn load<D: Decision>(loads: &AtomicU8, spec: &PolicySpec) -> Result<Loaded<D>, Refusal> {
     assert_ne!(spec.name(), "panic.wasm", "asked to");
     if spec.name() == "bad.wasm" {
         let sentence = "bad.wasm refused: it is bad".to_owned();
@@ -24,16 +31,17 @@ fn load<D: Decision>(spec: &PolicySpec) -> Result<Loaded<D>, Refusal> {
     let mut loaded = Loaded::native(&[])?;
     loaded.description.name = spec.name().to_owned();
     loaded.description.form = Form::Component;
+    loaded.description.sha256 = Some(Sha256([loads.fetch_add(1, Ordering::Relaxed) + 1; 32]));
     Ok(loaded)
 }
 
 impl PolicyLoader for ByName {
     fn load_fsync(&self, spec: &PolicySpec, _: &Start) -> Result<LoadedFsync, Refusal> {
-        load(spec)
+        load(&self.loads, spec)
     }
 
     fn load_snapshot(&self, spec: &PolicySpec, _: &Start) -> Result<LoadedSnapshot, Refusal> {
-        load(spec)
+        load(&self.loads, spec)
     }
 
     fn available(&self) -> Vec<AvailableFile> {
@@ -45,11 +53,19 @@ impl PolicyLoader for ByName {
         };
         vec![file("a.wasm", None), file("bad.wasm", Some("it is bad"))]
     }
+
+    fn changes(&self, _: u64) -> Vec<FileChange> {
+        std::mem::take(&mut *self.changes.lock().unwrap())
+    }
 }
 
 fn bench() -> Bench {
-    let mut bench = Bench::new(&[]);
-    bench.engine.policies.use_loader(Arc::new(ByName));
+    bench_with(Arc::default())
+}
+
+fn bench_with(loader: Arc<ByName>) -> Bench {
+    let mut bench = Bench::new(&[("policy-directory", "/policies")]);
+    bench.engine.policies.use_loader(loader);
     bench
 }
 
@@ -138,4 +154,22 @@ fn clients_take_turns_and_nobody_else_waits() {
     bench.settle();
     assert_eq!((bench.replies(1).len(), bench.replies(2).len()), (1, 1));
     assert_eq!(bench.run(1, "CONFIG GET policy-fsync port"), r#"["policy-fsync", "b.wasm", "port", "1234"]"#);
+}
+
+#[test]
+fn a_changed_file_is_loaded_again_and_a_missing_one_goes_on() {
+    let loader = Arc::<ByName>::default();
+    let mut bench = bench_with(Arc::clone(&loader));
+    let change = |file: &str| loader.changes.lock().unwrap().push(FileChange::Changed(file.to_owned()));
+    assert_eq!(bench.run(1, "CONFIG SET policy-fsync a.wasm policy-snapshot b.wasm"), "OK");
+    assert!(bench.run(1, "POLICY INFO fsync").contains(&"01".repeat(32)));
+    change("a.wasm");
+    change("unused.wasm");
+    bench.sleep(600);
+    assert!(bench.run(1, "POLICY INFO fsync").contains(&"03".repeat(32)));
+    assert!(bench.run(1, "POLICY INFO snapshot").contains(&"02".repeat(32)), "its file is another");
+    loader.changes.lock().unwrap().push(FileChange::Gone("a.wasm".to_owned()));
+    bench.sleep(600);
+    assert!(bench.run(1, "POLICY INFO fsync").contains(&"03".repeat(32)));
+    assert_eq!(loader.loads.load(Ordering::Relaxed), 3);
 }

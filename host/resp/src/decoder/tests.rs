@@ -1,3 +1,5 @@
+//! Pieces of every size, limits, errors in their order, and bytes that were damaged.
+
 use super::*;
 use crate::request::{LARGE_ARGUMENT_BYTES, OwnedArgs};
 
@@ -142,6 +144,28 @@ fn errors_are_redis_errors_and_come_after_what_was_complete() {
         for size in [1, 2, 3, 5, 100, bytes.len()] {
             let (requests, _, found) = in_pieces(&bytes, size);
             assert_eq!((requests.len(), found), (2, Some(error)), "in pieces of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_line_is_too_long_however_it_arrives() {
+    use ProtocolError::*;
+    let limits = Limits { inline_bytes_max: 20, ..Limits::default() };
+    let cases: [(&[u8], Option<ProtocolError>); 7] = [
+        (b"PING 67890123456789\r\n", None),
+        (b"PING 678901234567890\r\n", Some(TooBigInline)),
+        (b"PING 678901234567890\n", None),
+        (b"*1234567890123456789x\r\n", Some(TooBigMultibulkCount)),
+        (b"*123456789012345678x\r\n", Some(InvalidMultibulkLength)),
+        (b"*1\r\n$1234567890123456789x\r\n", Some(TooBigBulkCount)),
+        (b"*1\r\n$123456789012345678x\r\n", Some(InvalidBulkLength)),
+    ];
+    for (bytes, error) in cases {
+        for size in 1..=bytes.len() {
+            let (requests, _, found) = run(bytes.chunks(size), &limits, usize::MAX);
+            let expected = (usize::from(error.is_none()), error);
+            assert_eq!((requests.len(), found), expected, "{} in {size}", bytes.escape_ascii());
         }
     }
 }

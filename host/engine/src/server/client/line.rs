@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use tenon_base::{Outputs, Transport};
-use tenon_resp::{Args, Proto};
+use tenon_resp::{Args, Proto, write_request};
 
 use crate::server::ServerContext;
 use crate::session::Session;
@@ -59,8 +59,8 @@ pub(super) fn write_line(
     let asks = session.id == context.connection;
     let pending = context.world.outputs.pending_bytes(session.id.slot);
     let beyond = pending.saturating_sub(STATIC_BUFFER_BYTES);
-    let received = session.decoder.pending_bytes();
-    let request = if asks { args.total_bytes() } else { 0 };
+    let (request, wire) = if asks { (args.total_bytes(), wire_bytes(args)) } else { (0, 0) };
+    let received = session.decoder.pending_bytes() + wire;
     let now = context.now.steady;
     let command = session.last_command.map_or("NULL", |id| &context.engine.commands[id].full_name);
     // A string takes everything.
@@ -80,12 +80,19 @@ pub(super) fn write_line(
         session.database,
         pending - beyond,
         beyond.div_ceil(STATIC_BUFFER_BYTES),
-        memory_bytes(session, context.world.outputs) + request,
+        memory_bytes(session, context.world.outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),
         String::from_utf8_lossy(&session.library_version),
     );
+}
+
+/// The request that runs is in the buffer still, as in Redis.
+fn wire_bytes(request: Args<'_>) -> usize {
+    let mut wire = Vec::new();
+    write_request(&mut wire, request);
+    wire.len()
 }
 
 /// Letters, in Redis's order; `N` for none.

@@ -1,6 +1,6 @@
 //! COMMAND GETKEYS and GETKEYSANDFLAGS: the keys of a request that is not run.
 
-use tenon_commands::{CommandError, Flags, KeyFlags, KeySpec, Outcome, key_positions};
+use tenon_commands::{Begin, CommandError, Flags, KeyFlags, KeySpec, Outcome, key_positions};
 use tenon_resp::Args;
 
 use super::entry::write_key_flags;
@@ -41,9 +41,17 @@ fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)
     }
     let mut found = Vec::new();
     for spec in specs() {
-        let Some(range) = key_positions(spec, request) else { continue };
         let flags = flags_in(command, spec, request);
-        found.extend(range.positions().map(|at| (at, flags)));
+        match (key_positions(spec, request), spec.begin) {
+            (Some(range), _) => found.extend(range.positions().map(|at| (at, flags))),
+            // The word that would announce these keys may be missing.
+            (None, Begin::Keyword { .. }) => {}
+            // A number of keys that is none, or too large: then no other key is told either.
+            (None, Begin::Index(_)) => {
+                found.clear();
+                break;
+            }
+        }
     }
     if found.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
@@ -71,5 +79,83 @@ fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
         "set" if has(b"GET") => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
         "set" => KeyFlags::OW.and(KeyFlags::UPDATE),
         _ => spec.flags,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_commands::{Categories, Context, Group, Handler, Row};
+    use tenon_resp::OwnedArgs;
+
+    use super::*;
+
+    fn never(_: &mut Context<'_>, _: Args<'_>) -> Outcome {
+        unreachable!("nothing is run")
+    }
+
+    const fn row(name: &'static str, arity: i16, flags: Flags, keys: &'static [KeySpec]) -> Row<Handler> {
+        Row {
+            name,
+            run: never,
+            arity,
+            flags,
+            keys,
+            categories: Categories::NONE,
+            tips: &[],
+            group: Group::Generic,
+            since: "1.0.0",
+            complexity: "",
+            summary: "",
+            arguments: &[],
+            subcommands: &[],
+        }
+    }
+
+    const READ: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
+    const CHANGE: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE);
+    const REPLACE: KeyFlags = KeyFlags::OW.and(KeyFlags::UPDATE);
+
+    static ROWS: &[Row<Handler>] = &[
+        row("set", -3, Flags::WRITE, &[KeySpec::at(1, CHANGE.and(KeyFlags::VARIABLE_FLAGS))]),
+        row("store", -4, Flags::WRITE, &[KeySpec::at(1, REPLACE), KeySpec::number(2, READ)]),
+        row("pairs", -3, Flags::WRITE, &[KeySpec::range(1, -1, 2, REPLACE)]),
+        row("perhaps", -2, Flags::NO_MANDATORY_KEYS, &[KeySpec::number(1, READ)]),
+        row("channel", -2, Flags::PUBSUB, &[KeySpec::at(1, KeyFlags::NOT_KEY)]),
+    ];
+
+    fn found(request: &str) -> Result<Vec<(String, KeyFlags)>, String> {
+        let table = CommandTable::new(&[ROWS], &[]);
+        let mut words = OwnedArgs::new();
+        request.split(' ').for_each(|word| words.push(word.as_bytes()));
+        let args = words.as_args();
+        let found = find(&table, args).map_err(|error| error.to_string())?;
+        Ok(found
+            .iter()
+            .map(|&(at, flags)| (String::from_utf8_lossy(args.get(at)).into_owned(), flags))
+            .collect())
+    }
+
+    #[test]
+    fn keys_are_found_with_what_is_done_to_them() {
+        let key = |name: &str, flags| (name.to_owned(), flags);
+        assert_eq!(found("SET k v"), Ok(vec![key("k", REPLACE)]));
+        assert_eq!(found("set get v"), Ok(vec![key("get", REPLACE)]));
+        assert_eq!(found("set k v ex 10 Get"), Ok(vec![key("k", CHANGE)]));
+        assert_eq!(found("store d 2 a b c"), Ok(vec![key("d", REPLACE), key("a", READ), key("b", READ)]));
+        assert_eq!(found("pairs a 1 b 2"), Ok(vec![key("a", REPLACE), key("b", REPLACE)]));
+        assert_eq!(found("perhaps 0"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn requests_without_keys_are_refused_by_what_is_wrong() {
+        for (request, error) in [
+            ("nonsense a", "ERR Invalid command specified"),
+            ("channel a", "ERR The command has no key arguments"),
+            ("set k", "ERR Invalid number of arguments specified for command"),
+            ("store d x a b", "ERR Invalid arguments specified for command"),
+            ("store d 3 a b", "ERR Invalid arguments specified for command"),
+        ] {
+            assert_eq!(found(request), Err(error.to_owned()));
+        }
     }
 }
