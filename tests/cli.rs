@@ -4,8 +4,11 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use support::server::{Server, oracle};
 use support::tools::{self, said};
@@ -47,14 +50,84 @@ fn redis_cli_in_a_terminal_asks_for_the_documentation_and_prompts() {
         return;
     }
     let server = Server::tenon(&QUIET);
-    let line = format!("redis-cli -p {}", server.port());
+    // Without a width redis-cli would ask the terminal for one, and nobody would answer.
+    let line = format!("stty cols 100 rows 24; redis-cli -p {}", server.port());
     let mut command = Command::new("script");
     command.args(["-q", "-e", "-c", &line, "/dev/null"]).env("TERM", "xterm");
-    let output = tools::run(&mut command, b"set k v\nget k\nhelp get\nquit\n", PATIENCE);
-    let heard = said(&output);
-    assert!(output.status.success(), "{heard}");
-    for expected in ["OK", "\"v\"", "GET key"] {
-        assert!(heard.contains(expected), "{expected:?} is not in:\n{heard}");
+    let mut terminal = Terminal::start(&mut command);
+    terminal.hear(&format!("127.0.0.1:{}> ", server.port()));
+    for (line, answer) in [
+        ("set k \"a b\"", "OK\r\n"),
+        ("get k", "\"a b\"\r\n"),
+        ("help get", "GET key"),
+        ("select 2", "OK\r\n"),
+        ("dbsize", "(integer) 0\r\n"),
+        ("hello 3", "\"proto\" => (integer) 3\r\n"),
+    ] {
+        terminal.say(line);
+        terminal.hear(answer);
+        terminal.hear("> ");
+    }
+    terminal.say("quit");
+    terminal.end();
+}
+
+/// A program in a terminal of its own, driven by what it prints.
+struct Terminal {
+    child: Child,
+    heard: Arc<Mutex<String>>,
+    /// Until here it has been waited for.
+    read_bytes: usize,
+}
+
+impl Terminal {
+    fn start(command: &mut Command) -> Terminal {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the program was there a moment ago");
+        let mut output = child.stdout.take().expect("piped above");
+        let heard = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&heard);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                sink.lock().expect("not poisoned").push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        Terminal { child, heard, read_bytes: 0 }
+    }
+
+    fn say(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped above");
+        stdin.write_all(format!("{line}\r").as_bytes()).expect("the program reads");
+    }
+
+    /// Waits until the program prints `text`, after all that was waited for before.
+    fn hear(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let heard = self.heard.lock().expect("not poisoned").clone();
+            if let Some(at) = heard[self.read_bytes..].find(text) {
+                self.read_bytes += at + text.len();
+                return;
+            }
+            assert!(Instant::now() < until, "{text:?} is not in:\n{}", &heard[self.read_bytes..]);
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn end(mut self) {
+        let until = Instant::now() + PATIENCE;
+        while self.child.try_wait().expect("our own child can be awaited").is_none() {
+            assert!(Instant::now() < until, "the program does not end");
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -45,7 +45,8 @@ fn fill_and_recover(level: &str) {
     let refusal = write_until_refused(&mut client, &mut acknowledged);
     assert!(acknowledged.len() * VALUE_BYTES > DISK_BYTES / 4, "{} writes fitted", acknowledged.len());
     assert!(refusal.starts_with("MISCONF "), "{refusal}");
-    assert_eq!(client.command(&["PING"]).text(), "PONG");
+    // As in Redis: whoever watches a server with PING learns of it.
+    assert!(client.command(&["PING"]).to_string().starts_with("(error) MISCONF "));
     assert_eq!(client.command(&["GET", &key(0)]), Reply::Bulk(value(0)), "reads go on");
     let refusal = client.command(&["SET", "more", "1"]).to_string();
     assert!(refusal.starts_with("(error) MISCONF "), "the next write too: {refusal}");
@@ -95,7 +96,7 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
     let server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", "3600 1"]);
     let mut client = server.client();
     assert_eq!(client.command(&["SAVE"]).text(), "OK");
-    for number in 0..DISK_BYTES / VALUE_BYTES {
+    for number in 0..(DISK_BYTES - BALLAST_BYTES) * 5 / 4 / VALUE_BYTES {
         assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
     }
     let saved = fs::read(disk.path().join("dump.rdb")).expect("the first save made it");
@@ -117,9 +118,6 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
     assert!(client.command(&["SET", "more", "1"]).to_string().starts_with("(error) MISCONF "));
 
     disk.drop_ballast();
-    for number in 0..DISK_BYTES / VALUE_BYTES / 2 {
-        assert!(matches!(client.command(&["UNLINK", &key(number)]), Reply::Integer(1) | Reply::Error(_)));
-    }
     wait_until("a save succeeds", || {
         client.command(&["BGSAVE"]);
         sleep(Duration::from_millis(100));
