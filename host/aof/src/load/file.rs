@@ -98,6 +98,7 @@ impl FileLoad<'_, '_> {
                 match judge::judge(&mut self.window, at, self.from.end).map_err(self.unreadable())? {
                     Verdict::Torn { commands } => return self.cut(at, commands),
                     Verdict::Damaged { good_at } => return Err(self.damaged(at, good_at)),
+                    Verdict::Unclear { at: place } => return Err(self.unclear(at, place)),
                     Verdict::TakenOver => by_redis_rules = self.taken_over(at),
                 }
             }
@@ -337,6 +338,14 @@ impl FileLoad<'_, '_> {
             at,
             format!("the checksum of a batch is wrong, and a good batch follows at offset {good_at}"),
         )
+    }
+
+    fn unclear(&self, at: u64, place: u64) -> AofError {
+        let finding = format!(
+            "the checksum of a batch is wrong, and so much behind it looks like batches that the search for a good one \
+             was given up at offset {place}"
+        );
+        self.bad(at, finding)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Runs nothing. Outside MULTI we write SELECT only as a batch's first command, while Redis begins with one when it goes
 //! on with our file: so a SELECT elsewhere tells that Redis was here. A good batch behind a bad one tells of damage.
+//! Always: the work is in proportion to the bytes that are left, whatever they look like.
 
 use std::io;
 
@@ -10,6 +11,11 @@ use tenon_resp::OwnedArgs;
 use crate::header::{BatchHeader, HEADER_BYTES, OPENING};
 use crate::load::command::{self, Found};
 use crate::load::window::Window;
+
+/// How often the bytes that are left may be read to look for a good batch: honest batches do not overlap, so once does.
+const READINGS_MAX: u64 = 4;
+/// Bytes that may be read in any case.
+const READ_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub(super) enum Verdict {
     TakenOver,
     /// A good batch follows at this offset: the file is damaged.
     Damaged { good_at: u64 },
+    /// So much looks like batches, up to this offset, that the search was given up: a value made to look like that.
+    Unclear { at: u64 },
 }
 
 /// Whether the batch with `header` at `at` is whole and as it was written.
@@ -37,6 +45,7 @@ pub(super) fn verifies(window: &mut Window, at: u64, end: u64, header: &BatchHea
 /// Judges the batch at `at`, which does not verify, by everything up to the file's `end`.
 pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdict> {
     let mut args = OwnedArgs::new();
+    let mut search = Search { allowed: (end - at).saturating_mul(READINGS_MAX).max(READ_BYTES_MIN) };
     let mut place = at + HEADER_BYTES as u64;
     let (mut commands, mut first, mut in_transaction, mut taken_over) = (0, true, false, false);
     loop {
@@ -45,8 +54,8 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
             Found::Command { next } => {
                 let header = BatchHeader::parse(window.bytes(place, end, HEADER_BYTES)?);
                 if let Some(header) = header {
-                    if verifies(window, place, end, &header)? {
-                        return Ok(Verdict::Damaged { good_at: place });
+                    if let Some(verdict) = search.look(window, place, end, &header)? {
+                        return Ok(verdict);
                     }
                     (first, in_transaction, place) = (true, false, next);
                     continue;
@@ -62,23 +71,49 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
             Found::Incomplete | Found::Malformed { .. } => break,
         }
     }
-    if let Some(good_at) = find_good(window, place, end)? {
-        return Ok(Verdict::Damaged { good_at });
+    if let Some(verdict) = search.find(window, place, end)? {
+        return Ok(verdict);
     }
     Ok(if taken_over { Verdict::TakenOver } else { Verdict::Torn { commands } })
 }
 
-/// The next batch behind `at` that verifies, where commands cannot be told apart any more.
-fn find_good(window: &mut Window, mut at: u64, end: u64) -> io::Result<Option<u64>> {
-    while let Some(found) = window.find(at, end, OPENING)? {
-        if let Some(header) = BatchHeader::parse(window.bytes(found, end, HEADER_BYTES)?)
-            && verifies(window, found, end, &header)?
-        {
-            return Ok(Some(found));
+/// The search for a good batch behind a bad one.
+struct Search {
+    /// Bytes that may still be read for it.
+    allowed: u64,
+}
+
+impl Search {
+    /// Whether the batch at `at` ends the search, and how.
+    fn look(
+        &mut self,
+        window: &mut Window,
+        at: u64,
+        end: u64,
+        header: &BatchHeader,
+    ) -> io::Result<Option<Verdict>> {
+        if header.batch_bytes > end - at {
+            return Ok(None);
         }
-        at = found + 1;
+        let Some(left) = self.allowed.checked_sub(header.batch_bytes) else {
+            return Ok(Some(Verdict::Unclear { at }));
+        };
+        self.allowed = left;
+        Ok(verifies(window, at, end, header)?.then_some(Verdict::Damaged { good_at: at }))
     }
-    Ok(None)
+
+    /// Goes on behind `at`, where commands cannot be told apart any more.
+    fn find(&mut self, window: &mut Window, mut at: u64, end: u64) -> io::Result<Option<Verdict>> {
+        while let Some(found) = window.find(at, end, OPENING)? {
+            if let Some(header) = BatchHeader::parse(window.bytes(found, end, HEADER_BYTES)?)
+                && let Some(verdict) = self.look(window, found, end, &header)?
+            {
+                return Ok(Some(verdict));
+            }
+            at = found + 1;
+        }
+        Ok(None)
+    }
 }
 
 /// Whether all that is left from `at` on is a header that was torn while it was written: some of its first bytes, then

@@ -354,3 +354,31 @@ fn hostile_bytes_end_in_an_answer() {
         }
     }
 }
+
+#[test]
+fn a_value_that_looks_like_very_many_batches_does_not_stall_a_load() {
+    // Each claims everything behind it: reading them all would take hundreds of times the file.
+    let count = 8_000;
+    let mut value = Vec::new();
+    for index in 0..count {
+        let start = value.len();
+        value.extend_from_slice(&batch(5, 0, &[])[..HEADER_BYTES]);
+        let bytes = (count - index - 1) * HEADER_BYTES;
+        let digits = start + crate::header::OPENING.len();
+        value[digits..digits + 12].copy_from_slice(format!("{bytes:012}").as_bytes());
+    }
+    let frame = Frame {
+        header: Some((UnixMillis(1), &ID)),
+        timestamp: None,
+        select: false,
+        offset: ReplicationOffset(9),
+        db: 0,
+    };
+    let mut set = Vec::new();
+    write_request(&mut set, OwnedArgs::from(&[b"SET".as_slice(), b"k", &value, b"KEEPTTL"]).as_args());
+    let mut content = Vec::new();
+    frame.write(&mut content, std::iter::once(set.as_slice()));
+    content.truncate(content.len() - 20);
+    let refusal = Place::of(&[&content]).refused();
+    assert!(refusal.contains("given up at offset"), "{refusal}");
+}
