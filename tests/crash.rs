@@ -194,12 +194,8 @@ fn kill_and_compare(level: &str) {
     });
     let mut chance = Chance::announced(&format!("appendfsync {level}, {kills} kills"));
     let mut server = Server::tenon(&["--appendonly", "yes", "--appendfsync", level, "--save", ""]);
-    let writer = |number| Writer {
-        number,
-        acknowledged: Held::default(),
-        pending: Vec::new(),
-        acknowledged_count: 0,
-    };
+    let writer =
+        |number| Writer { number, acknowledged: Held::default(), pending: Vec::new(), acknowledged_count: 0 };
     let mut writers: Vec<Writer> = (0..WRITERS).map(writer).collect();
     for kill in 1..=kills {
         write_until_killed(&mut server, &mut writers, &mut chance);
@@ -241,8 +237,7 @@ fn write_until_killed(server: &mut Server, writers: &mut [Writer], chance: &mut 
 fn keep_the_disk_busy(port: u16, mut chance: Chance, is_over: &AtomicBool) {
     let Ok(mut client) = Client::try_connect(port) else { return };
     while !is_over.load(Ordering::Relaxed) {
-        let request: &[&str] =
-            if chance.below(2) == 0 { &["BGREWRITEAOF"] } else { &["BGSAVE", "SCHEDULE"] };
+        let request: &[&str] = if chance.below(2) == 0 { &["BGREWRITEAOF"] } else { &["BGSAVE", "SCHEDULE"] };
         if client.try_command(request).is_err() {
             return;
         }

@@ -107,7 +107,11 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
     let refusal = client.command(&["SET", "more", "1"]).to_string();
     assert!(refusal.starts_with("(error) MISCONF "), "{refusal}");
     assert_eq!(client.command(&["GET", &key(1)]), Reply::Bulk(value(1)), "reads go on");
-    assert_eq!(fs::read(disk.path().join("dump.rdb")).expect("still there"), saved, "the old dump is untouched");
+    assert_eq!(
+        fs::read(disk.path().join("dump.rdb")).expect("still there"),
+        saved,
+        "the old dump is untouched"
+    );
     let files = fs::read_dir(disk.path()).expect("the disk can be read");
     let names: Vec<_> = files.filter_map(|file| Some(file.ok()?.file_name())).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().starts_with("temp-")), "{names:?}");
@@ -138,7 +142,9 @@ fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
         assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
     }
     client.command(&["BGREWRITEAOF"]);
-    wait_until("the rewrite fails", || info(&mut client, "persistence", "aof_last_bgrewrite_status") == "err");
+    wait_until("the rewrite fails", || {
+        info(&mut client, "persistence", "aof_last_bgrewrite_status") == "err"
+    });
     // What the failed rewrite had written is gone again, so there is room for more.
     write_until_accepted(&mut client, &["SET", "after", "1"]);
     server.restart();
@@ -149,7 +155,9 @@ fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
     }
     disk.drop_ballast();
     client.command(&["BGREWRITEAOF"]);
-    wait_until("a rewrite succeeds", || server.log().contains("Background AOF rewrite finished successfully"));
+    wait_until("a rewrite succeeds", || {
+        server.log().contains("Background AOF rewrite finished successfully")
+    });
 }
 
 /// Sets one key after the other until one is refused; gives the refusal.
@@ -220,7 +228,9 @@ impl SmallDisk {
         let options = format!("size={DISK_BYTES},mode=0777");
         let arguments = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs"];
         if !as_root(&arguments, directory.path()) {
-            eprintln!("skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)");
+            eprintln!(
+                "skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)"
+            );
             return None;
         }
         let disk = SmallDisk { directory };

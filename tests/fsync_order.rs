@@ -82,7 +82,10 @@ fn an_fsync_that_fails_is_not_reported_as_success() {
     let until = Instant::now() + READY_WITHIN;
     // The value that INCR tells counts what is in memory: also writes that were refused because of the disk.
     while refused == 0 || acknowledged < INCREMENTS {
-        assert!(Instant::now() < until, "after {acknowledged} writes and {refused} refusals there is no recovery");
+        assert!(
+            Instant::now() < until,
+            "after {acknowledged} writes and {refused} refusals there is no recovery"
+        );
         match client.command(&["INCR", "k1"]) {
             Reply::Integer(_) => acknowledged += 1,
             Reply::Error(text) => {
@@ -109,7 +112,8 @@ fn the_checker_accepts_what_is_right_and_names_what_is_wrong() {
     let fsync_begun = "11 fdatasync(9</d/appendonly.aof.1.incr.aof> <unfinished ...>";
     let fsync_done = "11 <... fdatasync resumed>) = 0";
     let reply = r#"10 sendto(12<socket:[77]>, ":1\r\n", 4, MSG_NOSIGNAL, NULL, 0) = 4"#;
-    let request = r#"10 recvfrom(12<socket:[77]>, "*2\r\n$4\r\nINCR\r\n$2\r\nk1\r\n", 65536, 0, NULL, NULL) = 24"#;
+    let request =
+        r#"10 recvfrom(12<socket:[77]>, "*2\r\n$4\r\nINCR\r\n$2\r\nk1\r\n", 65536, 0, NULL, NULL) = 24"#;
     let lines = |lines: &[&str]| lines.iter().fold(String::new(), |text, line| text + line + "\n");
 
     assert_eq!(check(&lines(&[request, append, fsync, reply])), Ok(1));
@@ -281,9 +285,12 @@ fn reply_first(trace: &str) -> String {
         calls.iter().any(|call| line.contains(call)) && line.contains(what)
     };
     let last = format!("\":{INCREMENTS}\\r\\n");
-    let reply = lines.iter().rposition(|line| holds(line, ["sendto(", "write("], &last)).expect("the last reply");
-    let append =
-        lines.iter().rposition(|line| holds(line, ["write(", "writev("], ".incr.aof")).expect("the last append");
+    let reply =
+        lines.iter().rposition(|line| holds(line, ["sendto(", "write("], &last)).expect("the last reply");
+    let append = lines
+        .iter()
+        .rposition(|line| holds(line, ["write(", "writev("], ".incr.aof"))
+        .expect("the last append");
     assert!(append < reply, "the last append is before the last reply");
     let line = lines.remove(reply);
     lines.insert(append + 1, line);
@@ -315,7 +322,8 @@ impl Traced {
         };
         let mut command = Command::new("strace");
         command.args(["-f", "-y", "-s", "100000", "-o"]).arg(directory.path().join("trace"));
-        command.arg("-etrace=write,writev,pwrite64,sendto,sendmsg,read,readv,recvfrom,recvmsg,fsync,fdatasync");
+        command
+            .arg("-etrace=write,writev,pwrite64,sendto,sendmsg,read,readv,recvfrom,recvmsg,fsync,fdatasync");
         command.args(injections).arg(env!("CARGO_BIN_EXE_tenon")).args(["--port", &port.to_string()]);
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]).args(arguments);
         command.arg("--dir").arg(directory.path()).arg("--pidfile").arg(directory.path().join("pid"));

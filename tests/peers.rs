@@ -193,7 +193,11 @@ fn a_log_torn_at_every_byte_of_its_last_batch_loads_in_both() {
                     // Redis keeps the commands that are whole, which is its promise; ours is the batch.
                     let redis = Server::start(Program::Redis, &LOGGING, torn(whole.path(), *cut));
                     let found = Contents::of(&redis);
-                    assert_eq!(found.0.get(&entry("text")), before.0.get(&entry("text")), "cut at {cut} in Redis");
+                    assert_eq!(
+                        found.0.get(&entry("text")),
+                        before.0.get(&entry("text")),
+                        "cut at {cut} in Redis"
+                    );
                     if is_whole {
                         after.same_as(&found, "the whole log in Redis");
                     }
@@ -418,7 +422,14 @@ fn fill_lists(requests: &mut Vec<Vec<String>>, round: u32) {
     for number in 0..1500 {
         requests.push(words(&["RPUSH", &format!("list-large:{round}"), &format!("element {number}")]));
     }
-    requests.push(words(&["RPUSH", &format!("list-wide:{round}"), "a", &noise(20_000), &"b".repeat(70_000), "1"]));
+    requests.push(words(&[
+        "RPUSH",
+        &format!("list-wide:{round}"),
+        "a",
+        &noise(20_000),
+        &"b".repeat(70_000),
+        "1",
+    ]));
 }
 
 fn fill_sets(requests: &mut Vec<Vec<String>>, round: u32) {

@@ -21,9 +21,8 @@ pub(crate) struct Source {
 
 /// Reads everything, in Redis's order: file, standard input, options. The last word wins.
 pub(crate) fn read(arguments: &Arguments) -> Result<(Config, Source), ConfigError> {
-    let started_in = std::env::current_dir().map_err(|error| {
-        refusal(format!("The current directory cannot be told: {error}"))
-    })?;
+    let started_in = std::env::current_dir()
+        .map_err(|error| refusal(format!("The current directory cannot be told: {error}")))?;
     let mut config = Config::default();
     let mut file = None;
     if let Some(name) = &arguments.file {
@@ -86,7 +85,8 @@ fn include(argument: &[u8]) -> Result<Vec<Included>, String> {
 
 fn read_included(path: &Path) -> Result<Included, String> {
     let name = path.display().to_string();
-    let text = fs::read(path).map_err(|error| format!("Can't open config file '{name}': {}", describe(&error)))?;
+    let text =
+        fs::read(path).map_err(|error| format!("Can't open config file '{name}': {}", describe(&error)))?;
     Ok(Included { name, text })
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tenon_config::{Config, Directive, LogLevel};
-use tracing::{Event, Level, Metadata, Subscriber};
 use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::process;
@@ -62,7 +62,8 @@ struct RedisLines {
 
 impl<S: Subscriber> Layer<S> for RedisLines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target().starts_with("tenon") && rank(*metadata.level()) >= self.level.load(Ordering::Relaxed)
+        metadata.target().starts_with("tenon")
+            && rank(*metadata.level()) >= self.level.load(Ordering::Relaxed)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

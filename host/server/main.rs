@@ -20,7 +20,8 @@ use crate::configure::Source;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let words: Vec<Vec<u8>> = std::env::args_os().skip(1).map(std::os::unix::ffi::OsStringExt::into_vec).collect();
+    let words: Vec<Vec<u8>> =
+        std::env::args_os().skip(1).map(std::os::unix::ffi::OsStringExt::into_vec).collect();
     match Invocation::parse(&words) {
         Ok(Invocation::Help) => usage::print_help(),
         Ok(Invocation::Version) => usage::print_version(),

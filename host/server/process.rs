@@ -18,7 +18,8 @@ pub(crate) fn identity(started: Now) -> Identity {
         utc_offset_minutes: i16::try_from(jiff::Zoned::now().offset().seconds() / 60).unwrap_or(0),
         run_id: dice().map_or_else(|_| "0".repeat(40), |mut dice| dice.hex(40)),
         pid: std::process::id(),
-        executable: std::env::current_exe().map_or_else(|_| "tenon".into(), |path| path.display().to_string()),
+        executable: std::env::current_exe()
+            .map_or_else(|_| "tenon".into(), |path| path.display().to_string()),
         system: format!("{} {} {}", text(uname.sysname()), text(uname.release()), text(uname.machine())),
         started,
         total_memory_bytes: total_memory_bytes(),

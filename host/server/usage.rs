@@ -70,7 +70,9 @@ pub(crate) fn announce(config: &Config, source: &Source, identity: &Identity) {
         }
     }
     if !config.users().is_empty() {
-        tracing::warn!("`user` lines have no effect yet: the default user is the only one, guarded by requirepass");
+        tracing::warn!(
+            "`user` lines have no effect yet: the default user is the only one, guarded by requirepass"
+        );
     }
 }
 

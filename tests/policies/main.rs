@@ -97,12 +97,15 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 #[test]
 fn the_default_policies_run_as_components() {
-    let tried = Tried::start(&[("spare.wasm", &fsync_guest(1, "", "")), ("bad.wasm", b"not a component")], &[]);
+    let tried =
+        Tried::start(&[("spare.wasm", &fsync_guest(1, "", "")), ("bad.wasm", b"not a component")], &[]);
     let log = tried.server.log();
     assert!(log.contains("Policy fsync: component builtin (sha256 "), "{log}");
     assert!(log.contains("Policy snapshot: component builtin (sha256 "), "{log}");
     let list = tried.client().command(&["POLICY", "LIST"]).to_string();
-    for expected in ["\"builtin\"", "\"component\"", "\"spare.wasm\"", "\"available\"", "\"bad.wasm\"", "\"refused\""] {
+    for expected in
+        ["\"builtin\"", "\"component\"", "\"spare.wasm\"", "\"available\"", "\"bad.wasm\"", "\"refused\""]
+    {
         assert!(list.contains(expected), "{expected} is not in:\n{list}");
     }
     let error = tried.client().command(&["POLICY", "INFO", "x"]).to_string();
@@ -151,7 +154,12 @@ fn a_wrong_selection_stops_the_start_with_file_and_line() {
             "line ",
             "gone.wasm",
         ),
-        ("tenon.toml", "[policies.fsync]\noptions = { target-ms = 20 }\n", "line ", "unknown setting 'target-ms'"),
+        (
+            "tenon.toml",
+            "[policies.fsync]\noptions = { target-ms = 20 }\n",
+            "line ",
+            "unknown setting 'target-ms'",
+        ),
         ("tenon.toml", "[policies.fsyncs]\ncomponent = \"own.wasm\"\n", "line ", "fsyncs"),
     ];
     for (name, text, line, part) in cases {
@@ -173,7 +181,10 @@ fn config_set_changes_a_policy_or_says_why_not() {
     let mut tried = Tried::start(&[("one.wasm", &fsync_guest(1, "", "")), ("bad.wasm", b"\0asm?")], &[]);
     let mut client = tried.client();
     assert_eq!(client.command(&["CONFIG", "SET", "policy-fsync", "one.wasm level=3"]).text(), "OK");
-    assert_eq!((tried.told("running"), tried.told("status")), ("one.wasm".to_owned(), "component".to_owned()));
+    assert_eq!(
+        (tried.told("running"), tried.told("status")),
+        ("one.wasm".to_owned(), "component".to_owned())
+    );
     assert_eq!(client.command(&["CONFIG", "GET", "policy-fsync"]).elements()[1].text(), "one.wasm level=3");
 
     let refused = "ERR CONFIG SET failed (possibly related to argument 'policy-fsync') - ";
@@ -214,7 +225,9 @@ fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
     assert!(tried.line().contains(",refused=1"), "{}", tried.line());
 
     fs::remove_file(tried.file("own.wasm")).expect("our own directory");
-    wait_until("the loss is told", || tried.server.log().contains("own.wasm is gone from the policy directory"));
+    wait_until("the loss is told", || {
+        tried.server.log().contains("own.wasm is gone from the policy directory")
+    });
     assert_eq!(tried.told("sha256"), sha256);
     assert_eq!(tried.client().command(&["SET", "k", "v"]).text(), "OK");
 }
@@ -233,11 +246,15 @@ fn policy_reload_takes_the_file_at_once_or_says_why_not() {
     assert_ne!(second, sha256);
 
     tried.replace("own.wasm", &guests::guest_with_a_clock());
-    let Reply::Error(text) = client.command(&["POLICY", "RELOAD", "fsync"]) else { panic!("it was accepted") };
+    let Reply::Error(text) = client.command(&["POLICY", "RELOAD", "fsync"]) else {
+        panic!("it was accepted")
+    };
     assert!(text.starts_with("ERR fsync: own.wasm refused: imports tenon:policy/clock@0.1.0"), "{text}");
     assert!(text.contains(&format!("Still running: sha256 {}", &second[..8])), "{text}");
     assert_eq!(tried.told("sha256"), second);
-    let Reply::Error(text) = client.command(&["POLICY", "RELOAD", "nothing"]) else { panic!("it was accepted") };
+    let Reply::Error(text) = client.command(&["POLICY", "RELOAD", "nothing"]) else {
+        panic!("it was accepted")
+    };
     assert_eq!(text, "ERR Unknown decision 'nothing'. Decisions: fsync, snapshot");
 }
 
@@ -265,9 +282,16 @@ fn a_policy_that_cannot_be_run_is_replaced_by_the_native_one_at_start() {
     ];
     for (name, bytes) in cases {
         let mut tried = Tried::start(&[("own.wasm", bytes)], &["--policy-fsync", "own.wasm"]);
-        assert_eq!((tried.told("status"), tried.told("running")), ("refused".into(), "native".into()), "{name}");
+        assert_eq!(
+            (tried.told("status"), tried.told("running")),
+            ("refused".into(), "native".into()),
+            "{name}"
+        );
         let line = tried.line();
-        assert!(line.contains("running=native,status=refused") && line.contains(",refused=1"), "{name}: {line}");
+        assert!(
+            line.contains("running=native,status=refused") && line.contains(",refused=1"),
+            "{name}: {line}"
+        );
         let log = tried.server.log();
         let told: Vec<&str> = log.lines().filter(|line| line.contains("own.wasm refused: ")).collect();
         assert_eq!(told.len(), 1, "{name}: one line tells:\n{log}");
@@ -297,7 +321,11 @@ fn a_policy_that_goes_wrong_while_it_runs_is_overruled_and_quarantined() {
         );
         let mut client = tried.client();
         assert_eq!(client.command(&["SET", "k", "v"]).text(), "OK");
-        assert_eq!((tried.told("status"), tried.told("fallbacks")), ("component".into(), "0".into()), "{name}");
+        assert_eq!(
+            (tried.told("status"), tried.told("fallbacks")),
+            ("component".into(), "0".into()),
+            "{name}"
+        );
 
         let large = vec![b'x'; TRIGGER_BYTES];
         let provoke = [b"SET".as_slice(), b"large", &large];
@@ -321,7 +349,8 @@ fn a_policy_that_goes_wrong_while_it_runs_is_overruled_and_quarantined() {
 #[test]
 fn a_policy_that_floods_the_log_is_cut_short() {
     let guest = fsync_guest(1, "", FLOOD);
-    let tried = Tried::start(&[("own.wasm", &guest)], &["--policy-fsync", "own.wasm", "--appendfsync", "everysec"]);
+    let tried =
+        Tried::start(&[("own.wasm", &guest)], &["--policy-fsync", "own.wasm", "--appendfsync", "everysec"]);
     let mut client = tried.client();
     let large = vec![b'x'; TRIGGER_BYTES];
     for _ in 0..3 {
@@ -367,7 +396,9 @@ fn the_example_is_built_and_run_as_its_readme_says() {
     }
     assert_ne!(tried.told("calls"), "0");
     assert_eq!((tried.told("status"), tried.told("fallbacks")), ("component".into(), "0".into()));
-    let set = |client: &mut Client, value: &str| client.command(&["CONFIG", "SET", "policy-fsync", value]).to_string();
+    let set = |client: &mut Client, value: &str| {
+        client.command(&["CONFIG", "SET", "policy-fsync", value]).to_string()
+    };
     assert_eq!(set(&mut client, "adaptive-fsync.wasm target-ms=200"), "OK");
     assert_eq!(
         set(&mut client, "adaptive-fsync.wasm target-ms=never"),

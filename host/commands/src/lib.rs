@@ -2,13 +2,13 @@
 //! replica: a handler reads its arguments, changes the selected database, says what changed, writes its reply.
 //! Always: a handler that returns an error has changed nothing.
 
-mod row; // read me first: what a command is
 mod context;
 mod db;
-mod unit;
 mod error;
 mod event;
 mod keys;
+mod row; // read me first: what a command is
+mod unit;
 
 mod databases; // the families
 mod generic;

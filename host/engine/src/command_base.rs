@@ -51,7 +51,14 @@ impl CommandEncoder {
                 self.items(b"SADD", key, database, set.iter().map(|member| [member, NONE]), 1, sink)?;
             }
             ValueRef::Hash(hash) => {
-                self.items(b"HMSET", key, database, hash.iter().map(|(field, value)| [field, value]), 2, sink)?;
+                self.items(
+                    b"HMSET",
+                    key,
+                    database,
+                    hash.iter().map(|(field, value)| [field, value]),
+                    2,
+                    sink,
+                )?;
             }
             ValueRef::Zset(zset) => self.scores(key, database, zset, sink)?,
         }

@@ -128,15 +128,17 @@ impl Engine {
             (std::mem::take(&mut self.cron.expired_keys), std::mem::take(&mut self.cron.expired_ends));
         keys.clear();
         ends.clear();
-        let progress = self.keyspace.db_mut(index).expire_step(now.unix(), EXPIRE_SLICE_ENTRIES, &mut |key| {
-            if ends.len() < EXPIRE_KEYS_MAX {
-                keys.extend_from_slice(key);
-                ends.push(keys.len());
-            }
-        });
+        let progress =
+            self.keyspace.db_mut(index).expire_step(now.unix(), EXPIRE_SLICE_ENTRIES, &mut |key| {
+                if ends.len() < EXPIRE_KEYS_MAX {
+                    keys.extend_from_slice(key);
+                    ends.push(keys.len());
+                }
+            });
         let mut start = 0;
         for &end in &ends {
-            let mut db = Db::new(&mut self.keyspace, index, now, Origin::Client, &mut self.lookups, &mut self.unit);
+            let mut db =
+                Db::new(&mut self.keyspace, index, now, Origin::Client, &mut self.lookups, &mut self.unit);
             db.lazy_expire = self.lazy_expire;
             db.expire(&keys[start..end]);
             start = end;

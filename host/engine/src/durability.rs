@@ -20,7 +20,8 @@ use crate::engine::{Engine, Purpose};
 /// Keys remembered as unsynced before those that were synced meanwhile are swept out.
 const UNSYNCED_KEYS_SWEEP: usize = 64 * 1024;
 /// What a client learns whose write is in memory while the disk refuses it.
-const NOT_ON_DISK: &[u8] = b"-MISCONF Errors writing to the AOF file: the write was applied in memory, not on disk. \
+const NOT_ON_DISK: &[u8] =
+    b"-MISCONF Errors writing to the AOF file: the write was applied in memory, not on disk. \
 It will be written when the disk recovers.\r\n";
 
 /// The state of durability of one tenant.

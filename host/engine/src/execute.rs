@@ -31,7 +31,13 @@ enum Flow {
 
 impl Engine {
     /// Takes in bytes of one connection and runs what they complete.
-    pub(crate) fn received(&mut self, now: Now, connection: ConnectionId, bytes: &[u8], world: &mut World<'_>) {
+    pub(crate) fn received(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        bytes: &[u8],
+        world: &mut World<'_>,
+    ) {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
@@ -243,7 +249,8 @@ impl Engine {
                     garbage: &mut self.garbage,
                 };
                 let outcome = handler(&mut context, args);
-                let has_flushed = !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
+                let has_flushed =
+                    !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 self.seal(database, Some(args));
                 if has_flushed {
                     self.flushed_all(now, world);
@@ -299,7 +306,11 @@ impl Engine {
         }
         let index = self.sessions.get(connection)?.database;
         let database = self.keyspace.db(index);
-        let keys = command.keys.iter().filter_map(|spec| key_positions(spec, args)).flat_map(|range| range.positions());
+        let keys = command
+            .keys
+            .iter()
+            .filter_map(|spec| key_positions(spec, args))
+            .flat_map(|range| range.positions());
         keys.filter_map(|at| self.durability.read_stamp(index as u32, database.hash(args.get(at))))
             .max_by_key(|stamp| stamp.position)
     }
@@ -332,7 +343,8 @@ impl Engine {
         if self.stalled.is_empty() {
             return;
         }
-        let limit = Micros::from_millis(self.config.integer(Directive::AofStallTimeout).max(0) as u64 * 1_000);
+        let limit =
+            Micros::from_millis(self.config.integer(Directive::AofStallTimeout).max(0) as u64 * 1_000);
         let stalled = std::mem::take(&mut self.stalled);
         for (connection, since) in stalled {
             let is_late = now.steady.since(since) >= limit;

@@ -1,24 +1,24 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod command_base;
+mod cron;
+mod durability;
 mod engine; // read me first
 mod execute;
 mod gates;
-mod session;
-mod table;
-mod server;
-mod settings;
-mod cron;
-mod durability;
-mod snapshots;
-mod save_job;
-mod command_base;
 mod load;
 mod policies;
-mod transition;
+mod save_job;
+mod server;
+mod session;
+mod settings;
+mod snapshots;
 mod stats;
+mod table;
 #[cfg(test)]
 mod testing;
+mod transition;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};

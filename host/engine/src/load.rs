@@ -8,7 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use std::sync::Arc;
 
-use tenon_aof::{BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, ReplicationId, Start};
+use tenon_aof::{
+    BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin,
+    ReplicationId, Start,
+};
 use tenon_base::{DiskFile, Now, UnixMillis, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
@@ -168,7 +171,8 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
-        let report = self.load_rdb(&file, Some(now.unix())).map_err(|error| format!("{}: {error}", path.display()))?;
+        let report =
+            self.load_rdb(&file, Some(now.unix())).map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
@@ -181,7 +185,11 @@ impl Engine {
     }
 
     /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out.
-    fn load_rdb(&mut self, file: &Arc<dyn DiskFile>, passes_over: Option<UnixMillis>) -> Result<LoadReport, String> {
+    fn load_rdb(
+        &mut self,
+        file: &Arc<dyn DiskFile>,
+        passes_over: Option<UnixMillis>,
+    ) -> Result<LoadReport, String> {
         let options = LoadOptions {
             limits: RdbLimits {
                 list: self.limits.list,
@@ -222,7 +230,13 @@ impl Engine {
     }
 
     /// DEBUG RELOAD: saves, forgets everything and loads it again.
-    pub(crate) fn reload(&mut self, now: Now, saves: bool, flushes: bool, world: &mut World<'_>) -> Result<(), String> {
+    pub(crate) fn reload(
+        &mut self,
+        now: Now,
+        saves: bool,
+        flushes: bool,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
         if saves {
             self.save_now(now, world)?;
         }
@@ -262,7 +276,9 @@ impl Engine {
             return self.encode_command_base(now);
         }
         let mut encoder = Encoder::new(self.rdb_options());
-        let cut = self.keyspace.begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
+        let cut = self
+            .keyspace
+            .begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
         let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
         let (aux, sizes) = (self.aux(now, true), self.database_sizes());
         let mut sink = |block: &[u8]| {
@@ -285,7 +301,9 @@ impl Engine {
         let mut bytes = Vec::new();
         let base = tenon_aof::CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
         let mut encoder = crate::command_base::CommandEncoder::new(base, now.unix());
-        let cut = self.keyspace.begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
+        let cut = self
+            .keyspace
+            .begin_cut(CutBounds { waiting_bytes_max: usize::MAX, preimage_bytes_max: usize::MAX });
         let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
         let mut sink = |block: &[u8]| {
             bytes.extend_from_slice(block);
@@ -299,7 +317,9 @@ impl Engine {
             }
         }
         self.keyspace.end_cut(cut);
-        encoded.and_then(|()| encoder.finish(&mut sink)).map_err(|error: std::io::Error| error.to_string())?;
+        encoded
+            .and_then(|()| encoder.finish(&mut sink))
+            .map_err(|error: std::io::Error| error.to_string())?;
         Ok(bytes)
     }
 }
@@ -333,9 +353,9 @@ impl LoadSink for Sink<'_> {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());
             let databases = self.engine.keyspace.databases();
-            self.database = index
-                .filter(|&index| index < databases)
-                .ok_or_else(|| format!("SELECT names a database beyond the {databases} that are configured"))?;
+            self.database = index.filter(|&index| index < databases).ok_or_else(|| {
+                format!("SELECT names a database beyond the {databases} that are configured")
+            })?;
             return Ok(());
         }
         if name.eq_ignore_ascii_case("ping") {
@@ -393,4 +413,3 @@ impl LoadSink for Sink<'_> {
         }
     }
 }
-

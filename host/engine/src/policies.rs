@@ -161,10 +161,9 @@ impl Policies {
         asked: Decisions,
         result: Box<dyn Any + Send>,
     ) -> Result<LoadedPolicies, (Which, String)> {
-        let result = result.downcast::<LoadResult>().map_or_else(
-            |other| LoadResult::failed(asked, &panic_sentence(&*other)),
-            |result| *result,
-        );
+        let result = result
+            .downcast::<LoadResult>()
+            .map_or_else(|other| LoadResult::failed(asked, &panic_sentence(&*other)), |result| *result);
         let fsync = result.fsync.transpose().map_err(|refusal| {
             self.fsync.note_refusal(&refusal);
             (Which::Fsync, refusal.sentence)

@@ -80,7 +80,12 @@ impl Output {
 }
 
 impl SaveJob {
-    pub(crate) fn new(feed: Arc<CutFeed>, format: Format, destination: Destination, key_delay_us: i64) -> SaveJob {
+    pub(crate) fn new(
+        feed: Arc<CutFeed>,
+        format: Format,
+        destination: Destination,
+        key_delay_us: i64,
+    ) -> SaveJob {
         SaveJob {
             feed,
             destination,
@@ -151,7 +156,11 @@ impl SaveJob {
 
     /// Nothing to take: either the walk has not come that far, or the cut was given up.
     fn starve(&self) -> io::Result<Option<Step>> {
-        if self.feed.is_aborted() { Err(io::Error::other(abort_text(&self.feed))) } else { Ok(Some(Step::Starved)) }
+        if self.feed.is_aborted() {
+            Err(io::Error::other(abort_text(&self.feed)))
+        } else {
+            Ok(Some(Step::Starved))
+        }
     }
 
     fn owe_delay(&mut self, keys: usize) {

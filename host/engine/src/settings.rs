@@ -75,7 +75,11 @@ impl Engine {
 
     /// `appendonly` was switched; the configuration is the new one already. An error takes the switch back.
     fn appendonly_changed(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
-        if self.config.bool(Directive::AppendOnly) { self.turn_log_on(now, world) } else { self.turn_log_off(now) }
+        if self.config.bool(Directive::AppendOnly) {
+            self.turn_log_on(now, world)
+        } else {
+            self.turn_log_off(now)
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use tenon_aof::{CommandBase, Origin, Phase, ReplicationId, RewriteRefused, Rewri
 use tenon_base::{Job, Lane, Micros, Now, Step, World};
 use tenon_config::{Config, Directive};
 use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
-use tenon_policy::{Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict};
+use tenon_policy::{
+    Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
+};
 use tenon_rdb::{Aux, DatabaseSize, EncoderOptions, RdbVersion};
 
 use crate::command_base::CommandEncoder;
@@ -202,7 +204,9 @@ impl Engine {
                     world.interlude.sleep(Micros(500));
                 }
                 Step::Starved => {}
-                Step::Done(end) => break end.downcast::<SaveEnd>().map_or_else(|_| Err("no result".into()), |end| *end),
+                Step::Done(end) => {
+                    break end.downcast::<SaveEnd>().map_or_else(|_| Err("no result".into()), |end| *end);
+                }
             }
         };
         self.keyspace.end_cut(cut);
@@ -225,8 +229,15 @@ impl Engine {
         self.cut_for(now, Destination { temporary, target: Some(target) }, false, true)
     }
 
-    fn cut_for(&mut self, now: Now, destination: Destination, is_base: bool, is_rdb: bool) -> (CutId, SaveJob) {
-        let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max: self.preimage_bytes_max() };
+    fn cut_for(
+        &mut self,
+        now: Now,
+        destination: Destination,
+        is_base: bool,
+        is_rdb: bool,
+    ) -> (CutId, SaveJob) {
+        let bounds =
+            CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max: self.preimage_bytes_max() };
         let format = if is_rdb { self.rdb_format(now, is_base) } else { self.command_format(now) };
         let cut = self.keyspace.begin_cut(bounds);
         self.snapshots.cuts += 1;
@@ -236,7 +247,11 @@ impl Engine {
     }
 
     fn rdb_format(&self, now: Now, is_base: bool) -> Format {
-        Format::Rdb { options: self.rdb_options(), aux: Box::new(self.aux(now, is_base)), sizes: self.database_sizes() }
+        Format::Rdb {
+            options: self.rdb_options(),
+            aux: Box::new(self.aux(now, is_base)),
+            sizes: self.database_sizes(),
+        }
     }
 
     /// How RDB files are written, as configured.
@@ -282,7 +297,11 @@ impl Engine {
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
         let id = ReplicationId::parse(self.replication_id.as_bytes());
-        Origin { replication_id: id.expect("ids are made of 40 digits"), offset: self.journal.offset(), db: 0 }
+        Origin {
+            replication_id: id.expect("ids are made of 40 digits"),
+            offset: self.journal.offset(),
+            db: 0,
+        }
     }
 
     fn preimage_bytes_max(&self) -> usize {
@@ -463,11 +482,16 @@ impl Engine {
         match self.policies.ask_snapshot(&facts, || stopwatch.read_ns()) {
             SnapshotVerdict::None => {}
             SnapshotVerdict::Save => {
-                tracing::info!("{} changes in {} seconds. Saving...", facts.changes_since_save, facts.save.since_success_ms / 1_000);
+                tracing::info!(
+                    "{} changes in {} seconds. Saving...",
+                    facts.changes_since_save,
+                    facts.save.since_success_ms / 1_000
+                );
                 self.begin_save(now, world);
             }
             SnapshotVerdict::RewriteAof => {
-                let growth = facts.aof_bytes.saturating_sub(facts.aof_base_bytes) * 100 / facts.aof_base_bytes.max(1);
+                let growth =
+                    facts.aof_bytes.saturating_sub(facts.aof_base_bytes) * 100 / facts.aof_base_bytes.max(1);
                 tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
                 if let Err(sentence) = self.begin_rewrite(now) {
                     tracing::warn!("The rewrite cannot begin: {sentence}");
@@ -502,7 +526,8 @@ impl Engine {
             aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
             aof_bytes: sizes.current,
             aof_base_bytes: sizes.base,
-            rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage)).unwrap_or(0),
+            rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
+                .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
             load_bytes_per_second: self.load_bytes_per_second,
             full_syncs_running: 0,

@@ -59,7 +59,11 @@ pub struct Command {
 impl Command {
     /// Whether `words` words, name included, are a right number.
     pub fn accepts(&self, words: usize) -> bool {
-        if self.arity >= 0 { words == self.arity as usize } else { words >= self.arity.unsigned_abs() as usize }
+        if self.arity >= 0 {
+            words == self.arity as usize
+        } else {
+            words >= self.arity.unsigned_abs() as usize
+        }
     }
 }
 
@@ -78,7 +82,10 @@ const PACKED_BYTES_MAX: usize = 16;
 
 impl CommandTable {
     /// Merges the tables. Two rows of one name are a mistake in the source.
-    pub(crate) fn new(data: &[&'static [Row<Handler>]], server: &[&'static [Row<ServerHandler>]]) -> CommandTable {
+    pub(crate) fn new(
+        data: &[&'static [Row<Handler>]],
+        server: &[&'static [Row<ServerHandler>]],
+    ) -> CommandTable {
         let mut table =
             CommandTable { commands: Vec::new(), top: Vec::new(), slots: Box::default(), long: Vec::new() };
         for row in data.iter().flat_map(|rows| rows.iter()) {

@@ -5,11 +5,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tenon_base::{
-    ConnectionId, Dice, Disk, Input, Interlude, Job, Machine, Micros, Now, Output, Outputs, Peer,
-    Proceed, Step, Stopwatch, Ticket, Transport, World,
-};
 use tenon_aof::memory_disk::MemoryDisk;
+use tenon_base::{
+    ConnectionId, Dice, Disk, Input, Interlude, Job, Machine, Micros, Now, Output, Outputs, Peer, Proceed,
+    Step, Stopwatch, Ticket, Transport, World,
+};
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 

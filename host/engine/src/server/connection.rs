@@ -1,8 +1,6 @@
 //! PING, ECHO, SELECT, QUIT, RESET, HELLO, AUTH: what a client says about its own connection.
 
-use tenon_commands::{
-    Argument, ArgumentKind, Categories, CommandError, Flags, Group, Outcome, Row, Words,
-};
+use tenon_commands::{Argument, ArgumentKind, Categories, CommandError, Flags, Group, Outcome, Row, Words};
 use tenon_config::Directive;
 use tenon_resp::{Args, Proto};
 
@@ -129,13 +127,8 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
 ];
 
 /// Allowed in every state of the server.
-const ANY_TIME: Flags = Flags(
-    Flags::NOSCRIPT.0
-        | Flags::LOADING.0
-        | Flags::STALE.0
-        | Flags::FAST.0
-        | Flags::ALLOW_BUSY.0,
-);
+const ANY_TIME: Flags =
+    Flags(Flags::NOSCRIPT.0 | Flags::LOADING.0 | Flags::STALE.0 | Flags::FAST.0 | Flags::ALLOW_BUSY.0);
 
 fn auth(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let (user, password) = match args.len() {
@@ -284,7 +277,8 @@ fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn select(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let index = args.integer(1).map_err(|_| CommandError::text("ERR value is not an integer or out of range"))?;
+    let index =
+        args.integer(1).map_err(|_| CommandError::text("ERR value is not an integer or out of range"))?;
     let databases = context.engine.keyspace.databases();
     let index = usize::try_from(index)
         .ok()

@@ -86,7 +86,10 @@ static SUBCOMMANDS: &[Subcommand] = &[
         name: "LOADAOF",
         words: 2..=2,
         run: load_log,
-        help: &["LOADAOF", "    Bring the append-only file to the disk, forget everything, and load it again."],
+        help: &[
+            "LOADAOF",
+            "    Bring the append-only file to the disk, forget everything, and load it again.",
+        ],
     },
     Subcommand {
         name: "LOG",

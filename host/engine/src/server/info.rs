@@ -1,11 +1,11 @@
 //! INFO: what the server is and does, in lines. Sections, names, order and units are Redis's; `tenon_version` and the
 //! section `policies` are added. What does not exist here shows what it shows in a Redis that does not use it.
 
-mod server;
 mod memory;
 mod persistence;
-mod statistics;
 mod replication;
+mod server;
+mod statistics;
 mod table;
 
 pub(super) use table::COMMANDS;
@@ -62,8 +62,7 @@ fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let gauges = (context.engine.identity.gauges)();
     context.engine.note_memory(&gauges);
     context.engine.stats.note_sent(context.world.outputs.sent_totals());
-    let facts =
-        Facts { engine: context.engine, outputs: context.world.outputs, now: context.now, gauges };
+    let facts = Facts { engine: context.engine, outputs: context.world.outputs, now: context.now, gauges };
     let text = write_sections(&facts, args.rest(1));
     context.reply().verbatim(b"txt", text.as_bytes());
     Ok(())

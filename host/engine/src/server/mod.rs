@@ -1,11 +1,11 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod connection; // read me first
 mod acl;
 mod client;
 mod command;
 pub(crate) mod config;
+mod connection; // read me first
 mod debug;
 mod info;
 mod memory;

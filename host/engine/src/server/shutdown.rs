@@ -29,8 +29,11 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
     complexity: "O(N) when saving, where N is the total number of keys in all databases, otherwise O(1)",
     summary: "Saves what is to be saved and ends the server.",
     arguments: &[
-        Argument::one_of("save-selector", &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")])
-            .optional(),
+        Argument::one_of(
+            "save-selector",
+            &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")],
+        )
+        .optional(),
         Argument::word("now", "NOW").optional().since("7.0.0"),
         Argument::word("force", "FORCE").optional().since("7.0.0"),
         Argument::word("abort", "ABORT").optional().since("7.0.0"),
@@ -80,7 +83,9 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
     tracing::warn!("User requested shutdown...");
     let mode = engine.config.shutdown_mode(directive);
     if leave(engine, now, mode, world).is_err() {
-        tracing::warn!("{name} received but errors trying to shut down the server, check the logs for more information");
+        tracing::warn!(
+            "{name} received but errors trying to shut down the server, check the logs for more information"
+        );
     }
 }
 

@@ -1,3 +1,5 @@
+//! Units sealed into records, records into batches.
+
 use tenon_resp::{Batch, Decoder, Limits, OwnedArgs};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Sorted sets of both forms against a plain model.
+
 use super::*;
 use std::collections::BTreeMap;
 

@@ -1,3 +1,5 @@
+//! Sums of long doubles against figures worked out elsewhere.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The tree against a plain ordered set.
+
 use super::*;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
