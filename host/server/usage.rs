@@ -20,7 +20,7 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   --directive     any directive, as in the file; what stands here wins
 
 Examples:
-  tenon                                       serve 127.0.0.1:6379 without files
+  tenon                                       serve port 6379 to this machine; dump.rdb is here
   tenon --port 7777 --appendonly yes          with an append-only file in the current directory
   tenon /etc/tenon.toml --loglevel verbose
   echo 'maxclients 100' | tenon -

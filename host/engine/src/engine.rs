@@ -169,7 +169,7 @@ impl Engine {
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
-        let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES);
+        let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
@@ -217,10 +217,13 @@ impl Engine {
 
     /// Loads policies and data; everybody waits. An error stops the start.
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        // Loading runs commands by their own names; clients get the configured ones.
+        self.commands.check_renames(self.config.renames())?;
         self.load_policies_at_start(now)?;
         // All that serves is there, and no data yet.
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
+        self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
         tracing::info!("Server initialized");
         Ok(())
     }

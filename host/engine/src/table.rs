@@ -3,6 +3,8 @@
 
 use tenon_commands::{Argument, Begin, Categories, Flags, Group, Handler, KeySpec, Row};
 
+use tenon_config::Rename;
+
 use crate::server::ServerHandler;
 
 /// Identity of a command or subcommand in one table.
@@ -75,16 +77,18 @@ pub struct CommandTable {
     /// Open addressing over packed names; a power of two, at most half full.
     slots: Box<[Option<(u128, CommandId)>]>,
     /// Names too long to pack.
-    long: Vec<(&'static str, CommandId)>,
+    long: Vec<(Vec<u8>, CommandId)>,
 }
 
 const PACKED_BYTES_MAX: usize = 16;
 
 impl CommandTable {
-    /// Merges the tables. Two rows of one name are a mistake in the source.
+    /// Merges the tables; `renames` says which answer to another name, or to none. Two rows of one name are a
+    /// mistake in the source.
     pub(crate) fn new(
         data: &[&'static [Row<Handler>]],
         server: &[&'static [Row<ServerHandler>]],
+        renames: &[Rename],
     ) -> CommandTable {
         let mut table =
             CommandTable { commands: Vec::new(), top: Vec::new(), slots: Box::default(), long: Vec::new() };
@@ -96,14 +100,14 @@ impl CommandTable {
             let id = table.add(row, None, Run::Server);
             table.top.push(id);
         }
-        table.index_names();
+        table.index_names(renames);
         table
     }
 
     /// Looks a command up by name, in letters of either case.
     pub fn find(&self, name: &[u8]) -> Option<CommandId> {
         let Some(packed) = pack(name) else {
-            let is_it = |known: &&(&str, CommandId)| known.0.as_bytes().eq_ignore_ascii_case(name);
+            let is_it = |known: &&(Vec<u8>, CommandId)| known.0.eq_ignore_ascii_case(name);
             return self.long.iter().find(is_it).map(|known| known.1);
         };
         let mask = self.slots.len() - 1;
@@ -165,22 +169,43 @@ impl CommandTable {
         id
     }
 
-    fn index_names(&mut self) {
+    fn index_names(&mut self, renames: &[Rename]) {
         let capacity = (self.top.len() * 2).next_power_of_two().max(2);
         self.slots = vec![None; capacity].into_boxed_slice();
         for &id in &self.top {
-            let name = self.commands[id.index()].name;
-            let Some(packed) = pack(name.as_bytes()) else {
-                self.long.push((name, id));
+            let own = self.commands[id.index()].name.as_bytes();
+            let renamed = renames.iter().rev().find(|rename| rename.command.eq_ignore_ascii_case(own));
+            let name = renamed.map_or(own, |rename| &rename.name);
+            if name.is_empty() {
+                continue;
+            }
+            let Some(packed) = pack(name) else {
+                self.long.push((name.to_vec(), id));
                 continue;
             };
             let mut at = spread(packed) & (capacity - 1);
             while let Some((known, _)) = self.slots[at] {
-                assert_ne!(known, packed, "two rows are named {name}");
+                assert_ne!(known, packed, "two rows are named {}", name.escape_ascii());
                 at = (at + 1) & (capacity - 1);
             }
             self.slots[at] = Some((packed, id));
         }
+    }
+
+    /// Refuses renames that name no command, or the name of another one.
+    pub(crate) fn check_renames(&self, renames: &[Rename]) -> Result<(), String> {
+        let own = |name: &[u8]| self.top.iter().any(|&id| self[id].name.as_bytes().eq_ignore_ascii_case(name));
+        for (index, rename) in renames.iter().enumerate() {
+            let (command, name) = (rename.command.escape_ascii(), rename.name.escape_ascii());
+            if !own(&rename.command) {
+                return Err(format!("rename-command: No such command in rename-command: '{command}'"));
+            }
+            let is_taken = renames[..index].iter().any(|other| other.name.eq_ignore_ascii_case(&rename.name));
+            if !rename.name.is_empty() && (own(&rename.name) || is_taken) {
+                return Err(format!("rename-command: Target command name already exists: '{name}'"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -95,7 +95,7 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// Redis writes a base even with the log off, and never reads it; here there is nothing to rewrite then.
+/// Redis writes a base even with the log off; here there is nothing to rewrite then, and the log says so.
 fn rewrite_without_log(context: &mut ServerContext<'_, '_>) -> Outcome {
     tracing::info!("BGREWRITEAOF: the append-only file is off, so there is nothing to rewrite");
     context.reply().simple("Background append only file rewriting started");

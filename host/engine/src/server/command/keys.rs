@@ -124,7 +124,7 @@ mod tests {
     ];
 
     fn found(request: &str) -> Result<Vec<(String, KeyFlags)>, String> {
-        let table = CommandTable::new(&[ROWS], &[]);
+        let table = CommandTable::new(&[ROWS], &[], &[]);
         let mut words = OwnedArgs::new();
         request.split(' ').for_each(|word| words.push(word.as_bytes()));
         let args = words.as_args();
