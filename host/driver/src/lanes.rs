@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,10 @@ use tokio::sync::Notify;
 
 /// How long a job that waits to be fed sleeps.
 const STARVED_WAIT: Duration = Duration::from_micros(500);
+
+/// Jobs that wait in a lane. A machine that asks for more waits itself: it makes one a turn at most, so this is
+/// only reached where a lane has stood still for long.
+const QUEUED_JOBS_MAX: usize = 1_024;
 
 /// A finished job.
 pub(crate) struct Completion {
@@ -43,7 +47,7 @@ impl Mailbox {
 pub(crate) struct Lanes {
     disk: Arc<dyn Disk>,
     mailbox: Arc<Mailbox>,
-    queues: HashMap<Lane, Sender<Queued>>,
+    queues: HashMap<Lane, SyncSender<Queued>>,
 }
 
 type Queued = (Ticket, Box<dyn Job>);
@@ -65,7 +69,7 @@ impl Lanes {
             return;
         }
         let queue = self.queues.entry(lane).or_insert_with(|| {
-            let (sender, receiver) = channel::<Queued>();
+            let (sender, receiver) = sync_channel::<Queued>(QUEUED_JOBS_MAX);
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
             spawn(lane_name(lane), move || {
                 for (ticket, job) in receiver {

@@ -178,7 +178,7 @@ impl Engine {
             replication_id: dice.hex(40),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
-            stats: Stats::new(commands.len()),
+            stats: Stats::new(commands.count()),
             commands,
             limits: settings::limits(&config, seed),
             decode_limits: settings::decode_limits(&config),

@@ -64,8 +64,7 @@ impl Engine {
     fn run_bytes(&mut self, now: Now, connection: ConnectionId, bytes: &[u8], world: &mut World<'_>) {
         let mut batch = std::mem::take(&mut self.batch);
         let mut bytes = bytes;
-        loop {
-            let Some(session) = self.sessions.get_mut(connection) else { break };
+        while let Some(session) = self.sessions.get_mut(connection) {
             self.decode_limits.authenticated = session.is_authenticated;
             let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
             let executed = self.run_batch(now, connection, &batch, bytes, world);

@@ -49,7 +49,7 @@ pub(crate) struct SaveJob {
 
 enum State {
     Begin(Format),
-    Rdb(Encoder),
+    Rdb(Box<Encoder>),
     Commands(CommandEncoder),
     Ended,
 }
@@ -117,12 +117,12 @@ impl SaveJob {
                 let mut encoder = Encoder::new(options);
                 let (output, feed) = (&mut self.output, &self.feed);
                 encoder.begin(&aux, &sizes, &mut |bytes| output.write(bytes, feed))?;
-                Ok(State::Rdb(encoder))
+                Ok(State::Rdb(Box::new(encoder)))
             }
         }
     }
 
-    fn encode_rdb(&mut self, mut encoder: Encoder, disk: &dyn Disk) -> io::Result<Option<Step>> {
+    fn encode_rdb(&mut self, mut encoder: Box<Encoder>, disk: &dyn Disk) -> io::Result<Option<Step>> {
         let (output, feed) = (&mut self.output, &self.feed);
         if let Some(batch) = feed.pop() {
             encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;

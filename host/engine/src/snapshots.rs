@@ -411,7 +411,7 @@ impl Engine {
         let Some(log) = self.durability.log_mut() else { return Err("there is no log".to_owned()) };
         log.begin_rewrite().map_err(|refused| match refused {
             RewriteRefused::Running => "Background append only file rewriting already in progress".to_owned(),
-            RewriteRefused::Failing { .. } => "the disk fails".to_owned(),
+            RewriteRefused::Failing => "the disk fails".to_owned(),
         })?;
         self.note_running(Kind::Rewrite, None, now);
         Ok(())
@@ -511,7 +511,7 @@ impl Engine {
             wall_unix_ms: now.unix().0,
             utc_offset_minutes: self.identity.utc_offset_minutes,
             save_points: points
-                .map(|point| SavePoint { seconds: point.seconds as u64, changes: point.changes as u64 })
+                .map(|point| SavePoint { seconds: point.seconds, changes: point.changes })
                 .collect(),
             keys: (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum(),
             used_memory_bytes: self.keyspace.used_memory() as u64,

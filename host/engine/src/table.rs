@@ -132,8 +132,8 @@ impl CommandTable {
         &self.top
     }
 
-    /// How many ids there are.
-    pub fn len(&self) -> usize {
+    /// How many ids there are: commands and subcommands.
+    pub fn count(&self) -> usize {
         self.commands.len()
     }
 
@@ -194,7 +194,8 @@ impl CommandTable {
 
     /// Refuses renames that name no command, or the name of another one.
     pub(crate) fn check_renames(&self, renames: &[Rename]) -> Result<(), String> {
-        let own = |name: &[u8]| self.top.iter().any(|&id| self[id].name.as_bytes().eq_ignore_ascii_case(name));
+        let own =
+            |name: &[u8]| self.top.iter().any(|&id| self[id].name.as_bytes().eq_ignore_ascii_case(name));
         for (index, rename) in renames.iter().enumerate() {
             let (command, name) = (rename.command.escape_ascii(), rename.name.escape_ascii());
             if !own(&rename.command) {
