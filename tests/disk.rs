@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use support::client::Client;
 use support::reply::Reply;
-use support::server::{Directory, Server};
+use support::server::{Directory, Program, Server};
+use support::tools;
 
 const DISK_BYTES: usize = 4 << 20;
 const BALLAST_BYTES: usize = 2 << 20;
@@ -57,7 +58,7 @@ fn fill_and_recover(level: &str) {
     assert_eq!(info(&mut client, "persistence", "aof_last_write_status"), "ok");
     for _ in 0..10 {
         let next = acknowledged.len() + 1_000;
-        assert_eq!(client.command(&[key(next).into_bytes(), value(next)].set()).text(), "OK");
+        assert_eq!(client.command(&assignment(next)).text(), "OK");
         acknowledged.push(next);
     }
 
@@ -97,7 +98,7 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
     let mut client = server.client();
     assert_eq!(client.command(&["SAVE"]).text(), "OK");
     for number in 0..(DISK_BYTES - BALLAST_BYTES) * 5 / 4 / VALUE_BYTES {
-        assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
+        assert_eq!(client.command(&assignment(number)).text(), "OK");
     }
     let saved = fs::read(disk.path().join("dump.rdb")).expect("the first save made it");
 
@@ -139,7 +140,7 @@ fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
     let mut client = server.client();
     let count = (DISK_BYTES - BALLAST_BYTES) * 3 / 5 / VALUE_BYTES;
     for number in 0..count {
-        assert_eq!(client.command(&[key(number).into_bytes(), value(number)].set()).text(), "OK");
+        assert_eq!(client.command(&assignment(number)).text(), "OK");
     }
     client.command(&["BGREWRITEAOF"]);
     wait_until("the rewrite fails", || {
@@ -160,10 +161,38 @@ fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
     });
 }
 
+#[test]
+fn a_log_that_finds_no_room_when_it_is_switched_on_is_tried_again() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let mut server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", ""]);
+    let mut client = server.client();
+    let count = (DISK_BYTES - BALLAST_BYTES) * 5 / 4 / VALUE_BYTES;
+    for number in 0..count {
+        assert_eq!(client.command(&assignment(number)).text(), "OK");
+    }
+    assert_eq!(client.command(&["CONFIG", "SET", "appendonly", "yes"]).text(), "OK");
+    wait_until("the base fails", || info(&mut client, "persistence", "aof_last_bgrewrite_status") == "err");
+    disk.drop_ballast();
+    wait_until("the base is written", || {
+        info(&mut client, "persistence", "aof_last_bgrewrite_status") == "ok"
+    });
+    assert_eq!(client.command(&["SET", "after", "1"]).text(), "OK");
+    server.kill9();
+    let mut server = Server::start(
+        Program::Tenon,
+        &["--dir", &data, "--appendonly", "yes", "--save", ""],
+        server.into_directory(),
+    );
+    assert_eq!(server.client().command(&["GET", "after"]).text(), "1");
+    assert_eq!(server.client().command(&["DBSIZE"]).integer(), count as i64 + 1);
+    server.terminate();
+}
+
 /// Sets one key after the other until one is refused; gives the refusal.
 fn write_until_refused(client: &mut Client, acknowledged: &mut Vec<usize>) -> String {
     for number in 0..2 * DISK_BYTES / VALUE_BYTES {
-        match client.command(&[key(number).into_bytes(), value(number)].set()) {
+        match client.command(&assignment(number)) {
             Reply::Error(text) => return text,
             reply => assert_eq!(reply.text(), "OK"),
         }
@@ -204,16 +233,9 @@ fn value(number: usize) -> Vec<u8> {
     value
 }
 
-/// `SET` of a key and a value.
-trait Assignment {
-    fn set(self) -> [Vec<u8>; 3];
-}
-
-impl Assignment for [Vec<u8>; 2] {
-    fn set(self) -> [Vec<u8>; 3] {
-        let [key, value] = self;
-        [b"SET".to_vec(), key, value]
-    }
+/// The request that sets a key to its value.
+fn assignment(number: usize) -> [Vec<u8>; 3] {
+    [b"SET".to_vec(), key(number).into_bytes(), value(number)]
 }
 
 /// A file system of `DISK_BYTES`, half of it taken by a ballast that can be dropped.
@@ -228,8 +250,8 @@ impl SmallDisk {
         let options = format!("size={DISK_BYTES},mode=0777");
         let arguments = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs"];
         if !as_root(&arguments, directory.path()) {
-            eprintln!(
-                "skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)"
+            tools::tell(
+                "skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)",
             );
             return None;
         }

@@ -25,8 +25,13 @@ pub(crate) fn python_with_redis() -> Option<PathBuf> {
 /// Says why a test is skipped; panics in CI.
 pub(crate) fn missing(how: &str) -> bool {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{how}");
-    eprintln!("skipped: {how}");
+    tell(&format!("skipped: {how}"));
     false
+}
+
+/// Says something on the terminal.
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Runs a command to its end, with `input` as its standard input, and at most for `within`.

@@ -30,6 +30,10 @@ const FULL_PAUSE: Micros = Micros(500);
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Pre-images may take at least so much, however small the keyspace is.
 const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
+/// Between two attempts to switch the log on, after the first failure.
+const SWITCH_ON_PAUSE_MS: u64 = 500;
+/// ... doubled by each failure, to 32 seconds.
+const SWITCH_ON_DOUBLINGS_MAX: u32 = 6;
 
 /// Saves and rewrites of one tenant.
 pub(crate) struct Snapshots {
@@ -441,6 +445,8 @@ impl Engine {
             Err(error) => {
                 tracing::warn!("Writing the base of the append-only file failed: {error}");
                 log.abort_rewrite(now);
+                // The log says nothing of what it was told to give up.
+                self.rewrite_settled(now, Err(error));
             }
         }
     }
@@ -477,6 +483,7 @@ impl Engine {
     /// Asks the snapshot policy, once a second.
     pub(crate) fn ask_for_snapshot(&mut self, now: Now, world: &mut World<'_>) {
         self.begin_scheduled(now, world);
+        self.switch_on_again(now);
         let facts = self.snapshot_facts(now, world);
         let stopwatch = &mut *world.stopwatch;
         match self.policies.ask_snapshot(&facts, || stopwatch.read_ns()) {
@@ -497,6 +504,22 @@ impl Engine {
                     tracing::warn!("The rewrite cannot begin: {sentence}");
                 }
             }
+        }
+    }
+
+    /// Tries again to switch the log on, where its first base could not be written: the configuration says that it
+    /// is on. Each failure doubles the pause.
+    fn switch_on_again(&mut self, now: Now) {
+        let is_wanted = self.config.bool(Directive::AppendOnly) && !self.durability.is_on();
+        if !is_wanted || self.snapshots.running.is_some() {
+            return;
+        }
+        let last = self.snapshots.rewrite.facts(now, false);
+        if last.since_attempt_ms < SWITCH_ON_PAUSE_MS << last.failures_in_a_row.min(SWITCH_ON_DOUBLINGS_MAX) {
+            return;
+        }
+        if let Err(sentence) = self.begin_rewrite(now) {
+            tracing::warn!("The append-only file cannot be switched on yet: {sentence}");
         }
     }
 
