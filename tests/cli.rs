@@ -59,7 +59,7 @@ fn redis_cli_in_a_terminal_asks_for_the_documentation_and_prompts() {
     for (line, answer) in [
         ("set k \"a b\"", "OK\r\n"),
         ("get k", "\"a b\"\r\n"),
-        ("help get", "GET key"),
+        ("help get", "group:\u{1b}[0m string"),
         ("select 2", "OK\r\n"),
         ("dbsize", "(integer) 0\r\n"),
         ("hello 3", "\"proto\" => (integer) 3\r\n"),

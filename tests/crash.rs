@@ -15,6 +15,7 @@ use support::chance::Chance;
 use support::client::{Client, encoded};
 use support::reply::Reply;
 use support::server::Server;
+use support::tools;
 
 const WRITERS: usize = 50;
 const PIPELINE_MAX: u64 = 8;
@@ -206,7 +207,8 @@ fn kill_and_compare(level: &str) {
         assert!(lost.is_empty(), "after kill {kill} with appendfsync {level}:\n{}", lost.join("\n"));
     }
     let acknowledged: usize = writers.iter().map(|writer| writer.acknowledged_count).sum();
-    eprintln!("appendfsync {level}: {kills} kills, {acknowledged} writes acknowledged, none lost");
+    let count = format!("{kills} kills, {acknowledged} writes acknowledged");
+    tools::tell(&format!("appendfsync {level}: {count}, none lost"));
     assert!(acknowledged > kills * WRITERS, "only {acknowledged} writes were acknowledged");
 }
 
