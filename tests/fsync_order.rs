@@ -332,7 +332,7 @@ impl Traced {
         let strace = command.spawn().expect("strace was there a moment ago");
         let traced = Traced { strace: Some(strace), directory: Some(directory), port };
         let until = Instant::now() + READY_WITHIN;
-        while !Client::try_connect(port).and_then(|mut client| client.try_command(&["PING"])).is_ok() {
+        while Client::try_connect(port).and_then(|mut client| client.try_command(&["PING"])).is_err() {
             assert!(Instant::now() < until, "the traced server does not answer:\n{}", traced.log());
             sleep(Duration::from_millis(10));
         }
