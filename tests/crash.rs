@@ -3,6 +3,8 @@
 //! Always: each writer's data equal what some prefix of its requests makes, one that covers every acknowledged one.
 //! `TENON_KILLS` (3) says how many kills a level gets, `TENON_SEED` repeats the choices of an earlier run.
 
+#![allow(clippy::print_stderr, reason = "what was done is told on the terminal")]
+
 mod support;
 
 use std::fmt;

@@ -2,6 +2,8 @@
 //! on without a restart. Nothing that was acknowledged is lost. Failing fsyncs are in `fsync_order`.
 //! Always: the disk is a small tmpfs of the test's own; where none can be mounted the tests say that they are skipped.
 
+#![allow(clippy::print_stderr, reason = "a skipped test says why on the terminal")]
+
 mod support;
 
 use std::fs;
