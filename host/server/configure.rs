@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tenon_base::glob_matches;
+use tenon_base::{describe, glob_matches};
 use tenon_config::{Arguments, Config, ConfigError, Directive, Included, load_conf, load_toml};
 
 /// Where the configuration came from.
@@ -104,9 +104,4 @@ fn settle_directory(config: &mut Config, started_in: &Path) -> Result<(), Config
 
 fn refusal(reason: String) -> ConfigError {
     ConfigError { place: None, reason, expected: None }
-}
-
-fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

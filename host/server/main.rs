@@ -46,7 +46,7 @@ fn serve(arguments: &Arguments) -> ExitCode {
     let code = match run(config, source, log) {
         Ok(code) => code,
         Err(sentence) => {
-            tracing::warn!("{sentence}");
+            sentence.lines().for_each(|line| tracing::warn!("{line}"));
             1
         }
     };

@@ -19,7 +19,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tenon_base::{DiskFile, Lane, Micros, Now};
+use tenon_base::{DiskFile, Lane, Micros, Now, describe};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationOffset};
 
 use crate::batch_writer::{self, SELECT_BYTES_MAX, TIMESTAMP_BYTES_MAX};
@@ -387,7 +387,7 @@ impl Log {
         let written = pieces.try_for_each(|piece| current.file.append(piece));
         drop(pieces);
         if let Err(error) = written {
-            return self.fail(now, "write", error.to_string());
+            return self.fail(now, "write", describe(&error));
         }
         self.written = to;
         self.keep_less();
@@ -442,8 +442,8 @@ impl Log {
         }
         let Some(current) = &self.current else { return Ok(()) };
         if let Err(error) = current.file.sync() {
-            self.fail(now, "fsync", error.to_string());
-            return Err(error.to_string());
+            self.fail(now, "fsync", describe(&error));
+            return Err(describe(&error));
         }
         self.synced_to(now, self.written, now.steady);
         self.failing().map_or(Ok(()), |(_, error)| Err(error.to_owned()))

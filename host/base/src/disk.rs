@@ -45,6 +45,12 @@ pub trait DiskFile: Send + Sync {
     fn length(&self) -> io::Result<u64>;
 }
 
+/// An error in words, without the number that the standard library appends.
+pub fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
 /// What a listed name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {

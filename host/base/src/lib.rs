@@ -11,7 +11,7 @@ mod stamp;
 mod time;
 
 pub use dice::Dice;
-pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step};
+pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe};
 pub use glob::{glob_matches, glob_matches_ignore_case};
 pub use id::{ConnectionId, Ticket};
 pub use machine::{

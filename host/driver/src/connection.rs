@@ -6,10 +6,10 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tenon_base::{ConnectionId, Machine, Peer};
+use tenon_base::{ConnectionId, Machine, Peer, describe};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::listen::{Acceptor, describe};
+use crate::listen::Acceptor;
 use crate::worker::Shared;
 
 /// A socket of either kind.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tenon_base::{Listener, Listening, Peer, Transport};
+use tenon_base::{Listener, Listening, Peer, Transport, describe};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::AbortHandle;
 
@@ -181,10 +181,4 @@ fn name(listener: &Listener) -> String {
         Listener::Tcp { host, port, .. } => format!("{host}:{port}"),
         Listener::Unix { path, .. } => path.display().to_string(),
     }
-}
-
-/// An error in words, without the number that Rust appends.
-pub(crate) fn describe(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

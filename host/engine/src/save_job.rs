@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tenon_base::{Disk, DiskFile, Job, Step};
+use tenon_base::{Disk, DiskFile, Job, Step, describe};
 use tenon_keyspace::{AbortReason, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 
@@ -197,7 +197,7 @@ impl Job for SaveJob {
                 self.feed.abort(AbortReason::Cancelled);
                 // A file that cannot be removed costs room; the error to tell is the first one.
                 let _ = disk.remove(&self.destination.temporary);
-                let end: SaveEnd = Err(error.to_string());
+                let end: SaveEnd = Err(describe(&error));
                 Step::Done(Box::new(end))
             }
         }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tenon_base::{Micros, Now, World};
+use tenon_base::{Micros, Now, World, describe};
 use tenon_commands::Limits;
 use tenon_config::{Change, Config, Directive, SetError};
 use tenon_keyspace::{HashLimits, ListLimits, SetLimits, ZsetLimits};
@@ -96,12 +96,6 @@ pub(crate) fn slow_threshold(config: &Config) -> Micros {
 /// `slowlog-max-len`: how many of them.
 pub(crate) fn slow_kept(config: &Config) -> usize {
     usize::try_from(config.integer(Directive::SlowlogMaxLen)).unwrap_or(0)
-}
-
-/// An error in words, without the number that the standard library appends.
-pub(crate) fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 /// What data commands read.

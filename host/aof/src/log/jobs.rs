@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tenon_base::{Disk, DiskFile, Job, Lane, Step};
+use tenon_base::{Disk, DiskFile, Job, Lane, Step, describe};
 
 use crate::directory::{Directory, make_anew};
 use crate::log::tail::Piece;
@@ -40,7 +40,7 @@ pub(crate) struct JobEnd {
 impl JobEnd {
     /// The end of a job that made nothing.
     fn of(result: io::Result<()>) -> JobEnd {
-        let result = result.map_err(|error| error.to_string());
+        let result = result.map_err(|error| describe(&error));
         JobEnd { result, file: None, touched_manifest: false, blemish: None }
     }
 }
@@ -116,7 +116,7 @@ impl Actions {
                 self.directory.persist(disk, &manifest)
             }
             Action::Cut(file, length) => {
-                self.blemish = file.truncate(length).err().map(|error| error.to_string());
+                self.blemish = file.truncate(length).err().map(|error| describe(&error));
                 Ok(())
             }
             Action::Remove(path) => match disk.remove(&path) {
@@ -149,7 +149,7 @@ impl Job for Actions {
         match self.act(disk, action) {
             Ok(()) if self.actions.len() == 0 => self.end(Ok(())),
             Ok(()) => Step::Again,
-            Err(error) => self.end(Err(error.to_string())),
+            Err(error) => self.end(Err(describe(&error))),
         }
     }
 }

@@ -14,8 +14,8 @@ use tenon_resp::Args;
 use super::{ServerContext, ServerHandler};
 use crate::engine::{Engine, Purpose};
 use crate::session::Parked;
-use crate::settings::describe;
 use crate::transition::Reason;
+use tenon_base::describe;
 
 /// CONFIG and its subcommands.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
