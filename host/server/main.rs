@@ -57,6 +57,7 @@ fn run(config: Config, source: Source, log: logging::Handle) -> Result<i32, Stri
     let clock = Clock::start();
     let identity = process::identity(clock.now());
     usage::announce(&config, &source, &identity);
+    process::make_room_for_clients(&config);
     let _pid_file = process::PidFile::write(&config)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let mut engine = Engine::new(Setup {

@@ -35,6 +35,28 @@ pub(crate) fn dice() -> Result<Dice, String> {
     Ok(Dice::from_entropy(entropy))
 }
 
+/// Descriptors that the process itself needs beside its clients'.
+const OWN_DESCRIPTORS: u64 = 32;
+
+/// Asks the system for as many descriptors as `maxclients` needs, and says so if there are fewer to be had.
+pub(crate) fn make_room_for_clients(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let clients = u64::try_from(config.integer(Directive::MaxClients)).unwrap_or(0);
+    let wanted = clients + OWN_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let granted = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(granted), maximum: limit.maximum });
+    if raised.is_err() || granted < wanted {
+        tracing::warn!(
+            "maxclients {clients} needs {wanted} open files, and the system allows {granted}: raise it with \
+             'ulimit -n', or lower maxclients"
+        );
+    }
+}
+
 /// The wall clock as log lines show it, in the machine's time zone.
 pub(crate) fn local_time() -> String {
     jiff::Zoned::now().strftime("%d %b %Y %H:%M:%S.%3f").to_string()

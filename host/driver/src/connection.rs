@@ -3,14 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tenon_base::{ConnectionId, Machine, Peer, describe};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::listen::Acceptor;
-use crate::worker::Shared;
+use crate::worker::{Read, Shared};
 
 /// A socket of either kind.
 pub(crate) enum Stream {
@@ -19,24 +21,21 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.try_read(buffer),
-            Stream::Unix(stream) => stream.try_read(buffer),
-        }
+    /// Reads once. After a read that did not fill the buffer the socket counts as empty without being asked again:
+    /// one system call a request is saved by that.
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+        };
+        polled.map_ok(|()| buffer.filled().len())
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
-        }
-    }
-
-    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => stream.poll_read_ready(context),
-            Stream::Unix(stream) => stream.poll_read_ready(context),
         }
     }
 
@@ -51,7 +50,7 @@ impl Stream {
 /// What the worker and the connection's task both hold.
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
-    pub(crate) stream: Stream,
+    stream: RefCell<Stream>,
     pub(crate) is_closed: Cell<bool>,
     /// Close once nothing waits to be sent.
     pub(crate) closes_when_sent: Cell<bool>,
@@ -64,13 +63,23 @@ impl Link {
     pub(crate) fn new(id: ConnectionId, stream: Stream) -> Link {
         Link {
             id,
-            stream,
+            stream: RefCell::new(stream),
             is_closed: Cell::new(false),
             closes_when_sent: Cell::new(false),
             is_reading: Cell::new(true),
             wants_write: Cell::new(false),
             waker: RefCell::new(None),
         }
+    }
+
+    /// Reads once; see [`Stream::poll_read`].
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.borrow_mut().poll_read(context, buffer)
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.borrow().try_write(bytes)
     }
 
     /// The socket is full: the task waits for room and flushes then.
@@ -128,20 +137,21 @@ fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut
     if link.is_closed.get() {
         return Poll::Ready(());
     }
-    if link.wants_write.get() && link.stream.poll_write_ready(context).is_ready() {
+    if link.wants_write.get() && link.stream.borrow().poll_write_ready(context).is_ready() {
         link.wants_write.set(false);
         worker.borrow_mut().send(link.id.slot);
     }
-    while link.is_reading.get() && !link.is_closed.get() && link.stream.poll_read_ready(context).is_ready() {
-        let outcome = worker.borrow_mut().read(link);
-        match outcome {
-            Ok(true) => {
-                // One read a turn, so that nobody is starved; the next one comes after the flush.
+    while link.is_reading.get() && !link.is_closed.get() {
+        let polled = worker.borrow_mut().poll_read(link, context);
+        match polled {
+            Poll::Pending => break,
+            // Its share of this turn; the next read comes after the flush.
+            Poll::Ready(Ok(Read::Filled)) => {
                 context.waker().wake_by_ref();
                 break;
             }
-            Ok(false) => {}
-            Err(error) => {
+            Poll::Ready(Ok(Read::Emptied)) => {}
+            Poll::Ready(Err(error)) => {
                 tracing::trace!("{:?} ended: {}", link.id, describe(&error));
                 worker.borrow_mut().close(link);
             }

@@ -8,6 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tenon_base::{
     ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Signal, World,
@@ -99,6 +100,15 @@ fn spawn_signal<M: Machine + 'static>(worker: &Shared<M>, kind: SignalKind, told
     Ok(())
 }
 
+/// What a read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The buffer is full: there may be more.
+    Filled,
+    /// The socket is empty for now.
+    Emptied,
+}
+
 /// The worker as its tasks share it. Borrowed only between two awaits.
 pub(crate) type Shared<M> = Rc<RefCell<Worker<M>>>;
 
@@ -172,20 +182,19 @@ impl<M: Machine + 'static> Worker<M> {
         self.exit
     }
 
-    /// Reads once from a connection and hands over what came. Says whether there may be more.
-    pub(crate) fn read(&mut self, link: &Link) -> io::Result<bool> {
-        match link.stream.try_read(&mut self.read_buffer) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                let buffer = std::mem::take(&mut self.read_buffer);
-                self.tell(Input::Received { connection: link.id, bytes: &buffer[..count] });
-                self.read_buffer = buffer;
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
-            Err(error) => Err(error),
-        }
+    /// Reads once from a connection and hands over what came.
+    pub(crate) fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<io::Result<Read>> {
+        let count = match link.poll_read(context, &mut self.read_buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        };
+        let buffer = std::mem::take(&mut self.read_buffer);
+        self.tell(Input::Received { connection: link.id, bytes: &buffer[..count] });
+        let read = if count == buffer.len() { Read::Filled } else { Read::Emptied };
+        self.read_buffer = buffer;
+        Poll::Ready(Ok(read))
     }
 
     /// Sends what may leave on one connection. A full socket leaves the rest to the connection's task.
@@ -196,7 +205,7 @@ impl<M: Machine + 'static> Worker<M> {
             if sendable.is_empty() {
                 break;
             }
-            match link.stream.try_write(sendable) {
+            match link.try_write(sendable) {
                 Ok(count) => self.outputs.sent(slot, count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return link.want_write(),

@@ -171,8 +171,9 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
-        let report =
-            self.load_rdb(&file, Some(now.unix())).map_err(|error| format!("{}: {error}", path.display()))?;
+        let report = self
+            .load_rdb(&file, Some(now.unix()), false)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
@@ -184,11 +185,13 @@ impl Engine {
         Ok(true)
     }
 
-    /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out.
+    /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out; a key that is
+    /// there already is an error, unless it `merges`.
     fn load_rdb(
         &mut self,
         file: &Arc<dyn DiskFile>,
         passes_over: Option<UnixMillis>,
+        merges: bool,
     ) -> Result<LoadReport, String> {
         let options = LoadOptions {
             limits: RdbLimits {
@@ -206,7 +209,10 @@ impl Engine {
         let report = tenon_rdb::load(
             &mut FileSource::new(Arc::clone(file), 0),
             &options,
-            &mut |key| keyspace.db_mut(key.database).insert(key.key, key.value, key.expires_at).is_none(),
+            &mut |key| {
+                let replaced = keyspace.db_mut(key.database).insert(key.key, key.value, key.expires_at);
+                merges || replaced.is_none()
+            },
             &mut |bytes| {
                 if bytes >= told + PROGRESS_LINE_BYTES {
                     told = bytes;
@@ -233,20 +239,19 @@ impl Engine {
     pub(crate) fn reload(
         &mut self,
         now: Now,
-        saves: bool,
-        flushes: bool,
+        steps: ReloadSteps,
         world: &mut World<'_>,
     ) -> Result<(), String> {
-        if saves {
+        if steps.saves {
             self.save_now(now, world)?;
         }
-        if flushes {
+        if steps.flushes {
             self.forget_everything();
         }
         // Everything is kept: the load must give what was there, whatever has expired meanwhile.
         let path = self.dump_path();
         let file = world.disk.open(&path, false).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.load_rdb(&file, None)?;
+        self.load_rdb(&file, None, steps.merges)?;
         Ok(())
     }
 
@@ -324,6 +329,17 @@ impl Engine {
     }
 }
 
+/// What DEBUG RELOAD does besides loading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReloadSteps {
+    /// Saves first.
+    pub(crate) saves: bool,
+    /// Forgets everything before it loads.
+    pub(crate) flushes: bool,
+    /// What is in the file replaces what is in memory.
+    pub(crate) merges: bool,
+}
+
 /// Takes in what the log holds.
 struct Sink<'a> {
     engine: &'a mut Engine,
@@ -337,7 +353,7 @@ struct Sink<'a> {
 impl LoadSink for Sink<'_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
-        let report = self.engine.load_rdb(file, None)?;
+        let report = self.engine.load_rdb(file, None, false)?;
         let id = report.aux.replication_id.as_ref().and_then(|id| ReplicationId::parse(id.as_bytes()));
         let origin = id.zip(report.aux.replication_offset).map(|(replication_id, offset)| Origin {
             replication_id,

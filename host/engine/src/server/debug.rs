@@ -8,6 +8,8 @@ use tenon_keyspace::{Entry, Expiry};
 use tenon_rdb::{EncoderOptions, RdbVersion, dataset_digest, dump, value_digest};
 use tenon_resp::{Args, Proto};
 
+use crate::load::ReloadSteps;
+
 use super::{ServerContext, ServerHandler};
 
 /// DEBUG alone: its subcommands are no commands of their own, as in Redis.
@@ -430,12 +432,12 @@ fn load_log(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let (mut saves, mut flushes) = (true, true);
+    let mut steps = ReloadSteps { saves: true, flushes: true, merges: false };
     for index in 2..args.len() {
         match () {
-            () if args.is(index, "NOSAVE") => saves = false,
-            () if args.is(index, "NOFLUSH") => flushes = false,
-            () if args.is(index, "MERGE") => {}
+            () if args.is(index, "NOSAVE") => steps.saves = false,
+            () if args.is(index, "NOFLUSH") => steps.flushes = false,
+            () if args.is(index, "MERGE") => steps.merges = true,
             () => {
                 return Err(CommandError::text(
                     "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
@@ -443,7 +445,7 @@ fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
             }
         }
     }
-    if let Err(sentence) = context.engine.reload(context.now, saves, flushes, context.world) {
+    if let Err(sentence) = context.engine.reload(context.now, steps, context.world) {
         tracing::warn!("{sentence}");
         return Err(CommandError::text("ERR Error trying to load the RDB dump, check server logs"));
     }
