@@ -39,6 +39,9 @@ fn serve(arguments: &Arguments) -> ExitCode {
     if config.bool(Directive::Daemonize) && !process::is_daemon() {
         return process::become_daemon();
     }
+    if process::is_daemon() {
+        process::leave_session();
+    }
     let log = match logging::start(&config) {
         Ok(log) => log,
         Err(sentence) => return usage::refuse(&sentence),

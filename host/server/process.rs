@@ -67,12 +67,11 @@ pub(crate) fn is_daemon() -> bool {
     std::env::var_os(DAEMON_MARK).is_some()
 }
 
-/// Starts the same program in a session of its own, and ends. A fork is not to be had safely in a process that
+/// Starts the same program once more, without a terminal, and ends. A fork is not to be had safely in a process that
 /// may have threads; a fresh start is.
 pub(crate) fn become_daemon() -> ExitCode {
     let started = std::env::current_exe().and_then(|program| {
-        Command::new("setsid")
-            .arg(program)
+        Command::new(program)
             .args(std::env::args_os().skip(1))
             .env(DAEMON_MARK, "1")
             .stdin(Stdio::null())
@@ -84,6 +83,12 @@ pub(crate) fn become_daemon() -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => crate::usage::refuse(&format!("Can't go into the background: {error}")),
     }
+}
+
+/// Leaves the session of whoever started it, so that the end of a terminal is not the end of the server.
+pub(crate) fn leave_session() {
+    // Refused only to the leader of a session, which is what this wants to be.
+    let _ = rustix::process::setsid();
 }
 
 /// A pid file, which goes with the process.

@@ -137,18 +137,26 @@ struct Redis(Child, u16);
 impl Redis {
     /// Starts on `directory`, or not at all where there is no Redis.
     fn start(directory: &Path) -> Option<Redis> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut redis = Redis::spawn(directory)?;
+        while !redis.says("PING").is_some_and(|reply| reply.starts_with("+PONG")) {
+            assert!(Instant::now() < deadline, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+            // A port that was free a moment ago may be somebody else's by now.
+            if redis.0.try_wait().is_ok_and(|status| status.is_some()) {
+                redis = Redis::spawn(directory)?;
+            }
+        }
+        Some(redis)
+    }
+
+    fn spawn(directory: &Path) -> Option<Redis> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let port_text = port.to_string();
         let arguments = ["--port", &port_text, "--appendonly", "yes", "--save", "", "--dir"];
         let mut command = Command::new("redis-server");
         command.args(arguments).arg(directory).stdout(Stdio::null());
-        let redis = Redis(command.spawn().ok()?, port);
-        let deadline = Instant::now() + PATIENCE;
-        while !redis.says("PING").is_some_and(|reply| reply.starts_with("+PONG")) {
-            assert!(Instant::now() < deadline, "redis-server does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(redis)
+        Some(Redis(command.spawn().ok()?, port))
     }
 
     /// Sends requests on one connection and returns the replies, as they come, up to that of a last PING.

@@ -9,8 +9,10 @@ use crate::{CommandError, Context, Outcome, Words};
 
 /// Keys that a step of SCAN visits unless it is told otherwise.
 const SCAN_COUNT: usize = 10;
-/// Buckets that a step visits at most for each key it should: so many may be empty.
+/// Buckets that a step visits at most for each key it should, as in Redis: so many may be empty.
 const BUCKETS_PER_KEY: usize = 10;
+/// Buckets that a step may always visit: a small database is shown in one step, as in Redis.
+const BUCKETS_MIN: usize = 256;
 
 struct Scan<'a> {
     cursor: u64,
@@ -53,11 +55,12 @@ pub(super) fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let now = ctx.db.now();
     let database = ctx.db.database_ref();
     // The cursor comes first in the reply, so the step is taken twice: to know where it ends, and to show it.
+    let buckets_max = scan.count.saturating_mul(BUCKETS_PER_KEY).max(BUCKETS_MIN);
     let (mut buckets, mut visited, mut next) = (0, 0, scan.cursor);
     loop {
         next = database.scan(next, 1, &mut |_| visited += 1);
         buckets += 1;
-        if next == 0 || visited >= scan.count || buckets > scan.count.saturating_mul(BUCKETS_PER_KEY) {
+        if next == 0 || visited >= scan.count || buckets >= buckets_max {
             break;
         }
     }
