@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use tenon_keyspace::{Element, INTEGER_TEXT_BYTES, Set, SetLimits, Value, ValueRef};
 use tenon_resp::Args;
 
-use super::write_member;
 use crate::amount::at_least;
+use crate::element::write_element;
 use crate::room::with_room;
 use crate::store::store;
 use crate::{
@@ -143,12 +143,12 @@ fn sdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         if removal_is_cheaper(sets) {
             let rest = subtract_by_removal(sets, &ctx.limits.set);
             ctx.reply.set(rest.len());
-            rest.iter().for_each(|member| write_member(&mut ctx.reply, member));
+            rest.iter().for_each(|member| write_element(&mut ctx.reply, member));
             return;
         }
         let (head, mut count) = (ctx.reply.defer_set(), 0);
         subtract_by_look_up(sets, |member| {
-            write_member(&mut ctx.reply, member);
+            write_element(&mut ctx.reply, member);
             count += 1;
         });
         ctx.reply.finish(head, count);
@@ -180,7 +180,7 @@ fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     with_sets(&ctx.db, keys, |sets| {
         let (head, mut count) = (ctx.reply.defer_set(), 0);
         intersect(sets, |member| {
-            write_member(&mut ctx.reply, member);
+            write_element(&mut ctx.reply, member);
             count += 1;
             true
         });
@@ -238,7 +238,7 @@ fn sunion(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     check(ctx, keys.clone())?;
     let all = with_sets(&ctx.db, keys, |sets| unite(sets, &ctx.limits.set));
     ctx.reply.set(all.len());
-    all.iter().for_each(|member| write_member(&mut ctx.reply, member));
+    all.iter().for_each(|member| write_element(&mut ctx.reply, member));
     Ok(())
 }
 

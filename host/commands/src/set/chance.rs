@@ -4,8 +4,8 @@
 use tenon_keyspace::{INTEGER_TEXT_BYTES, Set, Value};
 use tenon_resp::Args;
 
-use super::write_member;
 use crate::amount::{Choice, NOT_POSITIVE, at_least, repeat};
+use crate::element::write_element;
 use crate::{
     Argument, Categories, CommandError, Context, Event, Flags, Group, Handler, KeyFlags, KeySpec, Outcome,
     Row,
@@ -67,17 +67,17 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         (None, Some(_)) => ctx.reply.array(0),
         (Some(set), None) => {
             let member = set.random(ctx.dice).expect("a stored set is never empty");
-            write_member(&mut ctx.reply, member);
+            write_element(&mut ctx.reply, member);
         }
         (Some(set), Some(Choice::Distinct(count))) => {
             ctx.reply.array(count.min(set.len()));
-            set.sample(count, ctx.dice, |member| write_member(&mut ctx.reply, member));
+            set.sample(count, ctx.dice, |member| write_element(&mut ctx.reply, member));
         }
         (Some(set), Some(Choice::Repeated(count))) => {
             ctx.reply.array(count);
             repeat(&mut ctx.reply, count, ctx.limits.string_bytes_max, |reply| {
                 let member = set.random(ctx.dice).expect("a stored set is never empty");
-                write_member(reply, member);
+                write_element(reply, member);
             })?;
         }
     }
@@ -131,7 +131,7 @@ fn pop_many(ctx: &mut Context<'_>, key: &[u8], count: usize) -> Outcome {
 
 fn pop_all(ctx: &mut Context<'_>, key: &[u8], set: Set) -> Outcome {
     ctx.reply.set(set.len());
-    set.iter().for_each(|member| write_member(&mut ctx.reply, member));
+    set.iter().for_each(|member| write_element(&mut ctx.reply, member));
     ctx.propagate_as(&[if ctx.limits.lazy_server_del { b"UNLINK" } else { b"DEL" }, key]);
     ctx.changed(key, Event::SPOP, set.len());
     ctx.discard(Some(Value::Set(set)));

@@ -3,7 +3,7 @@
 use tenon_keyspace::{Kind, Set, Value};
 use tenon_resp::Args;
 
-use super::write_member;
+use crate::element::write_element;
 use crate::page::{write_no_page, write_page};
 use crate::scan::{ScanOptions, parse_cursor};
 use crate::{
@@ -168,7 +168,7 @@ fn smembers(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     match ctx.db.set(args.get(1))? {
         Some(set) => {
             ctx.reply.set(set.len());
-            set.iter().for_each(|member| write_member(&mut ctx.reply, member));
+            set.iter().for_each(|member| write_element(&mut ctx.reply, member));
         }
         None => ctx.reply.set(0),
     }
@@ -237,7 +237,7 @@ fn sscan(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         let mut count = 0;
         let next = set.scan(cursor, options.count, |member| {
             if options.matches(member) {
-                write_member(reply, member);
+                write_element(reply, member);
                 count += 1;
             }
         });

@@ -7,14 +7,3 @@ pub(crate) mod members; // read me first
 
 #[cfg(test)]
 mod tests;
-
-use tenon_keyspace::Element;
-use tenon_resp::Reply;
-
-/// Writes a member as a string.
-pub(crate) fn write_member(reply: &mut Reply<'_>, member: Element<'_>) {
-    match member {
-        Element::Bytes(bytes) => reply.bulk(bytes),
-        Element::Integer(integer) => reply.bulk_integer(integer),
-    }
-}

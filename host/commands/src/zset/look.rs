@@ -8,9 +8,9 @@ use super::general::GeneralText;
 use super::select::{NOT_A_NAME_RANGE, NOT_A_SCORE_RANGE};
 use super::{write_pair, write_pairs, write_pairs_head};
 use crate::amount::{Choice, repeat};
+use crate::element::write_element;
 use crate::page::{write_no_page, write_page};
 use crate::scan::{ScanOptions, parse_cursor};
-use crate::set::write_member;
 use crate::{
     Argument, ArgumentKind, Categories, CommandError, Context, Flags, Group, Handler, KeyFlags, KeySpec,
     Outcome, Row, Words,
@@ -216,7 +216,7 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         (None, Some(_)) => ctx.reply.array(0),
         (Some(zset), None) => {
             let (member, _) = zset.random(ctx.dice).expect("a stored sorted set is never empty");
-            write_member(&mut ctx.reply, member);
+            write_element(&mut ctx.reply, member);
         }
         (Some(zset), Some(Choice::Distinct(count))) if count >= zset.len() => {
             write_pairs(&mut ctx.reply, zset.iter(), with_scores);
@@ -261,7 +261,7 @@ fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
             if !options.matches(member) {
                 return;
             }
-            write_member(reply, member);
+            write_element(reply, member);
             // Redis writes the scores of large sets with all their digits here, and only here.
             if is_compact {
                 reply.bulk(ScoreText::of(score).as_bytes());

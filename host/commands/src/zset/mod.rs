@@ -15,7 +15,7 @@ use std::ops::Range;
 use tenon_keyspace::Element;
 use tenon_resp::{Proto, Reply};
 
-use crate::set::write_member;
+use crate::element::write_element;
 
 /// Writes pairs as the range commands reply: members alone, or with scores flat in RESP2 and in pairs in RESP3.
 fn write_pairs<'a>(
@@ -38,7 +38,7 @@ fn write_pair(reply: &mut Reply<'_>, member: Element<'_>, score: f64, with_score
     if with_scores && reply.proto() == Proto::Resp3 {
         reply.array(2);
     }
-    write_member(reply, member);
+    write_element(reply, member);
     if with_scores {
         reply.double(score);
     }

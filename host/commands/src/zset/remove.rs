@@ -9,7 +9,7 @@ use tenon_resp::{Args, INTEGER_TEXT_BYTES_MAX, Proto, format_integer};
 use super::ranks_between;
 use super::select::{NOT_A_NAME_RANGE, NOT_A_SCORE_RANGE};
 use crate::amount::{NOT_POSITIVE, at_least};
-use crate::set::write_member;
+use crate::element::write_element;
 use crate::{
     Argument, Categories, CommandError, Context, Event, Flags, Group, Handler, KeyFlags, KeySpec, Outcome,
     Row, Words,
@@ -258,7 +258,7 @@ fn pop(ctx: &mut Context<'_>, key: &[u8], end: End, count: usize, shape: Shape) 
         if shape == Shape::Pairs {
             ctx.reply.array(2);
         }
-        write_member(&mut ctx.reply, member);
+        write_element(&mut ctx.reply, member);
         ctx.reply.double(score);
     }
     zset.remove_ranks(ranks, |_, _| {});
