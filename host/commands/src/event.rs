@@ -24,12 +24,16 @@ pub enum EventClass {
     Hash,
     /// `z`: sorted sets.
     SortedSet,
+    /// `t`: streams.
+    Stream,
     /// `x`: a key expired.
     Expired,
     /// `e`: a key was evicted.
     Evicted,
     /// `n`: a key is new.
     New,
+    /// `m`: a key was looked for that is not there.
+    Miss,
 }
 
 macro_rules! events {

@@ -268,6 +268,14 @@ pub enum Group {
     SortedSet,
     /// Hashes.
     Hash,
+    /// Strings of bits.
+    Bitmap,
+    /// HyperLogLogs.
+    Hyperloglog,
+    /// Positions on the earth.
+    Geo,
+    /// Streams.
+    Stream,
     /// Publish and subscribe.
     Pubsub,
     /// Transactions.
@@ -276,6 +284,10 @@ pub enum Group {
     Connection,
     /// The server.
     Server,
+    /// Scripts and functions.
+    Scripting,
+    /// Cluster.
+    Cluster,
 }
 
 impl Group {
@@ -288,10 +300,16 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
+            Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::Cluster => "cluster",
         }
     }
 }
