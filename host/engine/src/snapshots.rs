@@ -13,6 +13,7 @@ use tenon_config::{Config, Directive};
 use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
 use tenon_policy::{
     Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
+    rewrite_is_limited,
 };
 use tenon_rdb::{Aux, DatabaseSize, EncoderOptions, RdbVersion};
 
@@ -469,7 +470,8 @@ impl Engine {
         if self.snapshots.running.is_some() {
             return;
         }
-        if self.snapshots.rewrite_scheduled {
+        let rewrite = self.snapshots.rewrite.facts(now, false);
+        if self.snapshots.rewrite_scheduled && !rewrite_is_limited(now.unix().0, &rewrite) {
             self.snapshots.rewrite_scheduled = false;
             if let Err(sentence) = self.begin_rewrite(now) {
                 tracing::warn!("The scheduled rewrite cannot begin: {sentence}");

@@ -5,6 +5,7 @@
 
 mod fsync;
 mod recorded;
+mod recorded_rewrites;
 mod snapshot;
 
 pub use fsync::{CLEAN_FSYNC, fsync};

@@ -104,7 +104,8 @@ pub fn fsync(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
         expect(policy, || (*name).to_owned(), facts, *expected)?;
     }
     timeline(policy)?;
-    recorded::fsyncs(policy)
+    recorded::fsyncs(policy)?;
+    recorded::always(policy)
 }
 
 /// Writes at uneven intervals for a minute; Redis's rule says when each is synced.

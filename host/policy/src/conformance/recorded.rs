@@ -1,11 +1,12 @@
 //! What redis-server 7.0.15 did, recorded, and that a policy decides the same at the same moments.
-//! The fsyncs are system calls (`strace -e write,fdatasync`) under `appendfsync everysec`; the saves are lines of its log
-//! under `save 3 2` and `save 2 5`, from the second success on with the directory gone, so that every save fails.
+//! The fsyncs are system calls (`strace -e write,fdatasync`) under `appendfsync everysec` and `always`; the saves are
+//! lines of its log under `save 3 2` and `save 2 5`, from the second success on with the directory gone, so that every
+//! save fails.
 //! Always: times start at a whole second of Redis's clock, so that this clock's seconds are its seconds.
 
 use super::{Mismatch, expect};
 use crate::decision::Policy;
-use crate::fsync::{Fsync, FsyncFacts, FsyncVerdict};
+use crate::fsync::{ALWAYS_CEILING_US, Durability, Fsync, FsyncFacts, FsyncVerdict};
 use crate::snapshot::{Job, SavePoint, Snapshot, SnapshotFacts, SnapshotVerdict};
 use crate::{NEVER, Outcome};
 use FsyncEvent::{Fsync as Synced, Write as Wrote};
@@ -112,6 +113,49 @@ pub(super) fn fsyncs(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
                 (dirty_since_us, last_fsync_us, due_us) = (None, Some(at_us), NEVER);
             }
         }
+    }
+    Ok(())
+}
+
+/// Microseconds of a write under `always`, its bytes, and microseconds of the fsync behind it: single commands, three
+/// in a pipeline, and six clients at once.
+#[rustfmt::skip]
+const ALWAYS: &[(u64, u64, u64)] = &[
+    (358_168, 50, 358_219), (1_959_085, 27, 1_959_179), (1_960_645, 27, 1_960_685), (2_661_570, 192, 2_661_666),
+    (2_663_129, 27, 2_663_180), (2_674_073, 27, 2_674_140), (2_675_689, 27, 2_675_741), (2_806_514, 187, 2_806_572),
+    (3_507_458, 27, 3_507_550), (5_108_507, 27, 5_108_615), (5_110_255, 28, 5_110_308), (6_711_189, 147, 6_711_278),
+    (6_737_180, 112, 6_737_214), (6_737_722, 84, 6_737_749), (6_738_065, 84, 6_738_105), (6_738_397, 140, 6_738_421),
+    (6_738_807, 84, 6_738_865), (6_739_318, 84, 6_739_379), (6_739_731, 140, 6_739_754), (6_740_263, 56, 6_740_377),
+    (6_740_967, 28, 6_740_999), (6_741_309, 28, 6_741_337),
+];
+
+/// What an fsync took there: the files were in memory.
+const ALWAYS_FSYNC_US: u32 = 25;
+
+/// Holds a policy to the recorded `always`: each write is synced by itself, no later than Redis began to.
+pub(super) fn always(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
+    let mut last_fsync_us = None;
+    for &(at_us, unsynced_bytes, synced_us) in ALWAYS {
+        let facts = FsyncFacts {
+            now_us: at_us,
+            durability: Durability::Always,
+            ceiling_us: ALWAYS_CEILING_US,
+            unsynced_bytes,
+            unsynced_commits: 1,
+            waiting_replies: 1,
+            since_fsync_us: last_fsync_us.map_or(NEVER, |last_us| at_us - last_us),
+            mean_fsync_us: last_fsync_us.map_or(0, |_| ALWAYS_FSYNC_US),
+            ..super::CLEAN_FSYNC
+        };
+        let found = policy.decide(&facts);
+        let is_equal = matches!(found, Ok(FsyncVerdict::Sync { gather_us })
+            if at_us + u64::from(gather_us) <= synced_us);
+        if !is_equal {
+            let case = format!("recorded always at {at_us} us");
+            let expected = format!("an fsync before {synced_us} us");
+            return Err(Mismatch { case, expected, found: format!("{found:?}") });
+        }
+        last_fsync_us = Some(synced_us);
     }
     Ok(())
 }

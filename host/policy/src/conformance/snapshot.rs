@@ -2,7 +2,7 @@
 //! The model below keeps what `serverCron` keeps: whole-second stamps, the last status and the rewrite's delay.
 //! Always: the model is asked at the same moments as the policy.
 
-use super::{Mismatch, expect, recorded};
+use super::{Mismatch, expect, recorded, recorded_rewrites};
 use crate::decision::Policy;
 use crate::snapshot::{Job, SavePoint, Snapshot, SnapshotFacts, SnapshotVerdict};
 use crate::{NEVER, Outcome};
@@ -52,7 +52,8 @@ pub fn snapshot(policy: &mut dyn Policy<Snapshot>) -> Result<(), Mismatch> {
     }
     failing_saves(policy)?;
     failing_rewrites(policy)?;
-    recorded::saves(policy)
+    recorded::saves(policy)?;
+    recorded_rewrites::rewrites(policy)
 }
 
 type Case = (&'static str, SnapshotFacts, SnapshotVerdict);

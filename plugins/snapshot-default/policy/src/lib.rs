@@ -87,7 +87,7 @@ pub fn decide(situation: &Situation, points: impl IntoIterator<Item = SavePoint>
     if points.into_iter().any(|point| save_is_due(situation, point)) {
         return Verdict::Save;
     }
-    if rewrite_is_due(situation) && !rewrite_is_limited(&situation.rewrite) {
+    if rewrite_is_due(situation) && !rewrite_is_limited(situation.wall_unix_ms, &situation.rewrite) {
         return Verdict::RewriteAof;
     }
     Verdict::None
@@ -97,14 +97,16 @@ pub fn decide(situation: &Situation, points: impl IntoIterator<Item = SavePoint>
 /// scheduled rewrite too.
 ///
 /// The first two failures cost nothing; from the third on the space is 1, 2, 4 ... 60 minutes from the end of the
-/// failed attempt. (Redis counts from the first question after it, at most a tick later.)
-pub fn rewrite_is_limited(rewrite: &Job) -> bool {
+/// failed attempt, counted in whole seconds of the wall clock. (Redis counts from the first question after it, at most a
+/// tick later.)
+pub fn rewrite_is_limited(wall_unix_ms: i64, rewrite: &Job) -> bool {
     if rewrite.failures_in_a_row < REWRITE_FAILURES_FREE {
         return false;
     }
     let doublings = (rewrite.failures_in_a_row - REWRITE_FAILURES_FREE).min(6);
     let delay_minutes = (1u64 << doublings).min(REWRITE_DELAY_MAX_MINUTES);
-    rewrite.since_attempt_ms.saturating_sub(rewrite.last_duration_ms) < delay_minutes * 60_000
+    let since_end_ms = rewrite.since_attempt_ms.saturating_sub(rewrite.last_duration_ms);
+    whole_seconds(wall_unix_ms, since_end_ms) < delay_minutes * 60
 }
 
 /// The default policy has no settings: any is refused, with a sentence for the operator.
@@ -155,6 +157,7 @@ mod tests {
 
     #[test]
     fn failed_rewrites_are_spaced_out() {
+        const WALL: i64 = 1_795_362_303_999;
         let job = |failures_in_a_row, since_attempt_ms| Job {
             running: false,
             failed: true,
@@ -163,13 +166,13 @@ mod tests {
             since_success_ms: u64::MAX,
             last_duration_ms: 5_000,
         };
-        assert!(!rewrite_is_limited(&job(2, 0)));
-        assert!(rewrite_is_limited(&job(3, 64_999)));
-        assert!(!rewrite_is_limited(&job(3, 65_000)));
-        assert!(rewrite_is_limited(&job(5, 4 * 60_000)));
-        assert!(!rewrite_is_limited(&job(5, 4 * 60_000 + 5_000)));
-        assert!(rewrite_is_limited(&job(u32::MAX, 60 * 60_000)));
-        assert!(!rewrite_is_limited(&job(u32::MAX, 60 * 60_000 + 5_000)));
+        assert!(!rewrite_is_limited(WALL, &job(2, 0)));
+        assert!(rewrite_is_limited(WALL, &job(3, 64_999)));
+        assert!(!rewrite_is_limited(WALL, &job(3, 65_000)));
+        assert!(rewrite_is_limited(WALL, &job(5, 4 * 60_000)));
+        assert!(!rewrite_is_limited(WALL, &job(5, 4 * 60_000 + 5_000)));
+        assert!(rewrite_is_limited(WALL, &job(u32::MAX, 60 * 60_000)));
+        assert!(!rewrite_is_limited(WALL, &job(u32::MAX, 60 * 60_000 + 5_000)));
     }
 
     #[test]
