@@ -1,6 +1,8 @@
 //! The program: reads the configuration, sets up log and process, builds the engine, runs it.
-//! Decides nothing about data. Exit codes: 0 ended as asked, 1 could not start or a file is bad, 70 a defect.
+//! Decides nothing about data. Exit codes: 0 ended as asked, 1 could not start or a file is bad,
+//! 2 words not understood, 70 a defect.
 
+mod check;
 mod configure; // read me first
 mod logging;
 mod process;
@@ -22,6 +24,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let words: Vec<Vec<u8>> =
         std::env::args_os().skip(1).map(std::os::unix::ffi::OsStringExt::into_vec).collect();
+    if let Some((b"check", rest)) = words.split_first().map(|(first, rest)| (first.as_slice(), rest)) {
+        return check::run(rest);
+    }
     match Invocation::parse(&words) {
         Ok(Invocation::Help) => usage::print_help(),
         Ok(Invocation::Version) => usage::print_version(),

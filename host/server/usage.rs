@@ -10,6 +10,7 @@ use crate::configure::Source;
 
 const HELP: &str = "\
 Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
+       tenon check rdb FILE | check aof DIRECTORY [--repair]
        tenon --version | --help
 
 A Redis-compatible storage engine whose durability decisions are WebAssembly components.
@@ -18,6 +19,8 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   redis.conf      configuration as Redis has it
   -               read more configuration (as in redis.conf) from standard input
   --directive     any directive, as in the file; what stands here wins
+  check           whether a dump or an append-only file is sound (tenon check --help); a configuration file
+                  of that name is ./check
 
 Examples:
   tenon                                       serve port 6379 to this machine; dump.rdb is here

@@ -41,8 +41,9 @@ pub enum AofError {
 }
 
 /// What to do about damage.
-pub(crate) const ADVICE_REPAIR: &str = "make a backup of the AOF files, then repair them with: redis-check-aof --fix (it understands these files)";
-pub(crate) const ADVICE_TRUNCATED: &str = "make a backup of the AOF files, then repair them with: redis-check-aof --fix (it understands these files); \
+pub(crate) const ADVICE_REPAIR: &str =
+    "make a backup of the AOF files, then repair them with: tenon check aof DIRECTORY --repair";
+pub(crate) const ADVICE_TRUNCATED: &str = "make a backup of the AOF files, then repair them with: tenon check aof DIRECTORY --repair; \
      or set 'aof-load-truncated yes' and start again";
 
 impl AofError {

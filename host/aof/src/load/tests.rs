@@ -178,7 +178,7 @@ fn damage_before_a_good_batch_refuses_the_start() {
         let mut file = [first.as_slice(), &second].concat();
         file[at] ^= 0x20;
         let refused = Place::of(&[&file]).refused();
-        assert!(refused.contains("redis-check-aof --fix"), "byte {at}: {refused}");
+        assert!(refused.contains("tenon check aof"), "byte {at}: {refused}");
         assert!(refused.contains("at offset 0"), "byte {at}: {refused}");
     }
 }

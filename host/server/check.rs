@@ -1,0 +1,86 @@
+//! `tenon check`: whether data files are sound, said so that a person can act on it.
+//! Runs beside a server or without one; reads, and changes nothing unless `--repair` asks for it.
+
+mod aof;
+mod rdb;
+mod read_only;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: tenon check rdb FILE
+       tenon check aof DIRECTORY [--repair]
+
+  rdb FILE          reads every key of a dump, compares the checksum, says what is in it
+  aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir)
+  --repair          cuts the last file off at the first place that is not sound, and keeps what is cut off
+                    in a file beside it; refused while a server uses the directory
+
+Exit status: 0 sound (or repaired); 1 not sound, or not to be read; 2 the words after 'check' are not understood.
+";
+
+/// Understands the words behind `check` and does it.
+pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
+    let path = |word: &[u8]| PathBuf::from(OsString::from_vec(word.to_vec()));
+    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    let result = match words.as_slice() {
+        [b"--help" | b"-h"] => {
+            say(HELP.trim_end());
+            return ExitCode::SUCCESS;
+        }
+        [b"rdb", file] => rdb::check(&path(file)),
+        [b"aof", directory] => aof::check(&path(directory)),
+        [b"aof", b"--repair", directory] | [b"aof", directory, b"--repair"] => aof::repair(&path(directory)),
+        _ => {
+            let _ = write!(std::io::stderr(), "{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            let _ = writeln!(std::io::stderr(), "{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line of the report. Whoever closed the pipe does not want it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A moment as people write it.
+fn moment(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .map_or_else(|_| format!("{unix_ms} ms since 1970"), |moment| moment.to_string())
+}
+
+/// How far a long reading has come, on standard error, once for every tenth.
+struct Tenths {
+    told: u64,
+}
+
+impl Tenths {
+    /// Files below this are read before anybody wonders.
+    const FROM_BYTES: u64 = 256 << 20;
+
+    fn new() -> Tenths {
+        Tenths { told: 0 }
+    }
+
+    fn tell(&mut self, done_bytes: u64, total_bytes: u64) {
+        if total_bytes < Tenths::FROM_BYTES {
+            return;
+        }
+        let tenth = done_bytes.saturating_mul(10) / total_bytes;
+        if tenth > self.told {
+            self.told = tenth;
+            let _ = writeln!(std::io::stderr(), "{} % of {} MB read", tenth * 10, total_bytes >> 20);
+        }
+    }
+}

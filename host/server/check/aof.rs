@@ -1,0 +1,208 @@
+//! `tenon check aof`: the append-only files that a manifest names, read as a start would, and cut where they are torn.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tenon_aof::{AofError, BaseLoaded, Directory, LoadNotice, LoadOptions, LoadSink, Loaded, load};
+use tenon_base::{Disk, DiskFile, describe};
+use tenon_driver::RealDisk;
+use tenon_resp::Args;
+
+use super::rdb::Contents;
+use super::read_only::ReadOnlyDisk;
+use super::{Tenths, moment, say};
+
+const MANIFEST: &str = ".manifest";
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 1 << 20;
+
+/// Reads everything and says whether a server would start from it.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let directory = find(path)?;
+    let loaded = read(&directory).map_err(|error| explain(&error))?;
+    tell(&directory, &loaded)
+}
+
+/// As [`check`], and cuts the last file off at the first place that is not sound.
+pub(super) fn repair(path: &Path) -> Result<(), String> {
+    let directory = find(path)?;
+    let _lock = directory.lock(&RealDisk).map_err(|error| error.to_string())?;
+    match read(&directory) {
+        Ok(loaded) => {
+            tell(&directory, &loaded)?;
+            say("Nothing to repair");
+            Ok(())
+        }
+        Err(AofError::Format { path, offset, finding, .. }) => {
+            cut(&directory, &path, offset, &finding)?;
+            let loaded = read(&directory).map_err(|error| format!("Still not sound: {error}"))?;
+            tell(&directory, &loaded)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The log's directory, and the name that its manifest tells.
+fn find(path: &Path) -> Result<Directory, String> {
+    let name_of = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    if let Some(name) = name_of(path).filter(|name| name.ends_with(MANIFEST)) {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Ok(Directory::new(parent, name.trim_end_matches(MANIFEST)));
+    }
+    let listed = ReadOnlyDisk.list(path).map_err(|error| {
+        format!(
+            "{} cannot be listed: {}; give the directory of the manifest",
+            path.display(),
+            describe(&error)
+        )
+    })?;
+    let names: Vec<&str> = listed
+        .iter()
+        .filter(|listed| !listed.name.starts_with("temp-"))
+        .filter_map(|listed| listed.name.strip_suffix(MANIFEST))
+        .collect();
+    match names.as_slice() {
+        [name] => Ok(Directory::new(path, *name)),
+        [] => Err(format!(
+            "{} holds no manifest (a file that ends in {MANIFEST}): it is 'appenddirname' within 'dir'",
+            path.display()
+        )),
+        several => Err(format!(
+            "{} holds {} manifests ({}): name the one to check",
+            path.display(),
+            several.len(),
+            several.join(", ")
+        )),
+    }
+}
+
+fn read(directory: &Directory) -> Result<Loaded, AofError> {
+    let mut sink = Reading { contents: Contents::default(), tenths: Tenths::new() };
+    let options = LoadOptions { cut_torn_end: false, checksum: true };
+    load(&ReadOnlyDisk, directory, None, options, &mut sink)
+}
+
+fn explain(error: &AofError) -> String {
+    let AofError::Format { what, path, offset, finding, .. } = error else { return error.to_string() };
+    format!(
+        "{what}: {} at offset {offset}: {finding}.\nEverything before that offset is sound. `tenon check aof DIRECTORY \
+         --repair` cuts the file off there and keeps the rest beside it; a torn end alone (a crash while writing) is \
+         also cut at a start, if 'aof-load-truncated yes'.",
+        path.display()
+    )
+}
+
+fn tell(directory: &Directory, loaded: &Loaded) -> Result<(), String> {
+    let manifest = &loaded.manifest;
+    say(&format!(
+        "{}: {}, {} increments",
+        directory.path().display(),
+        manifest.base.as_ref().map_or_else(|| "no base".to_owned(), |base| format!("base {}", base.name)),
+        manifest.increments.len()
+    ));
+    if let Some(origin) = &loaded.origin {
+        say(&format!(
+            "ends at offset {} of replication id {}, in database {}",
+            origin.offset.0,
+            origin.replication_id.as_str(),
+            origin.db
+        ));
+    }
+    if let Some(written) = loaded.last_batch {
+        say(&format!("the last batch was written on {}", moment(written.0)));
+    }
+    if loaded.plain_end {
+        say("commands without a checksum come last: another server wrote them, or 'aof-checksum no'");
+    }
+    say(&format!("AOF is sound: {} commands after the base, {} bytes in all", loaded.commands, loaded.bytes));
+    Ok(())
+}
+
+/// Cuts the file at `offset`, after what follows was copied beside it.
+fn cut(directory: &Directory, path: &Path, offset: u64, finding: &str) -> Result<(), String> {
+    let failed = |action: &str, path: &Path, error: &io::Error| {
+        format!("{action} {} failed: {}; nothing was changed", path.display(), describe(error))
+    };
+    let manifest = directory.read_manifest(&RealDisk).map_err(|error| error.to_string())?;
+    let file = RealDisk.open(path, false).map_err(|error| failed("Opening", path, &error))?;
+    let length = file.length().map_err(|error| failed("Measuring", path, &error))?;
+    if offset == 0 && manifest.base.as_ref().is_some_and(|base| directory.file(&base.name) == path) {
+        return Err(format!(
+            "The base {} is not sound: {finding}. Nothing of it can be kept by cutting: restore it from a backup or a \
+             replica. Nothing was changed",
+            path.display()
+        ));
+    }
+    let follows = manifest
+        .increments
+        .iter()
+        .rev()
+        .map(|named| directory.file(&named.name))
+        .take_while(|named| named != path)
+        .find(|named| {
+            RealDisk.open(named, false).and_then(|file| file.length()).is_ok_and(|bytes| bytes > 0)
+        });
+    if let Some(follows) = follows {
+        return Err(format!(
+            "{} is not sound at offset {offset}: {finding}. It is not the last file: what is in {} builds on what would \
+             be cut off. Restore from a backup or a replica. Nothing was changed",
+            path.display(),
+            follows.display()
+        ));
+    }
+    let kept = kept_name(path, offset);
+    copy_tail(&*file, offset, &kept).map_err(|error| failed("Writing", &kept, &error))?;
+    RealDisk.sync_directory(directory.path()).map_err(|error| failed("Syncing", directory.path(), &error))?;
+    file.truncate(offset)
+        .and_then(|()| file.sync())
+        .map_err(|error| format!("Cutting {} failed: {}", path.display(), describe(&error)))?;
+    say(&format!("{} at offset {offset}: {finding}", path.display()));
+    say(&format!("Cut off there: {} bytes, kept in {}", length.saturating_sub(offset), kept.display()));
+    Ok(())
+}
+
+fn kept_name(path: &Path, offset: u64) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".cut-at-{offset}"));
+    path.with_file_name(name)
+}
+
+fn copy_tail(file: &dyn DiskFile, mut offset: u64, to: &Path) -> io::Result<()> {
+    let kept = RealDisk.create(to)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match file.read_at(offset, &mut buffer)? {
+            0 => return kept.sync(),
+            count => {
+                kept.append(&buffer[..count])?;
+                offset += count as u64;
+            }
+        }
+    }
+}
+
+/// Takes in what a load reads and keeps nothing of it.
+struct Reading {
+    contents: Contents,
+    tenths: Tenths,
+}
+
+impl LoadSink for Reading {
+    fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
+        let report = self.contents.read(file)?;
+        Ok(BaseLoaded { bytes: report.bytes, origin: None })
+    }
+
+    fn command(&mut self, _: Args<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
+        self.tenths.tell(loaded_bytes, total_bytes);
+    }
+
+    fn notice(&mut self, line: LoadNotice) {
+        say(&line.text);
+    }
+}

@@ -1,0 +1,132 @@
+//! `tenon check rdb`: a dump, read to its checksum.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use tenon_base::{Disk, DiskFile, describe};
+use tenon_rdb::{FileSource, Limits, LoadOptions, LoadReport, load};
+
+use super::read_only::ReadOnlyDisk;
+use super::{Tenths, moment, say};
+
+/// What is in a file, by what it says.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// Keys by database and type.
+    keys: BTreeMap<(usize, &'static str), u64>,
+    expiring: u64,
+    /// All keys, to notice one that comes twice.
+    seen: HashSet<(usize, Box<[u8]>)>,
+    largest: Option<(usize, Box<[u8]>)>,
+}
+
+/// Reads the file and says what is in it.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let file = ReadOnlyDisk
+        .open(path, false)
+        .map_err(|error| format!("{} cannot be opened: {}", path.display(), describe(&error)))?;
+    let mut contents = Contents::default();
+    let report = contents.read(&file).map_err(|error| {
+        format!("{} is not sound: {error}. What was read before it:\n{}", path.display(), contents.lines())
+    })?;
+    say(&format!("{}: RDB version {}, {} bytes", path.display(), report.version, report.bytes));
+    say(&origin(&report));
+    say(&contents.lines());
+    for (count, what) in [
+        (report.empty, "keys with an empty collection, which a load passes over"),
+        (report.module_data, "pieces of module data, which a load passes over"),
+    ] {
+        if count > 0 {
+            say(&format!("{count} {what}"));
+        }
+    }
+    if report.lacks_checksum {
+        say(
+            "It was written without a checksum ('rdbchecksum no'): its structure is sound, its bytes are not proven",
+        );
+    }
+    let length = file.length().unwrap_or(report.bytes);
+    if length > report.bytes {
+        say(&format!("{} bytes follow the end of the dump", length - report.bytes));
+    }
+    say("RDB is sound");
+    Ok(())
+}
+
+impl Contents {
+    /// Reads the RDB at the start of `file`.
+    pub(super) fn read(&mut self, file: &Arc<dyn DiskFile>) -> Result<LoadReport, String> {
+        let options = LoadOptions {
+            limits: Limits::standard(0),
+            databases: usize::MAX,
+            checksum: true,
+            passes_over_expired_before: None,
+        };
+        let total_bytes = file.length().map_err(|error| describe(&error))?;
+        let mut tenths = Tenths::new();
+        let mut largest_bytes = 0;
+        load(
+            &mut FileSource::new(Arc::clone(file), 0),
+            &options,
+            &mut |key| {
+                *self.keys.entry((key.database, key.value.kind().name())).or_default() += 1;
+                self.expiring += u64::from(key.expires_at.is_some());
+                let bytes = key.value.memory();
+                if bytes > largest_bytes || self.largest.is_none() {
+                    largest_bytes = bytes;
+                    self.largest = Some((bytes, key.key.into()));
+                }
+                self.seen.insert((key.database, key.key.into()))
+            },
+            &mut |bytes| {
+                tenths.tell(bytes, total_bytes);
+                ControlFlow::Continue(())
+            },
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    /// Keys by database and type, and what stands out.
+    pub(super) fn lines(&self) -> String {
+        let mut lines = Vec::new();
+        for database in
+            self.keys.keys().map(|(database, _)| *database).collect::<std::collections::BTreeSet<_>>()
+        {
+            let of_database = self.keys.range((database, "")..=(database, "\u{10FFFF}"));
+            let kinds: Vec<String> =
+                of_database.map(|((_, kind), count)| format!("{count} {kind}")).collect();
+            lines.push(format!("database {database}: {}", kinds.join(", ")));
+        }
+        if lines.is_empty() {
+            return "no keys".to_owned();
+        }
+        lines.push(format!("{} keys expire", self.expiring));
+        if let Some((bytes, key)) = &self.largest {
+            let shown = &key[..key.len().min(64)];
+            lines.push(format!(
+                "the largest value takes {bytes} bytes of memory: \"{}\"",
+                shown.escape_ascii()
+            ));
+        }
+        lines.join("\n")
+    }
+}
+
+fn origin(report: &LoadReport) -> String {
+    let aux = &report.aux;
+    let writer = match (&aux.tenon_version, &aux.redis_version) {
+        (Some(version), _) => format!("Tenon {version}"),
+        (None, Some(version)) => format!("Redis {version}"),
+        (None, None) => "an unknown server".to_owned(),
+    };
+    let created = aux
+        .created_seconds
+        .map_or_else(String::new, |at| format!(" on {}", moment(at.saturating_mul(1_000))));
+    let place = match (&aux.replication_id, aux.replication_offset) {
+        (Some(id), Some(offset)) => format!(", at offset {offset} of replication id {id}"),
+        _ => String::new(),
+    };
+    format!("written by {writer}{created}{place}")
+}
