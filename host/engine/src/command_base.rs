@@ -1,5 +1,8 @@
 //! Keys as the commands that make them: the base of an append-only file without RDB.
-//! The commands are those of Redis's own rewrite; long collections come in several commands of bounded size.
+//! The commands are those of Redis's own rewrite (streams need some more); long collections come in several commands
+//! of bounded size.
+
+mod stream;
 
 use std::io;
 
@@ -61,6 +64,7 @@ impl CommandEncoder {
                 )?;
             }
             ValueRef::Zset(zset) => self.scores(key, database, zset, sink)?,
+            ValueRef::Stream(stream) => self.stream(key, database, stream, sink)?,
         }
         if let Some(at) = entry.expires_at {
             write_array_header(&mut self.commands, 3);
