@@ -5,7 +5,7 @@ use tenon_base::Dice;
 use tenon_keyspace::{Detached, HashLimits, ListLimits, SetLimits, Value, ValueRef, ZsetLimits};
 use tenon_resp::{Args, Reply};
 
-use crate::{CommandError, Db, Event};
+use crate::{CommandError, Db, Event, Outcome, Wait};
 
 /// Everything a data command may touch.
 pub struct Context<'a> {
@@ -88,6 +88,17 @@ impl Context<'_> {
     pub fn propagate_as(&mut self, words: &[&[u8]]) {
         let index = self.db.index();
         self.db.unit.propagate_as(index, words);
+    }
+
+    /// Ends without an answer: the request runs again when one of its keys may be ready. Where nobody may wait, it
+    /// is answered with nothing at once. To be called before anything was replied.
+    pub fn wait(&mut self, wait: Wait) -> Outcome {
+        if self.db.unit.may_wait() {
+            self.db.unit.wait(wait);
+        } else {
+            wait.empty.write(&mut self.reply);
+        }
+        Ok(())
     }
 
     /// Frees a value, here if that is quick, elsewhere if it may take long.

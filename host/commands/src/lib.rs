@@ -9,6 +9,7 @@ mod event;
 mod keys;
 mod row; // read me first: what a command is
 mod unit;
+mod wait;
 
 mod databases; // the families
 mod generic;
@@ -35,6 +36,7 @@ pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
 pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};
 pub use unit::{Touched, Unit};
+pub use wait::{Empty, Wait, timeout_in_milliseconds, timeout_in_seconds};
 
 /// What runs a data command.
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;

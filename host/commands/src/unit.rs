@@ -5,7 +5,7 @@
 use tenon_journal::Targets;
 use tenon_resp::{Args, OwnedArgs};
 
-use crate::Event;
+use crate::{Event, Wait};
 
 /// The effects of one unit, gathered by handlers.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub struct Unit {
     event_keys: Vec<u8>,
     wants_events: bool,
     wants_keys: bool,
+    may_wait: bool,
+    wait: Option<Box<Wait>>,
     /// Keys found expired and removed on access.
     pub expired_keys: u64,
 }
@@ -61,8 +63,30 @@ impl Unit {
         self.wants_keys
     }
 
+    /// Says whether what runs may wait: not inside a transaction or a script, not from a log or a primary.
+    pub fn set_may_wait(&mut self, may_wait: bool) {
+        self.may_wait = may_wait;
+    }
+
+    /// Whether what runs may wait. It may not until it is allowed to.
+    pub fn may_wait(&self) -> bool {
+        self.may_wait
+    }
+
+    /// Ends the unit without an answer: its request runs again when it may be ready.
+    pub fn wait(&mut self, wait: Wait) {
+        debug_assert!(self.may_wait, "nobody waits where it is not allowed");
+        self.wait = Some(Box::new(wait));
+    }
+
+    /// What the unit waits for, if it has no answer yet.
+    pub fn take_wait(&mut self) -> Option<Box<Wait>> {
+        self.wait.take()
+    }
+
     /// Empties it for the next unit.
     pub fn clear(&mut self) {
+        self.wait = None;
         self.dirty = 0;
         self.expired_keys = 0;
         self.used = 0;

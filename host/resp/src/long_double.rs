@@ -103,6 +103,30 @@ impl LongDouble {
         matches!(self.magnitude, Magnitude::Finite(_))
     }
 
+    /// The product with a factor, as long doubles multiply, rounded up to an integer. `None` if it is more than
+    /// `i64` holds; one that is less is the least.
+    pub fn ceiled_product(self, factor: u32) -> Option<i64> {
+        let value = match self.magnitude {
+            Magnitude::Infinite if self.negative => return Some(i64::MIN),
+            Magnitude::Infinite => return None,
+            Magnitude::Finite(value) => value,
+        };
+        let bits = u128::from(value.mantissa) * u128::from(factor);
+        let product = Extended::round(Wide { bits, exponent: value.exponent, sticky: false });
+        if product.mantissa == 0 {
+            return Some(0);
+        }
+        // With the highest bit set, the mantissa alone is 2^63 or more.
+        let dropped = match u32::try_from(-product.exponent) {
+            Ok(dropped @ 1..) => dropped,
+            _ => return self.negative.then_some(i64::MIN),
+        };
+        let whole = product.mantissa.checked_shr(dropped).unwrap_or(0);
+        let has_fraction = product.mantissa.trailing_zeros() < dropped;
+        let ceiled = if self.negative { -(whole as i64) } else { whole as i64 };
+        ceiled.checked_add(i64::from(has_fraction && !self.negative))
+    }
+
     /// The nearest number to the sum; `None` if that is no number (infinities of two signs).
     #[allow(clippy::should_implement_trait)] // it is not total
     pub fn add(self, other: LongDouble) -> Option<LongDouble> {

@@ -92,3 +92,25 @@ fn integers_are_exact() {
     }
     assert_eq!(LongDouble::ZERO.to_string(), "0");
 }
+
+#[test]
+fn products_are_rounded_up_to_integers() {
+    for (text, product) in [
+        ("0", Some(0)),
+        ("0.1", Some(100)),
+        ("0.0001", Some(1)),
+        ("1e-4000", Some(1)),
+        ("-0.0001", Some(0)),
+        ("-1.5", Some(-1_500)),
+        ("-1.0001", Some(-1_000)),
+        ("9223372036854775.807", Some(9_223_372_036_854_775_807)),
+        ("9223372036854775.808", None),
+        ("1e300", None),
+        ("inf", None),
+        ("-1e300", Some(i64::MIN)),
+        ("-inf", Some(i64::MIN)),
+    ] {
+        let number = LongDouble::parse(text.as_bytes()).expect("a number");
+        assert_eq!(number.ceiled_product(1_000), product, "{text}");
+    }
+}
