@@ -1,17 +1,17 @@
 //! The options of XADD and XTRIM: how far to trim, and which ID. Changes nothing.
 //! Always: what comes from a log or a primary trims as far as it says, whatever its LIMIT.
 
-use tenon_keyspace::StreamId;
+use tenon_keyspace::{StreamKeep, StreamTrim};
 use tenon_resp::Args;
 
 use super::id::{NewId, parse_id, parse_new_id};
 use crate::{CommandError, Context, Origin, Words};
 
 /// How many entries an approximate trim removes at once unless told otherwise: so many full nodes.
-const TRIMMED_NODES_MAX: usize = 100;
+const TRIMMED_NODES_MAX: u64 = 100;
 /// The same where nodes have no bound, and the most it ever is.
-const TRIMMED_ENTRIES: usize = 10_000;
-const TRIMMED_ENTRIES_MAX: usize = 1_000_000;
+const TRIMMED_ENTRIES: u64 = 10_000;
+const TRIMMED_ENTRIES_MAX: u64 = 1_000_000;
 
 /// The options of XADD.
 pub(super) struct AddOptions {
@@ -25,21 +25,9 @@ pub(super) struct AddOptions {
 /// How far to trim.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trim {
-    pub(super) threshold: Threshold,
-    /// Whether only whole nodes go.
-    pub(super) is_approximate: bool,
-    /// The most entries to remove; 0 for all.
-    pub(super) limit: usize,
-    /// Where the threshold is among the words.
+    pub(super) amount: StreamTrim,
+    /// Where the threshold is among the words; the operator, if any, is before it.
     pub(super) at: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Threshold {
-    /// Keep so many entries.
-    Len(u64),
-    /// Keep entries from this ID on.
-    From(StreamId),
 }
 
 /// What was read so far.
@@ -102,10 +90,10 @@ impl Parse<'_> {
             self.threshold(|args, at| {
                 let len = args.integer(at)?;
                 let refusal = CommandError::text("ERR The MAXLEN argument must be >= 0.");
-                Ok(Threshold::Len(u64::try_from(len).map_err(|_| refusal)?))
+                Ok(StreamKeep::Newest(u64::try_from(len).map_err(|_| refusal)?))
             })?;
         } else if args.is(at, "MINID") {
-            self.threshold(|args, at| parse_id(args.get(at)).map(Threshold::From))?;
+            self.threshold(|args, at| parse_id(args.get(at)).map(StreamKeep::From))?;
         } else if args.is(at, "LIMIT") {
             let limit = args.integer(at + 1)?;
             if limit < 0 {
@@ -121,7 +109,7 @@ impl Parse<'_> {
 
     fn threshold(
         &mut self,
-        read: impl FnOnce(Args<'_>, usize) -> Result<Threshold, CommandError>,
+        read: impl FnOnce(Args<'_>, usize) -> Result<StreamKeep, CommandError>,
     ) -> Result<(), CommandError> {
         if self.trim.is_some() {
             return Err(CommandError::text(
@@ -130,10 +118,10 @@ impl Parse<'_> {
         }
         let operator = self.args.get(self.next + 1);
         let has_operator = self.next + 2 < self.args.len() && (operator == b"~" || operator == b"=");
-        let is_approximate = has_operator && operator == b"~";
+        let approximate = has_operator && operator == b"~";
         self.next += if has_operator { 2 } else { 1 };
-        let threshold = read(self.args, self.next)?;
-        self.trim = Some(Trim { threshold, is_approximate, limit: 0, at: self.next });
+        let keep = read(self.args, self.next)?;
+        self.trim = Some(Trim { amount: StreamTrim { keep, approximate, limit: 0 }, at: self.next });
         Ok(())
     }
 
@@ -154,10 +142,11 @@ impl Parse<'_> {
             };
         };
         if ctx.db.origin() == Origin::Client {
-            trim.limit = match self.limit {
-                Some(_) if !trim.is_approximate => return Err(LIMIT_OF_EXACT),
-                Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-                None if trim.is_approximate => default_limit(ctx.limits.stream.node_entries_max),
+            let amount = &mut trim.amount;
+            amount.limit = match self.limit {
+                Some(_) if !amount.approximate => return Err(LIMIT_OF_EXACT),
+                Some(limit) => limit.unsigned_abs(),
+                None if amount.approximate => default_limit(ctx.limits.stream.node_entries_max),
                 None => 0,
             };
         }
@@ -168,8 +157,8 @@ impl Parse<'_> {
 const LIMIT_OF_EXACT: CommandError =
     CommandError::text("ERR syntax error, LIMIT cannot be used without the special ~ option");
 
-fn default_limit(node_entries_max: usize) -> usize {
-    match node_entries_max.saturating_mul(TRIMMED_NODES_MAX) {
+fn default_limit(node_entries_max: usize) -> u64 {
+    match (node_entries_max as u64).saturating_mul(TRIMMED_NODES_MAX) {
         0 => TRIMMED_ENTRIES,
         limit => limit.min(TRIMMED_ENTRIES_MAX),
     }
