@@ -18,8 +18,11 @@ mod hash;
 mod malformed;
 mod members;
 mod memory;
+mod name;
+mod ordered;
 mod set;
 mod shared;
+mod stream;
 mod thin;
 
 #[cfg(test)]
@@ -41,6 +44,10 @@ pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
 pub use set::{Set, SetIter, SetLimits};
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
+pub use stream::{
+    AppendError, Stream, StreamConsumer, StreamEntries, StreamEntry, StreamFields, StreamGroup, StreamGroupMut,
+    StreamId, StreamIdText, StreamKeep, StreamLimits, StreamPending, StreamPendingRange, StreamRange, StreamTrim,
+};
 pub use text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, Text, TextRef, decimal, integer_of};
 pub use value::{Kind, Value, ValueRef};
 pub use zset::{LexRange, ScoreRange, Zset, ZsetLimits};

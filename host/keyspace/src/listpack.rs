@@ -212,6 +212,11 @@ impl Listpack {
         Pairs::over(self.iter())
     }
 
+    /// The entry that begins so many bytes before the end of the last one.
+    pub(crate) fn at_before_end(&self, bytes: usize) -> At {
+        At::new(self.total_bytes() - 1 - bytes)
+    }
+
     #[inline]
     fn stated_count(&self) -> u16 {
         let bytes = self.bytes();

@@ -13,6 +13,26 @@ impl<'a> Iter<'a> {
     pub(super) fn over(entries: &'a [u8]) -> Iter<'a> {
         Iter { entries }
     }
+
+    /// Bytes of the entries that are left.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Goes past so many bytes, which must be whole entries.
+    pub(crate) fn skip_bytes(&mut self, bytes: usize) {
+        self.entries = &self.entries[bytes..];
+    }
+
+    /// Goes past so many entries, or to the end.
+    pub(crate) fn advance(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.entries.is_empty() {
+                return;
+            }
+            self.skip_bytes(entry_bytes(self.entries));
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
