@@ -16,6 +16,7 @@ mod generic;
 mod hash;
 mod list;
 mod set;
+mod stream;
 mod string;
 mod zset;
 
@@ -56,4 +57,5 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::range::COMMANDS,
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
+    stream::COMMANDS,
 ];
