@@ -12,13 +12,15 @@ use crate::{CommandError, Context, Outcome, Words};
 
 pub(super) fn xack(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let (key, words) = (args.get(1), args.rest(3));
-    let mut stream = ctx.db.stream_mut(key)?;
-    let group = stream.as_mut().and_then(|stream| stream.group_mut(args.get(2)));
-    let acknowledged = match group {
-        Some(mut group) => with_ids(words, |ids| ids.iter().filter(|&&id| group.acknowledge(id)).count())?,
+    let acknowledged = match ctx.db.stream_mut(key)? {
+        Some(mut stream) => match stream.group_mut(args.get(2)) {
+            Some(mut group) => {
+                with_ids(words, |ids| ids.iter().filter(|&&id| group.acknowledge(id)).count())?
+            }
+            None => 0,
+        },
         None => 0,
     };
-    drop(stream);
     if acknowledged > 0 {
         mark(ctx, key, acknowledged as u64);
     }
