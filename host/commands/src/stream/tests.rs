@@ -328,7 +328,7 @@ fn consumers_tell_when_they_were_seen_and_when_active() {
 }
 
 #[test]
-fn unbalanced_lists_are_told_by_the_name_of_the_command() {
+fn reads_that_are_wrong_are_told_in_the_words_of_7_2() {
     let mut bench = filled("s", 1);
     speak(
         &mut bench,
@@ -341,6 +341,7 @@ fn unbalanced_lists_are_told_by_the_name_of_the_command() {
                 "XREADGROUP GROUP g c STREAMS s s 0",
                 "(error) ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
             ),
+            ("XREAD BLOCK 9223372036854775807 STREAMS s 0", "(error) ERR timeout is out of range"),
             ("XREAD BLOCK 0 STREAMS s $", "(nil array)"),
             ("XREADGROUP GROUP g c BLOCK 0 STREAMS s s 0 0", r#"[["s", []], ["s", []]]"#),
         ],
