@@ -57,5 +57,6 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::range::COMMANDS,
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
+    zset::blocking::COMMANDS,
     stream::COMMANDS,
 ];

@@ -250,7 +250,7 @@ impl Engine {
 
     /// Says to units whether anybody must know what they touch.
     pub(crate) fn listen_to_units(&mut self) {
-        self.unit.listen(false, self.durability.wants_keys());
+        self.unit.listen(false, self.durability.wants_keys() || !self.waiting.queues.is_empty());
     }
 
     /// Lets go the replies whose stamps are satisfied.

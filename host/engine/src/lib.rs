@@ -8,6 +8,7 @@ mod engine; // read me first
 mod execute;
 mod gates;
 mod load;
+mod pause;
 mod policies;
 mod save_job;
 mod server;
@@ -19,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod transition;
+mod waiting;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};
