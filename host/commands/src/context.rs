@@ -2,7 +2,9 @@
 //! command.
 
 use tenon_base::Dice;
-use tenon_keyspace::{Detached, HashLimits, ListLimits, SetLimits, Value, ValueRef, ZsetLimits};
+use tenon_keyspace::{
+    Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
+};
 use tenon_resp::{Args, Reply};
 
 use crate::{CommandError, Db, Event, Outcome, Wait};
@@ -32,6 +34,8 @@ pub struct Limits {
     pub set: SetLimits,
     /// `zset-max-listpack-*`.
     pub zset: ZsetLimits,
+    /// `stream-node-max-*`.
+    pub stream: StreamLimits,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `lazyfree-lazy-user-del`.
@@ -116,7 +120,8 @@ const QUICKLY_FREED_BYTES_MAX: usize = 16 * 1024;
 
 fn is_empty_collection(value: ValueRef<'_>) -> bool {
     match value {
-        ValueRef::String(_) => false,
+        // A stream without entries is one still: it has a last id, and may have groups.
+        ValueRef::String(_) | ValueRef::Stream(_) => false,
         ValueRef::List(list) => list.is_empty(),
         ValueRef::Set(set) => set.is_empty(),
         ValueRef::Hash(hash) => hash.is_empty(),

@@ -4,7 +4,7 @@
 
 use tenon_base::{Now, UnixMillis};
 use tenon_keyspace::{
-    Database, Entry, Hash, Keyspace, List, Set, Slot, TextRef, Value, ValueRef, WrongKind, Zset,
+    Database, Entry, Hash, Keyspace, List, Set, Slot, Stream, TextRef, Value, ValueRef, WrongKind, Zset,
 };
 
 use crate::{CommandError, Event, Unit};
@@ -213,6 +213,15 @@ impl<'a> Db<'a> {
         }
     }
 
+    /// A stream to read.
+    pub fn stream(&mut self, key: &[u8]) -> Result<Option<&Stream>, CommandError> {
+        match self.find(key).map(|entry| entry.value()) {
+            None => Ok(None),
+            Some(ValueRef::Stream(stream)) => Ok(Some(stream)),
+            Some(_) => Err(CommandError::WrongType),
+        }
+    }
+
     /// A list to change, if there is one. Follow with [`crate::Context::changed`].
     pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, List>>, CommandError> {
         self.prepare_write(key);
@@ -245,6 +254,12 @@ impl<'a> Db<'a> {
     pub fn zset_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Zset>>, CommandError> {
         self.prepare_write(key);
         Ok(self.database().zset_mut(key)?)
+    }
+
+    /// A stream to change, if there is one. It stays when its last entry goes.
+    pub fn stream_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Stream>>, CommandError> {
+        self.prepare_write(key);
+        Ok(self.database().stream_mut(key)?)
     }
 
     /// A stream to change, if there is one, beside the unit: for changes that are told one by one as they are made.

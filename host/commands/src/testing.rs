@@ -4,7 +4,9 @@
 //! be equal. So every test of a command is a test of what it propagates.
 
 use tenon_base::{Dice, Now, UnixMillis};
-use tenon_keyspace::{End, HashLimits, Keyspace, List, ListLimits, SetLimits, ValueRef, ZsetLimits};
+use tenon_keyspace::{
+    End, HashLimits, Keyspace, List, ListLimits, SetLimits, StreamLimits, ValueRef, ZsetLimits,
+};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
 use crate::{CommandError, Context, Db, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
@@ -254,6 +256,7 @@ fn default_limits() -> Limits {
         hash: HashLimits { entries: 128, value_bytes: 64, seed },
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
+        stream: StreamLimits::default(),
         string_bytes_max: 512 * 1024 * 1024,
         lazy_user_del: false,
         lazy_user_flush: false,
@@ -356,6 +359,13 @@ fn content(value: ValueRef<'_>) -> String {
         }
         ValueRef::Zset(zset) => {
             (zset.iter().map(|(member, score)| format!("{}={score:?}", word(member))).collect(), true)
+        }
+        ValueRef::Stream(stream) => {
+            let entry = |entry: tenon_keyspace::StreamEntry<'_>| {
+                let fields = entry.fields.map(|(field, value)| format!(" {}={}", word(field), word(value)));
+                format!("{}{}", entry.id, fields.collect::<String>())
+            };
+            (stream.iter().map(entry).collect(), true)
         }
     };
     if !is_ordered {

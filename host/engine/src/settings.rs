@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tenon_base::{Micros, Now, World, describe};
 use tenon_commands::Limits;
 use tenon_config::{Change, Config, Directive, SetError};
-use tenon_keyspace::{HashLimits, ListLimits, SetLimits, ZsetLimits};
+use tenon_keyspace::{HashLimits, ListLimits, SetLimits, StreamLimits, ZsetLimits};
 use tenon_resp::Limits as DecodeLimits;
 
 use crate::engine::Engine;
@@ -122,6 +122,10 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             entries: count(Directive::ZsetMaxListpackEntries),
             value_bytes: bytes(Directive::ZsetMaxListpackValue),
             seed,
+        },
+        stream: StreamLimits {
+            node_bytes_max: bytes(Directive::StreamNodeMaxBytes),
+            node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),

@@ -45,8 +45,9 @@ pub use memory::size_class;
 pub use set::{Set, SetIter, SetLimits};
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use stream::{
-    AppendError, Stream, StreamConsumer, StreamEntries, StreamEntry, StreamFields, StreamGroup, StreamGroupMut,
-    StreamId, StreamIdText, StreamKeep, StreamLimits, StreamPending, StreamPendingRange, StreamRange, StreamTrim,
+    AppendError, Stream, StreamConsumer, StreamEntries, StreamEntry, StreamFields, StreamGroup,
+    StreamGroupMut, StreamId, StreamIdText, StreamKeep, StreamLimits, StreamPending, StreamPendingRange,
+    StreamRange, StreamTrim,
 };
 pub use text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, Text, TextRef, decimal, integer_of};
 pub use value::{Kind, Value, ValueRef};

@@ -1,7 +1,7 @@
 //! What a key can hold: values owned, and values looked at in place. Knows nothing of keys, expiry or tables.
 
 use crate::text::{Text, TextRef};
-use crate::{Hash, List, Set, Zset};
+use crate::{Hash, List, Set, Stream, Zset};
 
 /// A value, moved in and out of the keyspace.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
+    /// A stream.
+    Stream(Stream),
 }
 
 /// A value where it lies.
@@ -31,6 +33,8 @@ pub enum ValueRef<'a> {
     Hash(&'a Hash),
     /// A sorted set.
     Zset(&'a Zset),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// The kinds of value.
@@ -46,6 +50,8 @@ pub enum Kind {
     Zset,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -57,6 +63,7 @@ impl Kind {
             Kind::Set => "set",
             Kind::Zset => "zset",
             Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -75,6 +82,7 @@ impl Value {
             Value::Set(set) => ValueRef::Set(set),
             Value::Hash(hash) => ValueRef::Hash(hash),
             Value::Zset(zset) => ValueRef::Zset(zset),
+            Value::Stream(stream) => ValueRef::Stream(stream),
         }
     }
 
@@ -86,6 +94,7 @@ impl Value {
             Value::Set(set) => set.memory(),
             Value::Hash(hash) => hash.memory(),
             Value::Zset(zset) => zset.memory(),
+            Value::Stream(stream) => stream.memory(),
         }
     }
 }
@@ -99,6 +108,7 @@ impl ValueRef<'_> {
             ValueRef::Set(_) => Kind::Set,
             ValueRef::Hash(_) => Kind::Hash,
             ValueRef::Zset(_) => Kind::Zset,
+            ValueRef::Stream(_) => Kind::Stream,
         }
     }
 }
@@ -117,4 +127,4 @@ macro_rules! debug_by_figures {
     )*};
 }
 
-debug_by_figures!(Set, Hash, Zset);
+debug_by_figures!(Set, Hash, Zset, Stream);

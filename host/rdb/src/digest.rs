@@ -5,45 +5,45 @@
 use sha1::{Digest as _, Sha1};
 use tenon_base::UnixMillis;
 use tenon_keyspace::zset::{ScoreText, integral};
-use tenon_keyspace::{Element, Keyspace, Kind, TextRef, ValueRef};
+use tenon_keyspace::{Element, Keyspace, Kind, Stream, StreamId, TextRef, ValueRef};
 
 /// A digest.
 pub type Digest = [u8; 20];
 
 /// What DEBUG DIGEST says: all keys and values of all databases, and which of them expire.
 pub fn dataset_digest(keyspace: &Keyspace) -> Digest {
-    digest_of(keyspace, Expiry::Marked)
+    digest_of(keyspace, Detail::Redis)
 }
 
-/// As [`dataset_digest`], and when the keys expire.
+/// As [`dataset_digest`], and when the keys expire, and of streams the figures, the groups and what is pending.
 pub fn full_digest(keyspace: &Keyspace) -> Digest {
-    digest_of(keyspace, Expiry::Exact)
+    digest_of(keyspace, Detail::Full)
 }
 
 /// What DEBUG DIGEST-VALUE says: a value, and whether it expires. The key is not part of it.
 pub fn value_digest(value: ValueRef<'_>, expires_at: Option<UnixMillis>) -> Digest {
     let mut sum = Sum::default();
-    sum.add_value(value, expires_at, Expiry::Marked);
+    sum.add_value(value, expires_at, Detail::Redis);
     sum.0
 }
 
-/// How much of an expiry time counts.
+/// How much counts.
 #[derive(Clone, Copy)]
-enum Expiry {
-    /// That there is one.
-    Marked,
-    /// When it is.
-    Exact,
+enum Detail {
+    /// What Redis counts: of an expiry time that there is one, of a stream its entries.
+    Redis,
+    /// When a key expires, and all of a stream.
+    Full,
 }
 
-fn digest_of(keyspace: &Keyspace, expiry: Expiry) -> Digest {
+fn digest_of(keyspace: &Keyspace, detail: Detail) -> Digest {
     let mut all = Sum::default();
     for number in (0..keyspace.databases()).filter(|&number| !keyspace.db(number).is_empty()) {
         all.mix(&(number as u32).to_be_bytes());
         for entry in keyspace.db(number).entries() {
             let mut one = Sum::default();
             one.mix(entry.key());
-            one.add_value(entry.value(), entry.expires_at(), expiry);
+            one.add_value(entry.value(), entry.expires_at(), detail);
             all.add(&one.0);
         }
     }
@@ -71,7 +71,37 @@ impl Sum {
         self.mix(element.as_bytes(&mut [0; 20]));
     }
 
-    fn add_value(&mut self, value: ValueRef<'_>, expires_at: Option<UnixMillis>, expiry: Expiry) {
+    fn mix_entries(&mut self, stream: &Stream) {
+        for entry in stream.iter() {
+            self.mix(format!("{}.{}", entry.id.milliseconds, entry.id.sequence).as_bytes());
+            for (field, value) in entry.fields {
+                self.mix_element(field);
+                self.mix_element(value);
+            }
+        }
+    }
+
+    /// What DEBUG DIGEST does not see. When consumers were seen is left out: a follower may see them at other times.
+    fn mix_figures_and_groups(&mut self, stream: &Stream) {
+        let counted = |count: Option<u64>| count.unwrap_or(u64::MAX).to_be_bytes();
+        self.mix(&stream.last_id().to_bytes());
+        self.mix(&stream.max_deleted_id().to_bytes());
+        self.mix(&stream.entries_added().to_be_bytes());
+        for (name, group) in stream.groups() {
+            self.mix(name);
+            self.mix(&group.last_id().to_bytes());
+            self.mix(&counted(group.entries_read()));
+            group.consumers().for_each(|consumer| self.mix(consumer.name()));
+            for (id, pending) in group.pending_range(StreamId::MIN, StreamId::MAX) {
+                self.mix(&id.to_bytes());
+                self.mix(pending.consumer());
+                self.mix(&pending.delivery_time().0.to_be_bytes());
+                self.mix(&pending.delivery_count().to_be_bytes());
+            }
+        }
+    }
+
+    fn add_value(&mut self, value: ValueRef<'_>, expires_at: Option<UnixMillis>, detail: Detail) {
         self.mix(&type_number(value.kind()).to_be_bytes());
         match value {
             ValueRef::String(TextRef::Integer(integer)) => self.mix_element(Element::Integer(integer)),
@@ -90,10 +120,16 @@ impl Sum {
                 pair.mix(score_text(score).as_bytes());
                 self.add(&pair.0);
             }),
+            ValueRef::Stream(stream) => {
+                self.mix_entries(stream);
+                if let Detail::Full = detail {
+                    self.mix_figures_and_groups(stream);
+                }
+            }
         }
         if let Some(at) = expires_at {
             self.add(b"!!expire!!");
-            if let Expiry::Exact = expiry {
+            if let Detail::Full = detail {
                 self.add(&at.0.to_be_bytes());
             }
         }
@@ -107,6 +143,7 @@ fn type_number(kind: Kind) -> u32 {
         Kind::Set => 2,
         Kind::Zset => 3,
         Kind::Hash => 4,
+        Kind::Stream => 6,
     }
 }
 

@@ -70,6 +70,8 @@ pub enum LoadErrorKind {
     },
     /// A score is no number.
     Score,
+    /// Parts of a stream contradict each other.
+    Stream(&'static str),
     /// A collection has no members, where it must have some.
     Empty,
     /// A key occurs twice.
@@ -136,6 +138,7 @@ impl fmt::Display for LoadErrorKind {
             DuplicateMember { type_byte } => {
                 write!(f, "found a member twice, expected a {} without repetition", known_name(*type_byte))
             }
+            Stream(what) => write!(f, "expected a sound stream, found {what}"),
             Score => write!(f, "found a score that is not a number"),
             Empty => write!(f, "found a collection without members, expected some"),
             DuplicateKey => write!(f, "found the key a second time in the same database, expected it once"),

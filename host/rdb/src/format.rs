@@ -72,10 +72,13 @@ pub(crate) mod kind {
     pub(crate) const ZSET_ZIPLIST: u8 = 12;
     pub(crate) const HASH_ZIPLIST: u8 = 13;
     pub(crate) const LIST_OF_ZIPLISTS: u8 = 14;
+    pub(crate) const STREAM: u8 = 15;
     pub(crate) const HASH_LISTPACK: u8 = 16;
     pub(crate) const ZSET_LISTPACK: u8 = 17;
     pub(crate) const LIST_OF_NODES: u8 = 18;
+    pub(crate) const STREAM_WITH_FIGURES: u8 = 19;
     pub(crate) const SET_LISTPACK: u8 = 20;
+    pub(crate) const STREAM_WITH_ACTIVE_TIMES: u8 = 21;
 }
 
 /// What a type is called in messages, whether it is read or not; None for a number that stands for nothing known.
@@ -94,7 +97,7 @@ pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
         kind::ZSET_ZIPLIST => "sorted set as ziplist",
         kind::HASH_ZIPLIST => "hash as ziplist",
         kind::LIST_OF_ZIPLISTS => "list of ziplists",
-        15 | 19 | 21 | 26 => "stream",
+        kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVE_TIMES | 26 => "stream",
         kind::HASH_LISTPACK => "hash as listpack",
         kind::ZSET_LISTPACK => "sorted set as listpack",
         kind::LIST_OF_NODES => "list of listpacks",
@@ -107,7 +110,7 @@ pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
 
 /// Whether a value of this type can be read.
 pub(crate) fn is_readable(type_byte: u8) -> bool {
-    matches!(type_byte, 0..=5 | 9..=14 | 16..=18 | 20)
+    matches!(type_byte, 0..=5 | 9..=21)
 }
 
 /// How a string is kept that is not kept as its bytes; the low six bits of a length whose high two are set.

@@ -7,6 +7,7 @@ mod format; // read me first
 mod limits;
 
 mod encoder;
+mod stream;
 mod write_value;
 mod writer;
 

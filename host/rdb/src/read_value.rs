@@ -1,4 +1,5 @@
-//! Values, read: every type that was ever written for strings, lists, sets, hashes and sorted sets.
+//! Values, read: every type that was ever written for strings, lists, sets, hashes and sorted sets; streams have
+//! a file of their own.
 //! Always: what becomes a value was checked whole, and nothing is in it twice that must not be.
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::format::{container, is_readable, kind};
 use crate::limits::Limits;
 use crate::reader::{Reader, SCRATCH_BYTES_MAX};
 use crate::source::Source;
-use crate::{ziplist, zipmap};
+use crate::{stream, ziplist, zipmap};
 
 /// Reads values, and keeps buffers between them.
 pub(crate) struct ValueReader {
@@ -42,6 +43,9 @@ impl ValueReader {
             kind::SET => Value::Set(self.set(reader)?),
             kind::HASH => Value::Hash(self.hash(reader)?),
             kind::ZSET | kind::ZSET_TEXT => Value::Zset(self.zset(reader, type_byte)?),
+            kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVE_TIMES => {
+                Value::Stream(stream::read(reader, type_byte, &mut self.one)?)
+            }
             _ => {
                 reader.string(&mut self.one)?;
                 compact(&self.one, type_byte, &self.limits)
@@ -51,7 +55,7 @@ impl ValueReader {
         self.one.shrink_to(SCRATCH_BYTES_MAX);
         self.other.shrink_to(SCRATCH_BYTES_MAX);
         let is_empty = match &value {
-            Value::String(_) => false,
+            Value::String(_) | Value::Stream(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),

@@ -7,7 +7,7 @@ use tenon_keyspace::{Element, Hash, List, Listpack, Set, ValueRef, Zset};
 
 use crate::format::{RdbVersion, container, kind};
 use crate::writer::{Sink, Writer};
-use crate::ziplist;
+use crate::{stream, ziplist};
 
 /// The type under which a value is written.
 pub(crate) fn type_byte(value: ValueRef<'_>, version: RdbVersion) -> u8 {
@@ -25,6 +25,7 @@ pub(crate) fn type_byte(value: ValueRef<'_>, version: RdbVersion) -> u8 {
         ValueRef::Zset(zset) if zset.as_listpack().is_none() => kind::ZSET,
         ValueRef::Zset(_) if listpacks => kind::ZSET_LISTPACK,
         ValueRef::Zset(_) => kind::ZSET_ZIPLIST,
+        ValueRef::Stream(_) => stream::type_byte(version),
     }
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn write_value(
         ValueRef::Set(set) => write_set(writer, set, version, sink),
         ValueRef::Hash(hash) => write_hash(writer, hash, version, sink),
         ValueRef::Zset(zset) => write_zset(writer, zset, version, sink),
+        ValueRef::Stream(value) => stream::write(writer, value, version, sink),
     }
 }
 

@@ -8,7 +8,7 @@ use super::Database;
 use crate::entry::{Payload, RawEntry};
 use crate::table::Place;
 use crate::value::{Kind, Value};
-use crate::{Hash, List, Set, Zset};
+use crate::{Hash, List, Set, Stream, Zset};
 
 /// The key holds another kind of value than the one asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ collection!(List);
 collection!(Set);
 collection!(Hash);
 collection!(Zset);
+collection!(Stream);
 
 impl<T: Collection> Deref for Slot<'_, T> {
     type Target = T;
@@ -123,6 +124,16 @@ impl Database {
 
     /// The sorted set of a key, to be changed; a new one, without expiry, if there is no such key.
     pub fn zset_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Zset>, WrongKind> {
+        self.collection_or_new(key)
+    }
+
+    /// The stream of a key, to be changed.
+    pub fn stream_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Stream>>, WrongKind> {
+        self.collection_mut(key)
+    }
+
+    /// The stream of a key, to be changed; a new one, without expiry, if there is no such key.
+    pub fn stream_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Stream>, WrongKind> {
         self.collection_or_new(key)
     }
 

@@ -21,7 +21,7 @@ use tenon_base::UnixMillis;
 use crate::memory::size_class;
 use crate::text::{Form, INLINE_BYTES_MAX, LargeText, Text, TextRef, bytes_encoding};
 use crate::value::{Kind, Value, ValueRef};
-use crate::{Hash, List, Set, Zset};
+use crate::{Hash, List, Set, Stream, Zset};
 
 pub(crate) use raw::RawEntry;
 
@@ -42,9 +42,10 @@ const LIST: u32 = 4;
 const SET: u32 = 5;
 const HASH: u32 = 6;
 const ZSET: u32 = 7;
+const STREAM: u32 = 8;
 
 /// Bytes that each form needs in place, before the key.
-const PLACE_BYTES: [usize; 8] = [
+const PLACE_BYTES: [usize; 9] = [
     8,
     0,
     0,
@@ -53,20 +54,21 @@ const PLACE_BYTES: [usize; 8] = [
     size_of::<Set>().next_multiple_of(8),
     size_of::<Hash>().next_multiple_of(8),
     size_of::<Zset>().next_multiple_of(8),
+    size_of::<Stream>().next_multiple_of(8),
 ];
 
 /// Entries are read and freed on other threads than the one that made them.
 const _: fn() = || {
     fn crosses_threads<T: Send + Sync>() {}
-    crosses_threads::<(LargeText, List, Set, Hash, Zset)>();
+    crosses_threads::<(LargeText, List, Set, Hash, Zset, Stream)>();
 };
 
 const _: () = {
     assert!(INLINE_BYTES_MAX <= u16::MAX as usize, "an inline length has 16 bits");
     assert!(align_of::<LargeText>() <= 8 && align_of::<List>() <= 8 && align_of::<Set>() <= 8);
-    assert!(align_of::<Hash>() <= 8 && align_of::<Zset>() <= 8);
+    assert!(align_of::<Hash>() <= 8 && align_of::<Zset>() <= 8 && align_of::<Stream>() <= 8);
     assert!(size_of::<List>() <= 16 && size_of::<Set>() <= 16);
-    assert!(size_of::<Hash>() <= 16 && size_of::<Zset>() <= 16);
+    assert!(size_of::<Hash>() <= 16 && size_of::<Zset>() <= 16 && size_of::<Stream>() <= 16);
 };
 
 /// A key with its value, looked at where it lies.
@@ -100,6 +102,7 @@ impl<'a> Entry<'a> {
                 SET => ValueRef::Set(&*place.cast()),
                 HASH => ValueRef::Hash(&*place.cast()),
                 ZSET => ValueRef::Zset(&*place.cast()),
+                STREAM => ValueRef::Stream(&*place.cast()),
                 _ => ValueRef::String(TextRef::Bytes(self.inline_value())),
             }
         }
@@ -118,6 +121,7 @@ impl<'a> Entry<'a> {
             ValueRef::Set(set) => Value::Set(set.clone()),
             ValueRef::Hash(hash) => Value::Hash(hash.clone()),
             ValueRef::Zset(zset) => Value::Zset(zset.clone()),
+            ValueRef::Stream(stream) => Value::Stream(stream.clone()),
         }
     }
 
@@ -128,6 +132,7 @@ impl<'a> Entry<'a> {
             SET => Kind::Set,
             HASH => Kind::Hash,
             ZSET => Kind::Zset,
+            STREAM => Kind::Stream,
             _ => Kind::String,
         }
     }
@@ -141,6 +146,7 @@ impl<'a> Entry<'a> {
             ValueRef::Set(set) => set.encoding(),
             ValueRef::Hash(hash) => hash.encoding(),
             ValueRef::Zset(zset) => zset.encoding(),
+            ValueRef::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -179,6 +185,7 @@ impl<'a> Entry<'a> {
                 SET => (*place.cast::<Set>()).memory(),
                 HASH => (*place.cast::<Hash>()).memory(),
                 ZSET => (*place.cast::<Zset>()).memory(),
+                STREAM => (*place.cast::<Stream>()).memory(),
                 _ => 0,
             }
         }
@@ -264,6 +271,7 @@ pub(crate) enum Payload<'a> {
     Set(Set),
     Hash(Hash),
     Zset(Zset),
+    Stream(Stream),
 }
 
 impl Payload<'_> {
@@ -277,6 +285,7 @@ impl Payload<'_> {
             Payload::Set(_) => SET,
             Payload::Hash(_) => HASH,
             Payload::Zset(_) => ZSET,
+            Payload::Stream(_) => STREAM,
         }
     }
 
@@ -294,6 +303,7 @@ impl Payload<'_> {
             Value::Set(set) => then(Payload::Set(set)),
             Value::Hash(hash) => then(Payload::Hash(hash)),
             Value::Zset(zset) => then(Payload::Zset(zset)),
+            Value::Stream(stream) => then(Payload::Stream(stream)),
         }
     }
 }

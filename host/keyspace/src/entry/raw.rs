@@ -9,12 +9,12 @@ use tenon_base::UnixMillis;
 
 use super::{
     CLOCK_MASK, Entry, FORM_MASK, FORM_SHIFT, HAS_EXPIRY, HASH, HEADER_BYTES, INLINE_RAW, INTEGER, LARGE,
-    LIST, LONG_KEY, PLACE_BYTES, Payload, SET, SHORT_KEY_BYTES_MAX, WORD_BYTES, ZSET, place_offset,
+    LIST, LONG_KEY, PLACE_BYTES, Payload, SET, SHORT_KEY_BYTES_MAX, STREAM, WORD_BYTES, ZSET, place_offset,
 };
 use crate::memory::size_class;
 use crate::text::{Form, LargeText, Text};
 use crate::value::Value;
-use crate::{Hash, List, Set, Zset};
+use crate::{Hash, List, Set, Stream, Zset};
 
 /// A live entry as a table holds it. Who holds one decides when it is freed; a copy of it is not another entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,7 @@ impl RawEntry {
                 SET => ptr::drop_in_place(place.cast::<Set>()),
                 HASH => ptr::drop_in_place(place.cast::<Hash>()),
                 ZSET => ptr::drop_in_place(place.cast::<Zset>()),
+                STREAM => ptr::drop_in_place(place.cast::<Stream>()),
                 _ => {}
             }
         }
@@ -102,6 +103,7 @@ impl RawEntry {
                 SET => Value::Set(place.cast::<Set>().read()),
                 HASH => Value::Hash(place.cast::<Hash>().read()),
                 ZSET => Value::Zset(place.cast::<Zset>().read()),
+                STREAM => Value::Stream(place.cast::<Stream>().read()),
                 form => {
                     let bytes = entry.inline_value().into();
                     Value::String(Text(Form::Inline { bytes, raw: form == INLINE_RAW }))
@@ -249,6 +251,7 @@ impl RawEntry {
                 SET => place.cast::<Set>().write((*source.cast::<Set>()).clone()),
                 HASH => place.cast::<Hash>().write((*source.cast::<Hash>()).clone()),
                 ZSET => place.cast::<Zset>().write((*source.cast::<Zset>()).clone()),
+                STREAM => place.cast::<Stream>().write((*source.cast::<Stream>()).clone()),
                 _ => {}
             }
         }
@@ -312,6 +315,7 @@ unsafe fn write_around_key(
             Payload::Set(set) => place.cast::<Set>().write(set),
             Payload::Hash(hash) => place.cast::<Hash>().write(hash),
             Payload::Zset(zset) => place.cast::<Zset>().write(zset),
+            Payload::Stream(stream) => place.cast::<Stream>().write(stream),
         }
     }
 }

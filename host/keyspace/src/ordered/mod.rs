@@ -4,6 +4,8 @@
 
 mod iter;
 mod node;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use iter::{Backward, Forward};
 
@@ -171,5 +173,14 @@ impl<K: Ord + Clone + Weighed, V: Clone + Weighed> Map<K, V> {
             *root = only;
         }
         Some(value)
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl<K, V> Map<K, V> {
+    /// The bytes of all blocks, without what the pairs weigh.
+    pub(crate) fn blocks_memory(&self) -> usize {
+        self.root.as_ref().map_or(0, |root| root.blocks_memory())
     }
 }

@@ -264,3 +264,14 @@ fn join_small<K: Clone, V: Clone>(parts: &mut Vec<Part<K, V>>, at: usize, memory
         return;
     }
 }
+
+#[cfg(test)]
+impl<K, V> Node<K, V> {
+    pub(super) fn blocks_memory(&self) -> usize {
+        let below = match self {
+            Node::Leaf(_) => 0,
+            Node::Branch(parts) => parts.iter().map(|part| part.node.blocks_memory()).sum(),
+        };
+        self.own_bytes() + below
+    }
+}

@@ -2,6 +2,7 @@
 //! Always: the length is that of the entries which are not deleted, and the first id is that of the first of them
 //! (`0-0` if there is none).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use super::limits::{StreamKeep, StreamLimits, StreamTrim};
@@ -9,7 +10,7 @@ use super::node::{NODE_BYTES_MAX, Node, node_bytes_of};
 use super::range::{StreamEntry, StreamRange};
 use super::{StreamId, radix};
 use crate::Malformed;
-use crate::ordered::{Map, Weighed};
+use crate::ordered::Map;
 use crate::shared::Shared;
 
 /// Entries and figures. Only a [`super::Stream`] changes them.
@@ -121,6 +122,31 @@ impl StreamEntries {
         self.range_backward(StreamId::MIN, StreamId::MAX).next()
     }
 
+    /// How many entries had been added when the one of this id was, it included: what a group that has read up to it
+    /// has read. None where deletions make that unknown, and for ids to come.
+    pub fn entries_added_up_to(&self, id: StreamId) -> Option<u64> {
+        if self.entries_added == 0 || id == self.last_id || self.len == 0 && id < self.last_id {
+            return Some(self.entries_added);
+        }
+        let has_gaps = self.max_deleted_id != StreamId::MIN && self.max_deleted_id >= self.first_id;
+        if id > self.last_id || has_gaps {
+            return None;
+        }
+        let gone = self.entries_added.wrapping_sub(self.len);
+        match id.cmp(&self.first_id) {
+            Ordering::Less => Some(gone),
+            Ordering::Equal => Some(gone.wrapping_add(1)),
+            Ordering::Greater => None,
+        }
+    }
+
+    /// Whether an entry among those that are there may have been deleted from this id on, so that they cannot be
+    /// counted by what was added.
+    pub fn may_have_gaps_from(&self, id: StreamId) -> bool {
+        let deleted = self.max_deleted_id;
+        self.len > 0 && deleted != StreamId::MIN && deleted >= self.first_id && deleted >= id
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.nodes.memory()
     }
@@ -140,6 +166,7 @@ impl StreamEntries {
             return Err(AppendError::TooLarge);
         }
         let more_bytes = fields.clone().map(|(field, value)| field.len() + value.len()).sum();
+        self.drop_dead_node_behind(id);
         let master = self.nodes.last().and_then(|(master, node)| {
             let head = node.head();
             (!limits.is_full(node.bytes().len(), head.live + head.deleted, more_bytes)).then_some(*master)
@@ -161,6 +188,17 @@ impl StreamEntries {
             self.first_id = id;
         }
         Ok(())
+    }
+
+    /// An exact trim may leave a node in which all is deleted. Where XSETID then sets the last id back, an entry may
+    /// have to go before the node's own id.
+    fn drop_dead_node_behind(&mut self, id: StreamId) {
+        if let Some((master, _)) = self.nodes.last()
+            && *master >= id
+        {
+            let master = *master;
+            self.nodes.remove(&master);
+        }
     }
 
     pub(super) fn delete(&mut self, id: StreamId) -> bool {
@@ -228,20 +266,19 @@ impl StreamEntries {
             StreamKeep::From(_) => u64::MAX,
         };
         let until = match keep {
-            StreamKeep::Newest(_) => StreamId::MAX,
-            StreamKeep::From(id) => id,
+            StreamKeep::Newest(_) => None,
+            StreamKeep::From(id) => Some(id),
         };
-        let trimmed = self.nodes.edit(&master, |node| node.make_unique().delete_first(master, surplus, until));
+        let trimmed =
+            self.nodes.edit(&master, |node| node.make_unique().delete_first(master, surplus, until));
         trimmed.expect("the first node is there")
     }
 
     pub(super) fn push_node(&mut self, master: StreamId, listpack: &[u8]) -> Result<(), Malformed> {
         let (node, last) = Node::from_bytes(master, listpack)?;
-        if let Some((before, node)) = self.nodes.last() {
-            let before = node.records_backward(*before).next().map_or(*before, |record| record.id);
-            if master <= before {
-                return Err(Malformed::new("order of the nodes of a stream", 0));
-            }
+        // The last id is that of the last entry so far.
+        if self.nodes.last().is_some_and(|(before, _)| master <= *before.max(&self.last_id)) {
+            return Err(Malformed::new("order of the nodes of a stream", 0));
         }
         let live = node.head().live;
         let was_empty = self.is_empty();
@@ -250,7 +287,7 @@ impl StreamEntries {
         if was_empty {
             self.find_first_id();
         }
-        self.last_id = self.last_id.max(last.unwrap_or(master));
+        self.last_id = last.unwrap_or(self.last_id);
         Ok(())
     }
 

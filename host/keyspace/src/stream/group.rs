@@ -89,7 +89,12 @@ impl StreamGroup {
     }
 
     /// The same, of one consumer; nothing if there is none of this name.
-    pub fn consumer_pending_range(&self, name: &[u8], from: StreamId, to: StreamId) -> StreamPendingRange<'_> {
+    pub fn consumer_pending_range(
+        &self,
+        name: &[u8],
+        from: StreamId,
+        to: StreamId,
+    ) -> StreamPendingRange<'_> {
         let source = match self.consumers.find(name) {
             Some(consumer) => PendingSource::Consumer(consumer.pending.iter_from(&from), &self.pending),
             None => PendingSource::None,
@@ -258,5 +263,16 @@ impl<'g> Iterator for StreamPendingRange<'g> {
             PendingSource::None => return None,
         };
         (*id <= self.to).then_some((*id, entry))
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl StreamGroup {
+    /// The heap bytes of all blocks and names, weighed one by one.
+    pub(super) fn memory_weighed(&self) -> usize {
+        let consumers: usize =
+            self.consumers.iter().map(|(name, consumer)| name.heap_bytes() + consumer.heap_bytes()).sum();
+        self.pending.blocks_memory() + self.consumers.blocks_memory() + consumers
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::listpack::{INTEGER_TEXT_BYTES_MAX, integer_text};
+use crate::ordered::Weighed;
 
 /// The id of an entry. Ordered by time, then by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +82,12 @@ impl StreamId {
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.milliseconds, self.sequence)
+    }
+}
+
+impl Weighed for StreamId {
+    fn heap_bytes(&self) -> usize {
+        0
     }
 }
 

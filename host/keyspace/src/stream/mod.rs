@@ -10,7 +10,8 @@ mod limits;
 mod node;
 mod radix;
 mod range;
-
+#[cfg(test)]
+mod tests;
 
 pub use entries::{AppendError, StreamEntries};
 pub use group::{StreamConsumer, StreamGroup, StreamPending, StreamPendingRange};
@@ -21,7 +22,7 @@ pub use range::{StreamEntry, StreamFields, StreamRange};
 use std::ops::{Deref, DerefMut};
 
 use crate::name::Name;
-use crate::ordered::Map;
+use crate::ordered::{Map, Weighed};
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
 use crate::{Malformed, size_class};
 
@@ -42,7 +43,7 @@ struct Body {
 #[derive(Clone)]
 struct Groups {
     map: Map<Name, Shared<StreamGroup>>,
-    /// Bytes of all groups, beside what the map counts.
+    /// Bytes of what is in all groups.
     memory: usize,
 }
 
@@ -55,9 +56,8 @@ impl Stream {
     /// The heap bytes owned, in size classes; nodes shared with a clone count for both. Takes constant time.
     pub fn memory(&self) -> usize {
         let groups = self.body.groups.as_ref();
-        let groups = groups.map_or(0, |groups| {
-            size_class(size_of::<Groups>()) + groups.map.memory() + groups.memory
-        });
+        let groups =
+            groups.map_or(0, |groups| size_class(size_of::<Groups>()) + groups.map.memory() + groups.memory);
         size_class(size_of::<Body>()) + self.body.entries.memory() + groups
     }
 
@@ -146,13 +146,12 @@ impl Stream {
 
     /// Makes a group that has read up to `last_id`; false if there is one of this name.
     pub fn create_group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<u64>) -> bool {
-        let groups =
-            self.body.groups.get_or_insert_with(|| Box::new(Groups { map: Map::new(), memory: 0 }));
+        let groups = self.body.groups.get_or_insert_with(|| Box::new(Groups { map: Map::new(), memory: 0 }));
         if groups.map.find(name).is_some() {
             return false;
         }
         let group = StreamGroup::new(last_id, entries_read);
-        groups.memory += group_memory(&group);
+        groups.memory += group.memory();
         groups.map.insert(Name::new(name), Shared::new(group));
         true
     }
@@ -161,7 +160,7 @@ impl Stream {
     pub fn remove_group(&mut self, name: &[u8]) -> Option<StreamGroup> {
         let groups = self.body.groups.as_mut()?;
         let group = groups.map.remove(name)?;
-        groups.memory -= group_memory(&group);
+        groups.memory -= group.memory();
         if groups.map.is_empty() {
             self.body.groups = None;
         }
@@ -169,8 +168,11 @@ impl Stream {
     }
 }
 
-fn group_memory(group: &StreamGroup) -> usize {
-    size_class(SHARED_OVERHEAD_BYTES + size_of::<StreamGroup>()) + group.memory()
+impl Weighed for Shared<StreamGroup> {
+    /// The block itself: what is in a group changes while it is held, and is counted beside the map.
+    fn heap_bytes(&self) -> usize {
+        size_class(SHARED_OVERHEAD_BYTES + size_of::<StreamGroup>())
+    }
 }
 
 /// A group to be changed. Always: when it is let go, the stream's memory is right again.

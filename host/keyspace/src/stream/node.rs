@@ -1,13 +1,14 @@
 //! A node of a stream: a listpack that begins with how many entries it has and which fields they are expected to
 //! have, byte for byte as Redis lays it out. Knows no other node, and not its own id: see `entries`.
-//! Always: the listpack is sound in itself, and the ids in it ascend; what comes from outside was checked whole.
+//! Always: the listpack is sound, and the ids of its entries ascend; what comes from outside was checked whole.
 //!
 //! ```text
 //! entries, deleted entries, N, field 1 ... field N, 0                       the head
 //! flags, milliseconds, sequence, value 1 ... value N, elements before this   an entry with the fields of the head
 //! flags, milliseconds, sequence, M, field 1, value 1 ... field M, value M, elements before this   any other
 //! ```
-//! The numbers of an id are differences from the node's id. A deleted entry keeps its place, and a flag says so.
+//! The numbers of an id are differences from the node's id. A deleted entry keeps its place, and a flag says so. Its
+//! id may come again behind it, since XSETID may set the last id back to that of the last entry which is left.
 
 use super::StreamId;
 use super::range::StreamFields;
@@ -64,7 +65,8 @@ impl Node {
         Node { listpack }
     }
 
-    /// The node of a listpack from outside, once all of it has been checked; and the id of its last entry, if it has any.
+    /// The node of a listpack from outside, once all of it has been checked; and the id of its last entry that is not
+    /// deleted, if it has any.
     pub(super) fn from_bytes(master: StreamId, bytes: &[u8]) -> Result<(Node, Option<StreamId>), Malformed> {
         let listpack = Listpack::from_bytes(bytes)?;
         let last = Checker { rest: listpack.iter(), total: bytes.len() - 1 }.check(master)?;
@@ -130,9 +132,9 @@ impl Node {
         self.state(0, live);
     }
 
-    /// Marks entries as deleted: of those before the id `until` the first `most`. Says how many.
-    pub(super) fn delete_first(&mut self, master: StreamId, most: u64, until: StreamId) -> u64 {
-        let before = self.records(master).take_while(|record| record.id < until);
+    /// Marks entries as deleted: the first `most`, of those before the id `until` if there is one. Says how many.
+    pub(super) fn delete_first(&mut self, master: StreamId, most: u64, until: Option<StreamId>) -> u64 {
+        let before = self.records(master).take_while(|record| until.is_none_or(|until| record.id < until));
         let live = before.filter(|record| !record.is_deleted);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let flags: Vec<usize> = live.take(most).map(|record| record.start.len_bytes()).collect();
@@ -143,8 +145,8 @@ impl Node {
 
     /// Marks the entry of this id as deleted; false if there is none that is not deleted yet.
     pub(super) fn delete(&mut self, master: StreamId, id: StreamId) -> bool {
-        let record = self.records(master).find(|record| record.id >= id);
-        let Some(record) = record.filter(|record| record.id == id && !record.is_deleted) else { return false };
+        let record = self.records(master).find(|record| record.id == id && !record.is_deleted);
+        let Some(record) = record else { return false };
         let to_end = record.start.len_bytes();
         self.flag_deleted(to_end);
         self.count_deleted(1);
@@ -263,7 +265,7 @@ struct Checker<'n> {
 }
 
 impl Checker<'_> {
-    /// Whether everything is there and says the same; the id of the last entry.
+    /// Whether everything is there and says the same; the id of the last entry that is not deleted.
     fn check(mut self, master: StreamId) -> Result<Option<StreamId>, Malformed> {
         let live = self.count("number of entries in a stream node")?;
         let deleted = self.count("number of deleted entries in a stream node")?;
@@ -282,19 +284,22 @@ impl Checker<'_> {
             let milliseconds = self.number("id of a stream entry")?;
             let sequence = self.number("id of a stream entry")?;
             let id = master.plus(milliseconds, sequence);
-            if id < master || last.is_some_and(|last| id <= last) {
+            let is_deleted = flags & DELETED != 0;
+            if id < master || !is_deleted && last.is_some_and(|last| id <= last) {
                 return Err(self.error("order of the ids in a stream node"));
             }
-            last = Some(id);
             let is_same = flags & SAME_FIELDS != 0;
-            let len =
-                if is_same { fields_len } else { self.count("number of fields in a stream entry")? };
+            let len = if is_same { fields_len } else { self.count("number of fields in a stream entry")? };
             self.skip(if is_same { len } else { len.saturating_mul(2) })?;
             if self.count("number of elements in a stream entry")? != elements_before_end(is_same, len) {
                 return Err(self.error("number of elements in a stream entry"));
             }
-            let found = if flags & DELETED != 0 { &mut found_deleted } else { &mut found_live };
-            *found += 1;
+            if is_deleted {
+                found_deleted += 1;
+            } else {
+                found_live += 1;
+                last = Some(id);
+            }
         }
         if (found_live, found_deleted) != (live, deleted) {
             return Err(Malformed::new("stream node of another number of entries than it states", 0));

@@ -77,5 +77,11 @@ mod tests {
     fn counts_are_those_of_redis() {
         assert_eq!(count(&[]), 1);
         assert_eq!(count(&[(1, 1)]), 2);
+        assert_eq!(count(&[(1, 1), (1, 2)]), 4);
+        assert_eq!(count(&[(1, 1), (1, 2), (2, 1)]), 8);
+        assert_eq!(count(&[(1, 0), (1, 256), (1, 257)]), 7);
+        let times: Vec<_> = (0..1_000).map(|at| (1_600_000_000_000 + 37 * at, at % 3)).collect();
+        assert_eq!(count(&times), 2_149);
+        assert_eq!(count(&(1..=300).map(|at| (at, 0)).collect::<Vec<_>>()), 604);
     }
 }

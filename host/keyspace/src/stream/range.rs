@@ -1,9 +1,9 @@
 //! Entries as they are read: walks from id to id in both directions, and the fields of one entry. Everything is
 //! borrowed from the nodes; deleted entries are passed over.
 
+use super::StreamId;
 use super::entries::StreamEntries;
 use super::node::{Node, Records, RecordsBackward};
-use super::StreamId;
 use crate::listpack::{Element, Iter};
 use crate::ordered::{Backward, Forward};
 use crate::shared::Shared;
@@ -83,16 +83,18 @@ impl<'s> Iterator for StreamRange<'s> {
         loop {
             let record = match &mut self.direction {
                 Direction::Ascending(nodes, records) => match records.as_mut().and_then(Iterator::next) {
+                    Some(record) if record.is_deleted => continue,
                     Some(record) if record.id > self.to => return None,
                     Some(record) if record.id < self.from => continue,
                     Some(record) => record,
                     None => {
-                        let (master, node) = nodes.next().filter(|(master, _)| **master <= self.to)?;
+                        let (master, node) = nodes.next()?;
                         *records = Some(node.records(*master));
                         continue;
                     }
                 },
                 Direction::Descending(nodes, records) => match records.as_mut().and_then(Iterator::next) {
+                    Some(record) if record.is_deleted => continue,
                     Some(record) if record.id < self.from => return None,
                     Some(record) if record.id > self.to => continue,
                     Some(record) => record,
@@ -103,9 +105,7 @@ impl<'s> Iterator for StreamRange<'s> {
                     }
                 },
             };
-            if !record.is_deleted {
-                return Some(StreamEntry { id: record.id, fields: record.fields });
-            }
+            return Some(StreamEntry { id: record.id, fields: record.fields });
         }
     }
 }

@@ -111,7 +111,10 @@ fn every_changed_bit_of_a_file_is_noticed() {
 #[test]
 fn lengths_that_are_only_claimed_set_no_memory_aside() {
     const HUGE: &[u8] = b"\x81\x0f\xff\xff\xff\xff\xff\xff\xff";
-    let claims: [&[&[u8]]; 10] = [
+    let claims: [&[&[u8]]; 13] = [
+        &[&[21, 1, b'k'], HUGE],
+        &[&[15, 1, b'k', 0, 0, 0, 0], HUGE, b"\x01g"],
+        &[&[15, 1, b'k', 0, 0, 0, 0, 1, 1, b'g', 0, 0], HUGE, b"0123456789abcdef"],
         &[&[0, 1, b'k'], HUGE, b"only these"],
         &[&[0], HUGE, b"a key"],
         &[&[0, 1, b'k', 0xC3], HUGE, HUGE, b"compressed"],

@@ -3,12 +3,15 @@
 mod hostile;
 mod old_types;
 mod round_trip;
+mod streams;
 
 use std::ops::ControlFlow;
 
 use tenon_base::{Dice, UnixMillis};
 use tenon_keyspace::list::End;
-use tenon_keyspace::{CutEntry, Hash, Keyspace, List, Set, Text, Value, Zset};
+use tenon_keyspace::{
+    CutEntry, Hash, Keyspace, List, Set, Stream, StreamId, StreamLimits, Text, Value, Zset,
+};
 
 use crate::{
     AccessField, Aux, DatabaseSize, Decoder, Encoder, EncoderOptions, FileSource, Limits, LoadError,
@@ -70,6 +73,33 @@ fn zset_of(pairs: &[(Vec<u8>, f64)]) -> Value {
     Value::Zset(zset)
 }
 
+/// A stream of so many entries, and groups that have read up to the first and the last of them. Its figures are those
+/// that a reader of the first version of the format estimates.
+fn stream_of(entries: u64) -> Value {
+    let mut stream = Stream::new();
+    for number in 1..=entries {
+        let value = number.to_string();
+        let fields: [(&[u8], &[u8]); 2] = [(b"field", value.as_bytes()), (b"5", b"text")];
+        let most = if number % 7 == 0 { 1 } else { 2 };
+        let id = StreamId::new(1_700_000_000_000 + number / 3, number);
+        stream.append(id, fields.into_iter().take(most), &StreamLimits::default()).unwrap();
+    }
+    for (name, last_id) in [(&b"new"[..], stream.first_id()), (b"\xffold", stream.last_id())] {
+        stream.create_group(name, last_id, stream.entries_added_up_to(last_id));
+    }
+    let ids: Vec<_> = stream.iter().map(|entry| entry.id).collect();
+    let mut group = stream.group_mut(b"new").unwrap();
+    for name in [&b"bob"[..], b"alice", b"", b"idle"] {
+        group.create_consumer(name, UnixMillis(1_700_000_000_000));
+        group.set_active_time(name, Some(UnixMillis(1_700_000_000_000)));
+    }
+    for (id, name) in ids.iter().zip([&b"bob"[..], b"alice", b""].into_iter().cycle()) {
+        assert!(group.assign(*id, name, UnixMillis(1_700_000_000_123), id.sequence % 5));
+    }
+    drop(group);
+    Value::Stream(stream)
+}
+
 fn numbered(word: &str, count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| format!("{word}{number}").into_bytes()).collect()
 }
@@ -95,6 +125,7 @@ fn small_values() -> Vec<Value> {
     values.push(zset_of(&scored));
     scored.push((vec![b'm'; 65], f64::NEG_INFINITY));
     values.push(zset_of(&scored));
+    values.extend([0, 1, 12].map(stream_of));
     values
 }
 
@@ -117,6 +148,7 @@ fn large_values() -> Vec<Value> {
     let members =
         numbered("member ", 3_000).into_iter().zip((0..).map(|number| f64::from(number % 50) / 7.0));
     values.push(zset_of(&members.collect::<Vec<_>>()));
+    values.push(stream_of(10_000));
     values
 }
 

@@ -16,6 +16,7 @@ fn encoding(value: ValueRef<'_>) -> &'static str {
         ValueRef::Set(set) => set.encoding(),
         ValueRef::Hash(hash) => hash.encoding(),
         ValueRef::Zset(zset) => zset.encoding(),
+        ValueRef::Stream(stream) => stream.encoding(),
     }
 }
 
