@@ -129,7 +129,7 @@ fn reached(stream: &Stream, trim: &Trim) -> Option<StreamKeep> {
     }
     Some(match trim.amount.keep {
         StreamKeep::Newest(_) => StreamKeep::Newest(stream.len()),
-        StreamKeep::From(_) if stream.len() == 0 => StreamKeep::From(StreamId::MAX),
+        StreamKeep::From(_) if stream.is_empty() => StreamKeep::From(StreamId::MAX),
         StreamKeep::From(_) => StreamKeep::From(stream.first_id()),
     })
 }

@@ -136,8 +136,7 @@ fn claim_with(
         group.set_seen_time(consumer, now);
     }
     let changes = u64::from(is_new);
-    let mut claimer =
-        Claimer { terms, consumer, entries, group: &mut group, name, unit, now, changes };
+    let mut claimer = Claimer { terms, consumer, entries, group: &mut group, name, unit, now, changes };
     let claimed = act(&mut claimer, &mut ctx.reply);
     if claimed > 0 {
         claimer.group.set_active_time(consumer, Some(now));

@@ -38,10 +38,7 @@ impl GroupName<'_> {
 
     /// Propagates a consumer that nothing else tells of.
     pub(super) fn consumer(self, unit: &mut Unit, consumer: &[u8]) {
-        unit.propagate_as(
-            self.database,
-            &[b"XGROUP", b"CREATECONSUMER", self.key, self.group, consumer],
-        );
+        unit.propagate_as(self.database, &[b"XGROUP", b"CREATECONSUMER", self.key, self.group, consumer]);
     }
 
     /// Propagates how far the group has read.

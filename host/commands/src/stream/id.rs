@@ -7,7 +7,8 @@ use tenon_resp::{Reply, parse_integer, parse_unsigned};
 
 use crate::CommandError;
 
-const INVALID: CommandError = CommandError::text("ERR Invalid stream ID specified as stream command argument");
+const INVALID: CommandError =
+    CommandError::text("ERR Invalid stream ID specified as stream command argument");
 
 /// Longer words are no IDs, whatever is in them (bytes).
 const WORD_BYTES_MAX: usize = 127;
@@ -148,9 +149,21 @@ mod tests {
         }
         assert_eq!(parse_any(b"5", Missing::Last), Ok(id(5, u64::MAX)));
         let long = "0".repeat(128);
-        for word in
-            ["", "-", "+", "x", "1-", "-1", "1-x", "1--1", "1-2-3", "1 -1", "1-*", "18446744073709551616", &long]
-        {
+        for word in [
+            "",
+            "-",
+            "+",
+            "x",
+            "1-",
+            "-1",
+            "1-x",
+            "1--1",
+            "1-2-3",
+            "1 -1",
+            "1-*",
+            "18446744073709551616",
+            &long,
+        ] {
             assert_eq!(parse_id(word.as_bytes()), Err(INVALID), "{word}");
         }
     }

@@ -55,10 +55,9 @@ pub(super) fn stream(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     write_figure(reply, "length", stream.len() as i64);
     write_figure(reply, "radix-tree-keys", stream.node_count() as i64);
     write_figure(reply, "radix-tree-nodes", stream.radix_node_count() as i64);
-    for (name, id) in [
-        ("last-generated-id", stream.last_id()),
-        ("max-deleted-entry-id", stream.max_deleted_id()),
-    ] {
+    for (name, id) in
+        [("last-generated-id", stream.last_id()), ("max-deleted-entry-id", stream.max_deleted_id())]
+    {
         reply.bulk(name.as_bytes());
         write_id(reply, id);
     }

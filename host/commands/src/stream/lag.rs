@@ -52,5 +52,5 @@ fn place(stream: &StreamEntries, id: StreamId) -> Option<u64> {
 /// Whether an entry from `id` on may have been deleted, other than from the front.
 fn has_deleted_behind(stream: &StreamEntries, id: StreamId) -> bool {
     let deleted = stream.max_deleted_id();
-    stream.len() > 0 && deleted != StreamId::MIN && stream.first_id() <= deleted && id <= deleted
+    !stream.is_empty() && deleted != StreamId::MIN && stream.first_id() <= deleted && id <= deleted
 }

@@ -60,7 +60,7 @@ pub(super) fn parse_add(ctx: &Context<'_>, args: Args<'_>) -> Result<AddOptions,
     let trim = parse.finish(ctx, None)?;
     let fields = args.len().saturating_sub(id_at + 1);
     match id {
-        Some(id) if fields >= 2 && fields % 2 == 0 => Ok(AddOptions { id, id_at, may_create, trim }),
+        Some(id) if fields >= 2 && fields.is_multiple_of(2) => Ok(AddOptions { id, id_at, may_create, trim }),
         _ => Err(CommandError::arity("xadd")),
     }
 }

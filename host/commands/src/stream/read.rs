@@ -96,7 +96,7 @@ impl<'a> Request<'a> {
                 let count = usize::try_from(args.integer(index)?).unwrap_or(0);
                 request.count = if count == 0 { usize::MAX } else { count };
             } else if args.is(index, "STREAMS") && more > 0 {
-                if more % 2 != 0 {
+                if !more.is_multiple_of(2) {
                     return Err(unbalanced(reader.is_some()));
                 }
                 (request.first, request.streams) = (index + 1, more / 2);
@@ -189,8 +189,10 @@ fn parse_wish(
         let key = shown(request.key(index));
         let group = shown(reader.group_name());
         return Err(CommandError::Text(
-            format!("NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option")
-                .into(),
+            format!(
+                "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"
+            )
+            .into(),
         ));
     }
     match request.id(index) {

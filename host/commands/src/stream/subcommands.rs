@@ -181,10 +181,7 @@ pub(super) const XINFO: &[Row<Handler>] = &[
             KEY,
             Argument::block(
                 "full-block",
-                &[
-                    Argument::word("full", "FULL"),
-                    Argument::integer("count").after("COUNT").optional(),
-                ],
+                &[Argument::word("full", "FULL"), Argument::integer("count").after("COUNT").optional()],
             )
             .optional(),
         ],

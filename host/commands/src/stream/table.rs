@@ -2,9 +2,7 @@
 //! are in `subcommands`.
 
 use super::{add, claim, entries, help, pending, read, subcommands};
-use crate::{
-    Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, Handler, KeyFlags, KeySpec, Row,
-};
+use crate::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
 const UPDATED: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW.and(KeyFlags::UPDATE))];
@@ -33,11 +31,8 @@ const TRIM: Argument = Argument::block(
             "strategy",
             &[Argument::word("maxlen", "MAXLEN"), Argument::word("minid", "MINID").since("6.2.0")],
         ),
-        Argument::one_of(
-            "operator",
-            &[Argument::word("equal", "="), Argument::word("approximately", "~")],
-        )
-        .optional(),
+        Argument::one_of("operator", &[Argument::word("equal", "="), Argument::word("approximately", "~")])
+            .optional(),
         Argument::string("threshold"),
         Argument::integer("count").after("LIMIT").optional().since("6.2.0"),
     ],
@@ -78,10 +73,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             KEY,
             Argument::word("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
             TRIM.optional(),
-            Argument::one_of(
-                "id-selector",
-                &[Argument::word("auto-id", "*"), Argument::string("id")],
-            ),
+            Argument::one_of("id-selector", &[Argument::word("auto-id", "*"), Argument::string("id")]),
             Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
         ],
         subcommands: &[],

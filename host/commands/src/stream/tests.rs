@@ -2,6 +2,7 @@
 
 use super::COMMANDS;
 use crate::testing::{Bench, START_MS};
+use tenon_base::Dice;
 use tenon_keyspace::StreamLimits;
 use tenon_resp::Proto;
 
@@ -79,8 +80,14 @@ fn a_refused_entry_leaves_no_stream_behind() {
             ("EXISTS s", "0"),
             ("XADD s 0-* a b", "\"0-1\""),
             ("XADD s 0-1 a b", smaller),
-            ("XADD s 18446744073709551615-18446744073709551615 a b", "\"18446744073709551615-18446744073709551615\""),
-            ("XADD s * a b", "(error) ERR The stream has exhausted the last possible ID, unable to add more items"),
+            (
+                "XADD s 18446744073709551615-18446744073709551615 a b",
+                "\"18446744073709551615-18446744073709551615\"",
+            ),
+            (
+                "XADD s * a b",
+                "(error) ERR The stream has exhausted the last possible ID, unable to add more items",
+            ),
         ],
     );
 }
@@ -96,7 +103,10 @@ fn an_approximate_trim_is_propagated_as_what_it_came_to() {
     assert_eq!((bench.dirty(), bench.events()), (1, "xadd s; xtrim s".to_owned()));
     assert_eq!(bench.effects(), "XADD s MAXLEN = 46 56-1 a b");
     assert_eq!(bench.run("XADD s MAXLEN ~ 40 * a b"), format!("\"{START_MS}-0\""));
-    assert_eq!((bench.events(), bench.effects()), ("xadd s".into(), format!("XADD s MAXLEN = 47 {START_MS}-0 a b")));
+    assert_eq!(
+        (bench.events(), bench.effects()),
+        ("xadd s".into(), format!("XADD s MAXLEN = 47 {START_MS}-0 a b"))
+    );
     assert_eq!(bench.run("XTRIM s MAXLEN ~ 5 LIMIT 15"), "10");
     assert_eq!((bench.dirty(), bench.events()), (10, "xtrim s".to_owned()));
     assert_eq!(bench.effects(), "XTRIM s MAXLEN = 37 LIMIT 15");
@@ -127,8 +137,14 @@ fn unless_told_otherwise_an_approximate_trim_stops_after_a_hundred_nodes() {
 fn entries_are_deleted_and_the_stream_stays() {
     let mut bench = filled("s", 3);
     assert_eq!(bench.run("XDEL s 1-1 1-1 9 1-3"), "2");
-    assert_eq!((bench.dirty(), bench.events(), bench.effects()), (2, "xdel s".into(), "XDEL s 1-1 1-1 9 1-3".into()));
-    assert_eq!(bench.run("XDEL s 1-2 x"), "(error) ERR Invalid stream ID specified as stream command argument");
+    assert_eq!(
+        (bench.dirty(), bench.events(), bench.effects()),
+        (2, "xdel s".into(), "XDEL s 1-1 1-1 9 1-3".into())
+    );
+    assert_eq!(
+        bench.run("XDEL s 1-2 x"),
+        "(error) ERR Invalid stream ID specified as stream command argument"
+    );
     assert_eq!(bench.run("XDEL s 1-2"), "1");
     assert_eq!((bench.run("EXISTS s"), bench.run("XLEN s")), ("1".into(), "0".into()));
     assert_eq!(bench.run("XDEL s 1-2"), "0");
@@ -234,7 +250,10 @@ fn claims_tell_the_new_owner_and_count() {
         bench.effects(),
         format!("XCLAIM s g bob 0 1-1 TIME {now} RETRYCOUNT 2 FORCE JUSTID LASTID 7-7")
     );
-    assert_eq!(bench.run("XPENDING s g"), r#"[3, "1-2", "1-4", [["alice", "1"], ["bob", "1"], ["carol", "1"]]]"#);
+    assert_eq!(
+        bench.run("XPENDING s g"),
+        r#"[3, "1-2", "1-4", [["alice", "1"], ["bob", "1"], ["carol", "1"]]]"#
+    );
 }
 
 #[test]
@@ -323,7 +342,10 @@ fn consumers_tell_when_they_were_seen_and_when_active() {
     bench.proto = Proto::Resp3;
     let full = bench.run("XINFO STREAM s FULL");
     let (seen, active) = (START_MS + 100, START_MS);
-    assert!(full.contains(&format!(r#""seen-time": {seen}, "active-time": {active}, "pel-count": 1"#)), "{full}");
+    assert!(
+        full.contains(&format!(r#""seen-time": {seen}, "active-time": {active}, "pel-count": 1"#)),
+        "{full}"
+    );
     assert!(full.contains(&format!(r#""seen-time": {seen}, "active-time": -1"#)), "{full}");
 }
 
@@ -361,3 +383,57 @@ fn help_tells_every_subcommand() {
         }
     }
 }
+
+/// The bench compares both keyspaces when it goes.
+#[test]
+fn random_histories_replay_to_equal_streams() {
+    for seed in 1..=8 {
+        let mut dice = Dice::seeded(seed);
+        let mut bench = Bench::new();
+        bench.limits.stream = StreamLimits { node_entries_max: 5, ..StreamLimits::default() };
+        let (mut newest, mut refused) = (1, 0);
+        for _ in 0..1_500 {
+            let mut one_of = |words: &[&'static str]| words[dice.below(words.len() as u64) as usize];
+            let mut line = one_of(SHAPES).to_owned();
+            for (place, words) in
+                [("{k}", ["s", "s", "t"]), ("{g}", ["g", "g", "h"]), ("{c}", ["a", "b", "c"])]
+            {
+                line = line.replace(place, one_of(&words));
+            }
+            newest += u64::from(line.contains("{n}"));
+            line = line.replace("{n}", &format!("{newest}-*"));
+            while line.contains("{i}") {
+                let id = format!("{}-0", newest.saturating_sub(dice.below(30)));
+                line = line.replacen("{i}", &id, 1);
+            }
+            bench.sleep(dice.below(50) as i64);
+            refused += usize::from(bench.run(&line).starts_with("(error)"));
+        }
+        assert!(refused < 500, "seed {seed}: {refused} of 1500 commands were refused");
+    }
+}
+
+/// Commands with places for a key, a group, a consumer, an ID not far from the newest, and a new one.
+const SHAPES: &[&str] = &[
+    "XADD {k} {n} a b",
+    "XADD {k} {n} a b",
+    "XADD {k} {n} a 1 c 2",
+    "XADD {k} MAXLEN ~ 12 {n} a b",
+    "XADD {k} MINID ~ {i} LIMIT 20 {n} c d",
+    "XTRIM {k} MAXLEN 20",
+    "XTRIM {k} MINID ~ {i}",
+    "XDEL {k} {i} {i}",
+    "XGROUP CREATE {k} {g} 0 MKSTREAM",
+    "XGROUP SETID {k} {g} {i}",
+    "XGROUP SETID {k} {g} {i} ENTRIESREAD 3",
+    "XGROUP DELCONSUMER {k} {g} {c}",
+    "XREADGROUP GROUP {g} {c} COUNT 3 STREAMS {k} >",
+    "XREADGROUP GROUP {g} {c} COUNT 2 STREAMS {k} >",
+    "XREADGROUP GROUP {g} {c} COUNT 1 NOACK STREAMS {k} >",
+    "XREADGROUP GROUP {g} {c} COUNT 2 STREAMS {k} {i}",
+    "XACK {k} {g} {i} {i} {i}",
+    "XCLAIM {k} {g} {c} 20 {i} {i}",
+    "XCLAIM {k} {g} {c} 0 {i} {i} FORCE LASTID {i}",
+    "XCLAIM {k} {g} {c} 0 {i} JUSTID IDLE 10",
+    "XAUTOCLAIM {k} {g} {c} 30 {i} COUNT 3",
+];
