@@ -262,6 +262,16 @@ impl<'a> Db<'a> {
         Ok(self.database().stream_mut(key)?)
     }
 
+    /// A stream to change, if there is one, beside the unit: for changes that are told one by one as they are made.
+    pub fn stream_and_unit_mut(
+        &mut self,
+        key: &[u8],
+    ) -> Result<Option<(Slot<'_, Stream>, &mut Unit)>, CommandError> {
+        self.prepare_write(key);
+        let stream = self.keyspace.db_mut(self.index).stream_mut(key)?;
+        Ok(stream.map(|stream| (stream, &mut *self.unit)))
+    }
+
     /// Puts a value under a key, in place of whatever was there. Returns what was there.
     pub fn insert(&mut self, key: &[u8], value: Value, expires_at: Option<UnixMillis>) -> Option<Value> {
         self.prepare_write(key);

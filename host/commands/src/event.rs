@@ -91,4 +91,13 @@ events! {
     ZUNIONSTORE "zunionstore" SortedSet;
     ZINTERSTORE "zinterstore" SortedSet;
     ZDIFFSTORE "zdiffstore" SortedSet;
+    XADD "xadd" Stream;
+    XDEL "xdel" Stream;
+    XTRIM "xtrim" Stream;
+    XSETID "xsetid" Stream;
+    XGROUP_CREATE "xgroup-create" Stream;
+    XGROUP_CREATECONSUMER "xgroup-createconsumer" Stream;
+    XGROUP_DELCONSUMER "xgroup-delconsumer" Stream;
+    XGROUP_DESTROY "xgroup-destroy" Stream;
+    XGROUP_SETID "xgroup-setid" Stream;
 }

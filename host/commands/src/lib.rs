@@ -16,6 +16,7 @@ mod generic;
 mod hash;
 mod list;
 mod set;
+mod stream;
 mod string;
 mod zset;
 
@@ -57,4 +58,5 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
     zset::blocking::COMMANDS,
+    stream::COMMANDS,
 ];

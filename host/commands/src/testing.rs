@@ -5,7 +5,8 @@
 
 use tenon_base::{Dice, Now, UnixMillis};
 use tenon_keyspace::{
-    End, HashLimits, Keyspace, List, ListLimits, SetLimits, StreamLimits, ValueRef, ZsetLimits,
+    End, HashLimits, Keyspace, List, ListLimits, SetLimits, Stream, StreamId, StreamLimits, ValueRef,
+    ZsetLimits,
 };
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
@@ -360,18 +361,32 @@ fn content(value: ValueRef<'_>) -> String {
         ValueRef::Zset(zset) => {
             (zset.iter().map(|(member, score)| format!("{}={score:?}", word(member))).collect(), true)
         }
-        ValueRef::Stream(stream) => {
-            let entry = |entry: tenon_keyspace::StreamEntry<'_>| {
-                let fields = entry.fields.map(|(field, value)| format!(" {}={}", word(field), word(value)));
-                format!("{}{}", entry.id, fields.collect::<String>())
-            };
-            (stream.iter().map(entry).collect(), true)
-        }
+        ValueRef::Stream(stream) => (stream_content(stream), true),
     };
     if !is_ordered {
         parts.sort();
     }
     parts.join(" ")
+}
+
+/// The figures, the entries and the groups. When a consumer was seen is left out: every server has seen it itself.
+fn stream_content(stream: &Stream) -> Vec<String> {
+    let word = |element: tenon_keyspace::Element<'_>| shown_word(&element.to_vec());
+    let figures = format!("{} {} {}", stream.last_id(), stream.max_deleted_id(), stream.entries_added());
+    let entries = stream.iter().map(|entry| {
+        let fields = entry.fields.map(|(field, value)| format!(" {}={}", word(field), word(value)));
+        format!("{}{}", entry.id, fields.collect::<String>())
+    });
+    let groups = stream.groups().map(|(name, group)| {
+        let consumers: Vec<_> = group.consumers().map(|consumer| shown_word(consumer.name())).collect();
+        let pending = group.pending_range(StreamId::MIN, StreamId::MAX).map(|(id, entry)| {
+            let (owner, UnixMillis(time)) = (shown_word(entry.consumer()), entry.delivery_time());
+            format!(" {id} {owner} {time} {}", entry.delivery_count())
+        });
+        let (name, progress) = (shown_word(name), (group.last_id(), group.entries_read()));
+        format!("{name} {progress:?} {consumers:?}{}", pending.collect::<String>())
+    });
+    [figures].into_iter().chain(entries).chain(groups).collect()
 }
 
 #[cfg(test)]

@@ -155,6 +155,24 @@ impl<K: Ord + Clone + Weighed, V: Clone + Weighed> Map<K, V> {
         Some(result)
     }
 
+    /// Changes the value of the greatest key, and weighs it anew. Compares no keys.
+    pub(crate) fn edit_last<R>(&mut self, change: impl FnOnce(&K, &mut V) -> R) -> Option<R> {
+        let memory = &mut self.memory;
+        let mut node = self.root.as_mut()?;
+        loop {
+            match open(node, memory) {
+                Node::Leaf(entries) => {
+                    let (key, value) = entries.last_mut()?;
+                    let before = value.heap_bytes();
+                    let result = change(key, value);
+                    *memory = *memory - before + value.heap_bytes();
+                    return Some(result);
+                }
+                Node::Branch(parts) => node = &mut parts.last_mut()?.node,
+            }
+        }
+    }
+
     /// Takes a key out, with its value.
     pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

@@ -167,19 +167,16 @@ impl StreamEntries {
         }
         let more_bytes = fields.clone().map(|(field, value)| field.len() + value.len()).sum();
         self.drop_dead_node_behind(id);
-        let master = self.nodes.last().and_then(|(master, node)| {
+        let has_room = self.nodes.last().is_some_and(|(_, node)| {
             let head = node.head();
-            (!limits.is_full(node.bytes().len(), head.live + head.deleted, more_bytes)).then_some(*master)
+            !limits.is_full(node.bytes().len(), head.live + head.deleted, more_bytes)
         });
-        match master {
-            Some(master) => {
-                self.nodes.edit(&master, |node| node.make_unique().push(master, id, fields));
-            }
-            None => {
-                let mut node = Node::new(fields.clone());
-                node.push(id, id, fields);
-                self.nodes.insert(id, Shared::new(node));
-            }
+        if has_room {
+            self.nodes.edit_last(|master, node| node.make_unique().push(*master, id, fields));
+        } else {
+            let mut node = Node::new(fields.clone());
+            node.push(id, id, fields);
+            self.nodes.insert(id, Shared::new(node));
         }
         self.len += 1;
         self.entries_added = self.entries_added.wrapping_add(1);

@@ -77,6 +77,12 @@ impl StreamGroup {
         self.pending.find(&id)
     }
 
+    /// The first and the last id that are pending; None if none is.
+    pub fn pending_ends(&self) -> Option<(StreamId, StreamId)> {
+        let ((first, _), (last, _)) = self.pending.first().zip(self.pending.last())?;
+        Some((*first, *last))
+    }
+
     /// What is pending from one id to another, both included, by ascending id.
     pub fn pending_range(&self, from: StreamId, to: StreamId) -> StreamPendingRange<'_> {
         StreamPendingRange { source: PendingSource::Group(self.pending.iter_from(&from)), to }
