@@ -61,6 +61,7 @@ events! {
     APPEND "append" String;
     INCRBY "incrby" String;
     INCRBYFLOAT "incrbyfloat" String;
+    SETBIT "setbit" String;
     LPUSH "lpush" List;
     RPUSH "rpush" List;
     LPOP "lpop" List;

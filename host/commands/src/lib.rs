@@ -10,7 +10,8 @@ mod keys;
 mod row; // read me first: what a command is
 mod unit;
 
-mod databases; // the families
+mod bitmap; // the families
+mod databases;
 mod generic;
 mod hash;
 mod list;
@@ -54,4 +55,5 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::range::COMMANDS,
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
+    bitmap::COMMANDS,
 ];
