@@ -62,6 +62,7 @@ events! {
     INCRBY "incrby" String;
     INCRBYFLOAT "incrbyfloat" String;
     SETBIT "setbit" String;
+    PFADD "pfadd" String;
     LPUSH "lpush" List;
     RPUSH "rpush" List;
     LPOP "lpop" List;

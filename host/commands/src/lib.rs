@@ -14,6 +14,7 @@ mod bitmap; // the families
 mod databases;
 mod generic;
 mod hash;
+mod hyperloglog;
 mod list;
 mod set;
 mod string;
@@ -56,4 +57,5 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
     bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
 ];

@@ -124,6 +124,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             seed,
         },
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
+        sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
