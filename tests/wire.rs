@@ -30,6 +30,7 @@ scripts! {
     strings counters lists list_options blocking hashes hash_options sets set_stores
     sorted_sets sorted_set_ranges sorted_set_algebra keys expiry errors protocol resp3
     streams stream_trims stream_reads stream_groups stream_claims stream_info
+    bits bitfields hyperloglogs
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Limits {
     pub stream: StreamLimits,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
+    /// `hll-sparse-max-bytes`: the longest sparse HyperLogLog.
+    pub sparse_sketch_bytes_max: usize,
     /// `lazyfree-lazy-user-del`.
     pub lazy_user_del: bool,
     /// `lazyfree-lazy-user-flush`.
@@ -72,13 +74,19 @@ impl Context<'_> {
     /// As [`Context::changed`], for what cannot have left an empty collection behind.
     #[inline]
     pub fn wrote(&mut self, key: &[u8], event: Event, count: usize) {
+        self.wrote_quietly(key, count);
         let index = self.db.index();
+        self.db.unit.notify(event, index, key);
+    }
+
+    /// As [`Context::wrote`], for what has no event: how a value is kept changed, not what it says.
+    #[inline]
+    pub fn wrote_quietly(&mut self, key: &[u8], count: usize) {
         if self.db.unit.wants_keys() {
-            let hash = self.db.database_ref().hash(key);
+            let (index, hash) = (self.db.index(), self.db.database_ref().hash(key));
             self.db.unit.touch(index, hash);
         }
         self.db.unit.dirty += count as u64;
-        self.db.unit.notify(event, index, key);
     }
 
     /// Says that `key` is new, before it is said what was done to it. [`Db::insert`] does so by itself.

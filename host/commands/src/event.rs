@@ -61,6 +61,8 @@ events! {
     APPEND "append" String;
     INCRBY "incrby" String;
     INCRBYFLOAT "incrbyfloat" String;
+    SETBIT "setbit" String;
+    PFADD "pfadd" String;
     LPUSH "lpush" List;
     RPUSH "rpush" List;
     LPOP "lpop" List;

@@ -11,9 +11,11 @@ mod row; // read me first: what a command is
 mod unit;
 mod wait;
 
-mod databases; // the families
+mod bitmap; // the families
+mod databases;
 mod generic;
 mod hash;
+mod hyperloglog;
 mod list;
 mod set;
 mod stream;
@@ -59,4 +61,6 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::algebra::COMMANDS,
     zset::blocking::COMMANDS,
     stream::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
 ];

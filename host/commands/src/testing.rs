@@ -259,6 +259,7 @@ fn default_limits() -> Limits {
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
         stream: StreamLimits::default(),
         string_bytes_max: 512 * 1024 * 1024,
+        sparse_sketch_bytes_max: 3_000,
         lazy_user_del: false,
         lazy_user_flush: false,
         lazy_server_del: false,

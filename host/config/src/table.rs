@@ -326,7 +326,7 @@ directives! {
         mutable: true, flags: PLAIN, effect: Acts },
     HllSparseMaxBytes => Row { name: "hll-sparse-max-bytes", alias: None,
         kind: Memory { min: 0, max: LONG_MAX as u64 }, default: "3000",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Acts },
     // Logs, measurements and notifications.
     SyslogEnabled => Row { name: "syslog-enabled", alias: None, kind: Bool, default: "no",
         mutable: false, flags: PLAIN, effect: Later },

@@ -128,6 +128,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
+        sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),

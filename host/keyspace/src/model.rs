@@ -140,7 +140,7 @@ impl Pair {
         };
         let held = self.models[number].get_mut(&key).expect("as in the keyspace");
         let Plain::Text(model) = &mut held.value else { panic!("a list in the model alone") };
-        match self.dice.below(4) {
+        match self.dice.below(6) {
             0 => {
                 model.extend_from_slice(&text);
                 assert_eq!(slot.append(&text), model.len());
@@ -154,6 +154,16 @@ impl Pair {
             2 => {
                 slot.set_integer(-77);
                 *model = b"-77".to_vec();
+            }
+            3 => {
+                slot.replace_vec(text.clone());
+                *model = text;
+            }
+            4 => {
+                let length = self.dice.below(9_000) as usize;
+                model.resize(model.len().max(length), 0);
+                model.iter_mut().for_each(|byte| *byte ^= 1);
+                slot.change(length, |bytes| bytes.iter_mut().for_each(|byte| *byte ^= 1));
             }
             _ => {
                 slot.replace(&text);

@@ -54,6 +54,14 @@ impl Text {
         Text::from_bytes(&bytes)
     }
 
+    /// Bytes that a command has made, kept as bytes and shown as "raw"; nothing is copied if they are many.
+    pub fn from_vec(bytes: Vec<u8>) -> Text {
+        if bytes.len() > INLINE_BYTES_MAX {
+            return Text(Form::Large(LargeText::from_vec(bytes)));
+        }
+        Text(Form::Inline { bytes: bytes.into(), raw: true })
+    }
+
     /// A number.
     pub fn from_integer(number: i64) -> Text {
         Text(Form::Integer(number))

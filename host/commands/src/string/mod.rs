@@ -11,6 +11,8 @@ mod set; // read me first
 #[cfg(test)]
 mod tests;
 
+pub(crate) use range::string_bytes_max;
+
 use crate::{Argument, ArgumentKind, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);

@@ -161,6 +161,15 @@ impl TextSlot<'_> {
         }
     }
 
+    /// Replaces the text by bytes that a command has made: as [`crate::Text::from_vec`].
+    pub fn replace_vec(&mut self, bytes: Vec<u8>) {
+        if bytes.len() > INLINE_BYTES_MAX {
+            self.rewrite(Payload::Large(LargeText::from_vec(bytes)));
+        } else {
+            self.rewrite(Payload::Inline { bytes: &bytes, raw: true });
+        }
+    }
+
     fn write(&mut self, offset: usize, bytes: &[u8]) -> usize {
         let length = self.text().len();
         let new_length = length.max(offset + bytes.len());
@@ -196,9 +205,12 @@ impl TextSlot<'_> {
             // SAFETY: the entry is an inline string, and the slot has it alone.
             self.change_entry(|entry| unsafe { entry.resize_inline(length) });
         } else {
-            let mut bytes = Vec::with_capacity(length);
-            self.text().write_into(&mut bytes);
-            bytes.resize(length, 0);
+            // Zeroes from the allocator: those of a large block are not even touched.
+            let mut bytes = vec![0; length];
+            let mut scratch = [0; INTEGER_TEXT_BYTES];
+            let text = self.text();
+            let former = text.bytes(&mut scratch);
+            bytes[..former.len()].copy_from_slice(former);
             self.rewrite(Payload::Large(LargeText::from_vec(bytes)));
         }
     }
