@@ -3,6 +3,7 @@
 
 use tenon_base::Dice;
 use tenon_keyspace::{Detached, HashLimits, ListLimits, SetLimits, Value, ValueRef, ZsetLimits};
+use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
 
 use crate::{CommandError, Db, Event};
@@ -32,6 +33,8 @@ pub struct Limits {
     pub set: SetLimits,
     /// `zset-max-listpack-*`.
     pub zset: ZsetLimits,
+    /// How DUMP writes: `rdb-version`, `rdbcompression`.
+    pub payload: EncoderOptions,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `lazyfree-lazy-user-del`.

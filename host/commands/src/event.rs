@@ -91,4 +91,8 @@ events! {
     ZUNIONSTORE "zunionstore" SortedSet;
     ZINTERSTORE "zinterstore" SortedSet;
     ZDIFFSTORE "zdiffstore" SortedSet;
+    GEOSEARCHSTORE "geosearchstore" SortedSet;
+    GEORADIUSSTORE "georadiusstore" SortedSet;
+    SORTSTORE "sortstore" List;
+    RESTORE "restore" Generic;
 }

@@ -12,15 +12,19 @@ mod unit;
 
 mod databases; // the families
 mod generic;
+mod geo;
 mod hash;
 mod list;
+mod payload;
 mod set;
+mod sort;
 mod string;
 mod zset;
 
 mod amount; // what several families share
 mod element;
 mod page;
+mod partial_sort;
 mod room;
 mod scan;
 mod store;
@@ -54,4 +58,7 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::range::COMMANDS,
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
+    geo::table::COMMANDS,
+    sort::table::COMMANDS,
+    payload::COMMANDS,
 ];

@@ -2,6 +2,10 @@
 //! prefetch need to know of it. Rows are data; a missing column does not compile.
 //! Generic in the handler, because the engine has a table of its own for server commands.
 
+use tenon_resp::Args;
+
+use crate::KeyRange;
+
 /// One command, or one subcommand.
 #[derive(Debug)]
 pub struct Row<F: 'static> {
@@ -337,10 +341,12 @@ pub enum Begin {
         /// Where to start looking.
         from: i32,
     },
+    /// Where no rule tells: see [`Find::Unknown`].
+    Unknown,
 }
 
 /// Which words are keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Find {
     /// From the beginning to `last` (relative to the beginning; -1 is the last word), every `step`-th.
     /// `limit` cuts the range: 2 means the first half of what is left.
@@ -361,6 +367,8 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
+    /// No rule tells, but this function does, as far as the words alone can tell.
+    Unknown(fn(Args<'_>) -> Option<KeyRange>),
 }
 
 /// What a command does with keys, as Redis 7 names it.
@@ -430,6 +438,11 @@ impl KeySpec {
     /// Keys from word `index` to `last` (relative to it; -1: to the end), every `step`-th.
     pub const fn range(index: i32, last: i32, step: i32, flags: KeyFlags) -> KeySpec {
         KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 } }
+    }
+
+    /// Keys that no rule tells, and how those are found that the words name.
+    pub const fn unknown(flags: KeyFlags, find: fn(Args<'_>) -> Option<KeyRange>) -> KeySpec {
+        KeySpec { flags, begin: Begin::Unknown, find: Find::Unknown(find) }
     }
 
     /// A number at word `index`, and so many keys behind it.

@@ -254,6 +254,7 @@ fn default_limits() -> Limits {
         hash: HashLimits { entries: 128, value_bytes: 64, seed },
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
+        payload: tenon_rdb::EncoderOptions::default(),
         string_bytes_max: 512 * 1024 * 1024,
         lazy_user_del: false,
         lazy_user_flush: false,

@@ -10,6 +10,7 @@ use tenon_base::{Micros, Now, World, describe};
 use tenon_commands::Limits;
 use tenon_config::{Change, Config, Directive, SetError};
 use tenon_keyspace::{HashLimits, ListLimits, SetLimits, ZsetLimits};
+use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
 use crate::engine::Engine;
@@ -123,10 +124,22 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             value_bytes: bytes(Directive::ZsetMaxListpackValue),
             seed,
         },
+        payload: rdb_options(config),
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+    }
+}
+
+/// How RDB files and payloads are written.
+pub(crate) fn rdb_options(config: &Config) -> EncoderOptions {
+    let version = u32::try_from(config.integer(Directive::RdbVersion)).unwrap_or(0);
+    EncoderOptions {
+        version: RdbVersion::of_number(version).unwrap_or_default(),
+        compression: config.bool(Directive::RdbCompression),
+        checksum: config.bool(Directive::RdbChecksum),
+        ..EncoderOptions::default()
     }
 }
 
