@@ -3,7 +3,6 @@
 
 use tenon_base::Micros;
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
-use tenon_config::Directive;
 use tenon_keyspace::{Entry, Expiry};
 use tenon_rdb::{dataset_digest, dump, value_digest};
 use tenon_resp::{Args, Proto};
