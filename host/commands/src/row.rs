@@ -456,6 +456,8 @@ impl KeySpec {
 pub struct Argument {
     /// Its name.
     pub name: &'static str,
+    /// What is shown in its place, if not its name.
+    pub shown_as: Option<&'static str>,
     /// What it is.
     pub kind: ArgumentKind,
     /// A word before it.
@@ -519,6 +521,7 @@ impl Argument {
     pub const fn new(name: &'static str, kind: ArgumentKind) -> Argument {
         Argument {
             name,
+            shown_as: None,
             kind,
             token: None,
             is_optional: false,
@@ -563,6 +566,12 @@ impl Argument {
     /// Several together.
     pub const fn block(name: &'static str, parts: &'static [Argument]) -> Argument {
         Argument { parts, ..Argument::new(name, ArgumentKind::Block) }
+    }
+
+    /// Shown under another name, which other arguments of the command may share.
+    pub const fn shown_as(mut self, text: &'static str) -> Argument {
+        self.shown_as = Some(text);
+        self
     }
 
     /// With a word before it.

@@ -51,7 +51,10 @@ const WITH_DISTANCE: Argument = Argument::word("withdist", "WITHDIST").optional(
 const WITH_HASH: Argument = Argument::word("withhash", "WITHHASH").optional();
 const STORE: Argument = Argument::one_of(
     "store",
-    &[Argument::key("storekey", 1).after("STORE"), Argument::key("storedistkey", 2).after("STOREDIST")],
+    &[
+        Argument::key("storekey", 1).shown_as("key").after("STORE"),
+        Argument::key("storedistkey", 2).shown_as("key").after("STOREDIST"),
+    ],
 )
 .optional();
 

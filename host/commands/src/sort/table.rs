@@ -18,14 +18,18 @@ const COMPLEXITY: &str = "O(N+M*log(M)) with N elements, M of them returned; O(N
 const KEY: Argument = Argument::key("key", 0);
 const BY: Argument = Argument {
     key_spec: Some(1),
-    ..Argument::new("by-pattern", ArgumentKind::Pattern).after("BY").optional()
+    ..Argument::new("by-pattern", ArgumentKind::Pattern).shown_as("pattern").after("BY").optional()
 };
 const LIMIT: Argument = Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
     .after("LIMIT")
     .optional();
 const GET: Argument = Argument {
     key_spec: Some(1),
-    ..Argument::new("get-pattern", ArgumentKind::Pattern).after("GET").optional().multiple_token()
+    ..Argument::new("get-pattern", ArgumentKind::Pattern)
+        .shown_as("pattern")
+        .after("GET")
+        .optional()
+        .multiple_token()
 };
 const ORDER: Argument =
     Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")]).optional();
