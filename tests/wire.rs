@@ -31,6 +31,7 @@ scripts! {
     sorted_sets sorted_set_ranges sorted_set_algebra keys expiry errors protocol resp3
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
+    geo sort payloads
 }
 
 #[test]

@@ -5,6 +5,7 @@ use tenon_base::Dice;
 use tenon_keyspace::{
     Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
 };
+use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
 
 use crate::{CommandError, Db, Event, Outcome, Wait};
@@ -36,6 +37,8 @@ pub struct Limits {
     pub zset: ZsetLimits,
     /// `stream-node-max-*`.
     pub stream: StreamLimits,
+    /// How DUMP writes: `rdb-version`, `rdbcompression`.
+    pub payload: EncoderOptions,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `hll-sparse-max-bytes`: the longest sparse HyperLogLog.

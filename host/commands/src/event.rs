@@ -102,4 +102,8 @@ events! {
     XGROUP_DELCONSUMER "xgroup-delconsumer" Stream;
     XGROUP_DESTROY "xgroup-destroy" Stream;
     XGROUP_SETID "xgroup-setid" Stream;
+    GEOSEARCHSTORE "geosearchstore" SortedSet;
+    GEORADIUSSTORE "georadiusstore" SortedSet;
+    SORTSTORE "sortstore" List;
+    RESTORE "restore" Generic;
 }

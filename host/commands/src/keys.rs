@@ -42,6 +42,7 @@ pub fn key_positions(spec: &KeySpec, args: Args<'_>) -> Option<KeyRange> {
             let first = begin + first as usize;
             KeyRange { first, last: first + (count - 1) * step as usize, step: step as usize }
         }
+        Find::Unknown(find) => find(args)?,
     };
     (range.first <= range.last && range.last < words).then_some(range)
 }
@@ -59,5 +60,6 @@ fn begin(begin: Begin, args: Args<'_>) -> Option<usize> {
             };
             found.map(|index| index + 1).filter(|&index| index < args.len())
         }
+        Begin::Unknown => Some(0),
     }
 }

@@ -14,10 +14,13 @@ mod wait;
 mod bitmap; // the families
 mod databases;
 mod generic;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
+mod payload;
 mod set;
+mod sort;
 mod stream;
 mod string;
 mod zset;
@@ -25,6 +28,7 @@ mod zset;
 mod amount; // what several families share
 mod element;
 mod page;
+mod partial_sort;
 mod room;
 mod scan;
 mod store;
@@ -63,4 +67,7 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     stream::COMMANDS,
     bitmap::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::table::COMMANDS,
+    sort::table::COMMANDS,
+    payload::COMMANDS,
 ];

@@ -2,6 +2,10 @@
 //! prefetch need to know of it. Rows are data; a missing column does not compile.
 //! Generic in the handler, because the engine has a table of its own for server commands.
 
+use tenon_resp::Args;
+
+use crate::KeyRange;
+
 /// One command, or one subcommand.
 #[derive(Debug)]
 pub struct Row<F: 'static> {
@@ -337,10 +341,12 @@ pub enum Begin {
         /// Where to start looking.
         from: i32,
     },
+    /// Where no rule tells: see [`Find::Unknown`].
+    Unknown,
 }
 
 /// Which words are keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Find {
     /// From the beginning to `last` (relative to the beginning; -1 is the last word), every `step`-th.
     /// `limit` cuts the range: 2 means the first half of what is left.
@@ -361,6 +367,8 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
+    /// No rule tells, but this function does, as far as the words alone can tell.
+    Unknown(fn(Args<'_>) -> Option<KeyRange>),
 }
 
 /// What a command does with keys, as Redis 7 names it.
@@ -432,6 +440,11 @@ impl KeySpec {
         KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 } }
     }
 
+    /// Keys that no rule tells, and how those are found that the words name.
+    pub const fn unknown(flags: KeyFlags, find: fn(Args<'_>) -> Option<KeyRange>) -> KeySpec {
+        KeySpec { flags, begin: Begin::Unknown, find: Find::Unknown(find) }
+    }
+
     /// A number at word `index`, and so many keys behind it.
     pub const fn number(index: i32, flags: KeyFlags) -> KeySpec {
         KeySpec { flags, begin: Begin::Index(index), find: Find::Number { at: 0, first: 1, step: 1 } }
@@ -443,6 +456,8 @@ impl KeySpec {
 pub struct Argument {
     /// Its name.
     pub name: &'static str,
+    /// What is shown in its place, if not its name.
+    pub shown_as: Option<&'static str>,
     /// What it is.
     pub kind: ArgumentKind,
     /// A word before it.
@@ -506,6 +521,7 @@ impl Argument {
     pub const fn new(name: &'static str, kind: ArgumentKind) -> Argument {
         Argument {
             name,
+            shown_as: None,
             kind,
             token: None,
             is_optional: false,
@@ -550,6 +566,12 @@ impl Argument {
     /// Several together.
     pub const fn block(name: &'static str, parts: &'static [Argument]) -> Argument {
         Argument { parts, ..Argument::new(name, ArgumentKind::Block) }
+    }
+
+    /// Shown under another name, which other arguments of the command may share.
+    pub const fn shown_as(mut self, text: &'static str) -> Argument {
+        self.shown_as = Some(text);
+        self
     }
 
     /// With a word before it.

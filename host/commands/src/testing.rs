@@ -258,6 +258,7 @@ fn default_limits() -> Limits {
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
         stream: StreamLimits::default(),
+        payload: tenon_rdb::EncoderOptions::default(),
         string_bytes_max: 512 * 1024 * 1024,
         sparse_sketch_bytes_max: 3_000,
         lazy_user_del: false,

@@ -4,7 +4,7 @@
 //! before the next unit begins.
 
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{CommandError, Context, Db, Flags, Wait, key_positions};
+use tenon_commands::{Begin, CommandError, Context, Db, Flags, Wait, key_positions};
 use tenon_config::Directive;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
@@ -335,9 +335,10 @@ impl Engine {
     /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
     fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
         let command = &self.commands[id];
-        if command.keys.is_empty() {
-            let sees_all = command.flags.has(Flags::READONLY);
-            return if sees_all { self.durability.read_all_stamp(self.journal.position()) } else { None };
+        // SORT may look at keys that its words do not name.
+        let names_no_keys = command.keys.iter().any(|spec| spec.begin == Begin::Unknown);
+        if names_no_keys || command.keys.is_empty() && command.flags.has(Flags::READONLY) {
+            return self.durability.read_all_stamp(self.journal.position());
         }
         let index = self.sessions.get(connection)?.database;
         let database = self.keyspace.db(index);

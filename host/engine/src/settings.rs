@@ -10,6 +10,7 @@ use tenon_base::{Micros, Now, World, describe};
 use tenon_commands::Limits;
 use tenon_config::{Change, Config, Directive, SetError};
 use tenon_keyspace::{HashLimits, ListLimits, SetLimits, StreamLimits, ZsetLimits};
+use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
 use crate::engine::Engine;
@@ -127,11 +128,23 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             node_bytes_max: bytes(Directive::StreamNodeMaxBytes),
             node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
+        payload: rdb_options(config),
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+    }
+}
+
+/// How RDB files and payloads are written.
+pub(crate) fn rdb_options(config: &Config) -> EncoderOptions {
+    let version = u32::try_from(config.integer(Directive::RdbVersion)).unwrap_or(0);
+    EncoderOptions {
+        version: RdbVersion::of_number(version).unwrap_or_default(),
+        compression: config.bool(Directive::RdbCompression),
+        checksum: config.bool(Directive::RdbChecksum),
+        ..EncoderOptions::default()
     }
 }
 

@@ -15,7 +15,7 @@ use tenon_policy::{
     Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
     rewrite_is_limited,
 };
-use tenon_rdb::{Aux, DatabaseSize, EncoderOptions, RdbVersion};
+use tenon_rdb::{Aux, DatabaseSize, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
 use crate::engine::{Engine, Purpose};
@@ -261,13 +261,7 @@ impl Engine {
 
     /// How RDB files are written, as configured.
     pub(crate) fn rdb_options(&self) -> EncoderOptions {
-        let version = u32::try_from(self.config.integer(Directive::RdbVersion)).unwrap_or(0);
-        EncoderOptions {
-            version: RdbVersion::of_number(version).unwrap_or_default(),
-            compression: self.config.bool(Directive::RdbCompression),
-            checksum: self.config.bool(Directive::RdbChecksum),
-            ..EncoderOptions::default()
-        }
+        self.limits.payload
     }
 
     /// What an RDB file says of its origin.

@@ -220,7 +220,7 @@ impl std::ops::Index<CommandId> for CommandTable {
 fn first_key(keys: &[KeySpec]) -> Option<u8> {
     keys.iter().find_map(|spec| match spec.begin {
         Begin::Index(index) => u8::try_from(index).ok(),
-        Begin::Keyword { .. } => None,
+        Begin::Keyword { .. } | Begin::Unknown => None,
     })
 }
 

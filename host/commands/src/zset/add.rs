@@ -63,17 +63,17 @@ fn zincrby(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 /// What ZADD may be told.
 #[derive(Clone, Copy, Default)]
-struct Options {
+pub(crate) struct Options {
     /// New members only.
-    nx: bool,
+    pub(crate) nx: bool,
     /// Members that are there only.
-    xx: bool,
+    pub(crate) xx: bool,
     /// Scores only grow.
     gt: bool,
     /// Scores only shrink.
     lt: bool,
     /// The reply counts changed scores too.
-    ch: bool,
+    pub(crate) ch: bool,
     /// The number is added to the score.
     incr: bool,
 }
@@ -133,6 +133,8 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, mut options: Options) -> Outcome {
     }
     (0..pairs.len()).step_by(2).try_for_each(|at| pairs.float(at).map(drop))?;
 
+    let starts = (0..pairs.len()).step_by(2);
+    let pairs = starts.map(|at| (pairs.float(at).expect("every score was read before"), pairs.get(at + 1)));
     let (added, updated) = put_all(ctx, key, pairs, options)?;
     if added + updated > 0 {
         ctx.wrote(key, Event::ZADD, added + updated);
@@ -141,15 +143,15 @@ fn add(ctx: &mut Context<'_>, args: Args<'_>, mut options: Options) -> Outcome {
     Ok(())
 }
 
-/// Puts pairs whose scores were read before into the sorted set of a key. Returns how many are new, and how
-/// many have a new score.
-fn put_all(
+/// Puts pairs of scores and members into the sorted set of a key. Returns how many are new, and how many have a
+/// new score.
+pub(crate) fn put_all<'p>(
     ctx: &mut Context<'_>,
     key: &[u8],
-    pairs: Args<'_>,
+    pairs: impl ExactSizeIterator<Item = (f64, &'p [u8])> + Clone,
     options: Options,
 ) -> Result<(usize, usize), CommandError> {
-    let (limits, count) = (&ctx.limits.zset, pairs.len() / 2);
+    let (limits, count) = (&ctx.limits.zset, pairs.len());
     if let Some(mut zset) = ctx.db.zset_mut(key)? {
         zset.expect_members(count, limits);
         return Ok(put_into(&mut zset, pairs, options, limits));
@@ -157,18 +159,22 @@ fn put_all(
     if options.xx {
         return Ok((0, 0));
     }
-    let mut zset = Zset::with_hints(count, pairs.get(1).len(), limits);
+    let first_bytes = pairs.clone().next().map_or(0, |(_, member)| member.len());
+    let mut zset = Zset::with_hints(count, first_bytes, limits);
     let counts = put_into(&mut zset, pairs, options, limits);
     ctx.db.insert(key, Value::Zset(zset), None);
     Ok(counts)
 }
 
-fn put_into(zset: &mut Zset, pairs: Args<'_>, options: Options, limits: &ZsetLimits) -> (usize, usize) {
+fn put_into<'p>(
+    zset: &mut Zset,
+    pairs: impl Iterator<Item = (f64, &'p [u8])>,
+    options: Options,
+    limits: &ZsetLimits,
+) -> (usize, usize) {
     let is_conditional = options.nx || options.xx || options.gt || options.lt;
     let (mut added, mut updated) = (0, 0);
-    for at in (0..pairs.len()).step_by(2) {
-        let score = pairs.float(at).expect("every score was read before");
-        let member = pairs.get(at + 1);
+    for (score, member) in pairs {
         if is_conditional && !options.allow(zset.score(member), score) {
             continue;
         }

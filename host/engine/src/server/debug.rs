@@ -3,9 +3,8 @@
 
 use tenon_base::Micros;
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
-use tenon_config::Directive;
 use tenon_keyspace::{Entry, Expiry};
-use tenon_rdb::{EncoderOptions, RdbVersion, dataset_digest, dump, value_digest};
+use tenon_rdb::{dataset_digest, dump, value_digest};
 use tenon_resp::{Args, Proto};
 
 use crate::load::ReloadSteps;
@@ -272,15 +271,7 @@ fn object(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     const CLOCK_MASK: u32 = 0x00FF_FFFF;
     /// A dump's type byte, version and checksum: not part of a value's length in a file.
     const DUMP_FRAME_BYTES: usize = 1 + 2 + 8;
-    let config = &context.engine.config;
-    let options = EncoderOptions {
-        version: u32::try_from(config.integer(Directive::RdbVersion))
-            .ok()
-            .and_then(RdbVersion::of_number)
-            .unwrap_or(EncoderOptions::default().version),
-        compression: config.bool(Directive::RdbCompression),
-        ..EncoderOptions::default()
-    };
+    let options = context.engine.limits.payload;
     let clock = context.now.unix().seconds() as u32;
     let entry = find(context, args.get(2)).ok_or(CommandError::NoSuchKey)?;
     let text = format!(

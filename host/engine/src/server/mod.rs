@@ -8,6 +8,7 @@ pub(crate) mod config;
 mod connection; // read me first
 mod debug;
 mod info;
+mod lolwut;
 mod memory;
 mod persistence;
 pub(crate) mod policy;
@@ -40,6 +41,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     policy::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
+    lolwut::COMMANDS,
     time::COMMANDS,
 ];
 
@@ -80,7 +82,7 @@ impl ServerContext<'_, '_> {
     pub(crate) fn help(&mut self, name: &str, lines: &[&str]) -> Outcome {
         let mut reply = self.reply();
         reply.array(lines.len() + 3);
-        reply.bulk_format(format_args!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        reply.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
         for line in lines {
             reply.simple(line);
         }

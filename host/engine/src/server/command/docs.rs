@@ -53,7 +53,7 @@ fn write_argument(reply: &mut Reply<'_>, argument: &Argument) {
     text(reply, "name", argument.name);
     text(reply, "type", argument.kind.name());
     if !has_parts {
-        text(reply, "display_text", argument.name);
+        text(reply, "display_text", argument.shown_as.unwrap_or(argument.name));
         count += 1;
     }
     if let Some(spec) = argument.key_spec {

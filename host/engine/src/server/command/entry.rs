@@ -73,6 +73,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
         Begin::Keyword { keyword, from } => {
             write_search(reply, "keyword", &[("keyword", Word(keyword)), ("startfrom", Number(from))]);
         }
+        Begin::Unknown => write_search(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");
     match spec.find {
@@ -84,6 +85,7 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
             let fields = [("keynumidx", Number(at)), ("firstkey", Number(first)), ("keystep", Number(step))];
             write_search(reply, "keynum", &fields);
         }
+        Find::Unknown(_) => write_search(reply, "unknown", &[]),
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
     fn old_clients_see_ranges() {
         let keyword =
             KeySpec { begin: Begin::Keyword { keyword: "STORE", from: 6 }, ..KeySpec::at(0, SPARE) };
-        let cases: [(&[KeySpec], LegacyRange); 8] = [
+        let cases: [(&[KeySpec], LegacyRange); 9] = [
             (&[], range(0, 0, 0, false)),
             (&[KeySpec::at(1, SPARE)], range(1, 1, 1, false)),
             (&[KeySpec::range(1, -1, 2, SPARE)], range(1, -1, 2, false)),
@@ -158,6 +160,7 @@ mod tests {
             (&[KeySpec::number(1, SPARE)], range(0, 0, 0, true)),
             (&[KeySpec::at(1, SPARE), KeySpec::number(2, SPARE)], range(1, 1, 1, true)),
             (&[KeySpec::at(1, SPARE), keyword], range(1, 1, 1, true)),
+            (&[KeySpec::at(1, SPARE), KeySpec::unknown(SPARE, |_| None)], range(1, 1, 1, true)),
         ];
         for (specs, expected) in cases {
             assert_eq!(legacy_range(specs), expected, "{specs:?}");

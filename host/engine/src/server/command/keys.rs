@@ -45,7 +45,7 @@ fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)
         match (key_positions(spec, request), spec.begin) {
             (Some(range), _) => found.extend(range.positions().map(|at| (at, flags))),
             // The word that would announce these keys may be missing.
-            (None, Begin::Keyword { .. }) => {}
+            (None, Begin::Keyword { .. } | Begin::Unknown) => {}
             // A number of keys that is none, or too large: then no other key is told either.
             (None, Begin::Index(_)) => {
                 found.clear();
