@@ -5,7 +5,7 @@ use tenon_base::UnixMillis;
 use tenon_keyspace::{StreamEntries, StreamGroupMut, StreamId};
 use tenon_resp::{Args, Reply};
 
-use super::effect::{GroupName, mark};
+use super::effect::{Claims, Delivery, GroupName, delivered_again, mark};
 use super::entries::write_entry;
 use super::help::{no_key_or_group, shown};
 use super::id::{parse_id, parse_start, write_id};
@@ -97,6 +97,7 @@ struct Claimer<'w, 'g> {
     entries: &'w StreamEntries,
     group: &'w mut StreamGroupMut<'g>,
     name: GroupName<'w>,
+    claims: Claims<'w>,
     unit: &'w mut Unit,
     now: UnixMillis,
     changes: u64,
@@ -136,8 +137,11 @@ fn claim_with(
         group.set_seen_time(consumer, now);
     }
     let changes = u64::from(is_new);
-    let mut claimer = Claimer { terms, consumer, entries, group: &mut group, name, unit, now, changes };
+    let claims = Claims::new(name);
+    let mut claimer =
+        Claimer { terms, consumer, entries, group: &mut group, name, claims, unit, now, changes };
     let claimed = act(&mut claimer, &mut ctx.reply);
+    claimer.claims.end(claimer.unit, claimer.group.last_id());
     if claimed > 0 {
         claimer.group.set_active_time(consumer, Some(now));
     } else if is_new {
@@ -156,8 +160,13 @@ impl Claimer<'_, '_> {
         };
         let Some(entry) = self.entries.find(id) else {
             let Some(pending) = pending else { return Claim::Refused };
-            let delivery = (pending.delivery_time(), deliveries);
-            self.name.claim(self.unit, pending.consumer(), id, delivery, self.group.last_id());
+            let (consumer, time) = (pending.consumer(), pending.delivery_time());
+            // Its consumer is named once, so it is told by itself.
+            let last_id = self.group.last_id();
+            self.claims.end(self.unit, last_id);
+            let mut gone = Claims::new(self.name);
+            gone.add(self.unit, id, Delivery { consumer, time, count: deliveries }, last_id);
+            gone.end(self.unit, last_id);
             self.group.acknowledge(id);
             self.changes += 1;
             return Claim::Gone;
@@ -171,7 +180,8 @@ impl Claimer<'_, '_> {
         let deliveries = if time.is_none() { 1 } else { deliveries };
         let deliveries = match self.terms.count {
             Some(count) => count,
-            None => deliveries.saturating_add(u64::from(!self.terms.only_ids)),
+            None if self.terms.only_ids => deliveries,
+            None => delivered_again(deliveries),
         };
         self.group.assign(id, self.consumer, self.terms.time, deliveries);
         if self.terms.only_ids {
@@ -179,8 +189,8 @@ impl Claimer<'_, '_> {
         } else {
             write_entry(reply, entry);
         }
-        let delivery = (self.terms.time, deliveries);
-        self.name.claim(self.unit, self.consumer, id, delivery, self.group.last_id());
+        let delivery = Delivery { consumer: self.consumer, time: self.terms.time, count: deliveries };
+        self.claims.add(self.unit, id, delivery, self.group.last_id());
         self.changes += 1;
         Claim::Made
     }
