@@ -1,13 +1,14 @@
 //! Keys as the commands that make them: the base of an append-only file without RDB.
-//! The commands are those of Redis's own rewrite; long collections come in several commands of bounded size.
+//! The commands are those of Redis's own rewrite (streams need some more); long collections come in several commands
+//! of bounded size.
+
+mod stream;
 
 use std::io;
 
 use tenon_aof::CommandBase;
 use tenon_base::UnixMillis;
-use tenon_keyspace::{
-    CutBatch, CutEntry, Element, Stream, StreamGroup, StreamId, TextRef, ValueRef, zset::ScoreText,
-};
+use tenon_keyspace::{CutBatch, CutEntry, Element, TextRef, ValueRef, zset::ScoreText};
 use tenon_resp::{write_array_header, write_bulk};
 
 /// Elements in one command, as Redis's AOF_REWRITE_ITEMS_PER_CMD.
@@ -126,87 +127,6 @@ impl CommandEncoder {
             self.pass_on(database, sink)?;
         }
         Ok(())
-    }
-
-    /// The entries; then what deletions have left of the figures; then the groups, and what is pending with whom. What
-    /// is pending and deleted from the stream is lost, as with Redis: XCLAIM does not take it.
-    fn stream(&mut self, key: &[u8], database: u32, stream: &Stream, sink: &mut Sink<'_>) -> io::Result<()> {
-        if stream.is_empty() {
-            self.command(&[b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y"]);
-        }
-        for entry in stream.iter() {
-            write_array_header(&mut self.commands, 3 + 2 * entry.fields.len());
-            write_bulk(&mut self.commands, b"XADD");
-            write_bulk(&mut self.commands, key);
-            write_bulk(&mut self.commands, entry.id.text().as_bytes());
-            for (field, value) in entry.fields {
-                write_bulk(&mut self.commands, field.as_bytes(&mut [0; 20]));
-                write_bulk(&mut self.commands, value.as_bytes(&mut [0; 20]));
-            }
-            self.pass_on(database, sink)?;
-        }
-        self.command(&[
-            b"XSETID",
-            key,
-            stream.last_id().text().as_bytes(),
-            b"ENTRIESADDED",
-            (stream.entries_added() as i64).to_string().as_bytes(),
-            b"MAXDELETEDID",
-            stream.max_deleted_id().text().as_bytes(),
-        ]);
-        for (name, group) in stream.groups() {
-            self.group(key, database, name, group, sink)?;
-        }
-        Ok(())
-    }
-
-    fn group(
-        &mut self,
-        key: &[u8],
-        database: u32,
-        name: &[u8],
-        group: &StreamGroup,
-        sink: &mut Sink<'_>,
-    ) -> io::Result<()> {
-        let last_id = group.last_id().text();
-        let entries_read = group.entries_read().map_or(-1, |count| count as i64).to_string();
-        self.command(&[
-            b"XGROUP",
-            b"CREATE",
-            key,
-            name,
-            last_id.as_bytes(),
-            b"ENTRIESREAD",
-            entries_read.as_bytes(),
-        ]);
-        for consumer in group.consumers() {
-            if consumer.pending_len() == 0 {
-                self.command(&[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
-            }
-            for (id, pending) in group.consumer_pending_range(consumer.name(), StreamId::MIN, StreamId::MAX) {
-                self.command(&[
-                    b"XCLAIM",
-                    key,
-                    name,
-                    consumer.name(),
-                    b"0",
-                    id.text().as_bytes(),
-                    b"TIME",
-                    pending.delivery_time().to_string().as_bytes(),
-                    b"RETRYCOUNT",
-                    (pending.delivery_count() as i64).to_string().as_bytes(),
-                    b"JUSTID",
-                    b"FORCE",
-                ]);
-                self.pass_on(database, sink)?;
-            }
-        }
-        self.pass_on(database, sink)
-    }
-
-    fn command(&mut self, words: &[&[u8]]) {
-        write_array_header(&mut self.commands, words.len());
-        words.iter().for_each(|word| write_bulk(&mut self.commands, word));
     }
 
     /// Hands what is encoded so far to the base, and what that has complete to the file.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tenon_base::{Dice, UnixMillis};
 
-use crate::{Database, Entry, Expiry, Keyspace, List, TextRef, Value, ValueRef};
+use crate::{
+    Database, Entry, Expiry, Keyspace, List, Stream, StreamId, StreamLimits, TextRef, Value, ValueRef,
+};
 
 /// What a key holds, in plain terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(crate) struct Held {
 pub(crate) enum Plain {
     Text(Vec<u8>),
     List(Vec<i64>),
+    /// The times of a stream's entries, and of those that are pending with its group.
+    Stream { times: Vec<u64>, pending: Vec<u64> },
 }
 
 pub(crate) type Model = BTreeMap<Vec<u8>, Held>;
@@ -162,18 +166,29 @@ impl Pair {
         let key = self.key();
         let member = self.dice.below(1_000) as i64;
         let db = self.keyspace.db_mut(number);
-        let known = self.models[number].get_mut(&key);
-        let Some(Held { value: Plain::List(members), .. }) = known else {
-            assert_eq!(db.list_mut(&key).is_err(), known.is_some());
-            if known.is_none() {
+        match self.models[number].get_mut(&key).map(|held| &mut held.value) {
+            Some(Plain::List(members)) => {
+                members.push(member);
+                push_member(&mut db.list_mut(&key).expect("a list").expect("there"), member);
+            }
+            Some(Plain::Stream { times, pending }) => {
+                let mut stream = db.stream_mut(&key).expect("a stream").expect("there");
+                change_stream(&mut stream, times, pending, member as u64);
+            }
+            Some(Plain::Text(_)) => {
+                assert!(db.list_mut(&key).is_err() && db.stream_mut(&key).is_err());
+            }
+            None if member % 2 == 0 => {
                 push_member(&mut db.list_or_new(&key).expect("there is no such key"), member);
                 let value = Plain::List(vec![member]);
                 self.models[number].insert(key, Held { value, expires: None });
             }
-            return;
-        };
-        members.push(member);
-        push_member(&mut db.list_mut(&key).expect("a list").expect("there"), member);
+            None => {
+                db.stream_or_new(&key).expect("there is no such key").create_group(b"g", StreamId::MIN, None);
+                let value = Plain::Stream { times: Vec::new(), pending: Vec::new() };
+                self.models[number].insert(key, Held { value, expires: None });
+            }
+        }
     }
 
     fn expire(&mut self, number: usize) {
@@ -201,12 +216,39 @@ pub(crate) fn plain(value: ValueRef<'_>) -> Plain {
             Plain::Text(bytes)
         }
         ValueRef::List(list) => Plain::List(members(list)),
-        _ => panic!("the model knows texts and lists"),
+        ValueRef::Stream(stream) => {
+            let group = stream.group(b"g").expect("made with the stream");
+            let pending = group.pending_range(StreamId::MIN, StreamId::MAX);
+            Plain::Stream {
+                times: stream.iter().map(|entry| entry.id.milliseconds).collect(),
+                pending: pending.map(|(id, _)| id.milliseconds).collect(),
+            }
+        }
+        _ => panic!("the model knows texts, lists and streams"),
     }
 }
 
 fn push_member(list: &mut List, member: i64) {
     list.push(crate::list::End::Back, member.to_string().as_bytes(), &crate::ListLimits::default());
+}
+
+/// Adds entries, each pending, and removes one of both at times.
+fn change_stream(stream: &mut Stream, times: &mut Vec<u64>, pending: &mut Vec<u64>, number: u64) {
+    let id = |milliseconds| StreamId::new(milliseconds, 0);
+    for _ in 0..=number % 90 {
+        let time = stream.last_id().milliseconds + 1;
+        let field = [(&b"field"[..], &b"value"[..])];
+        stream.append(id(time), field, &StreamLimits::default()).expect("a greater id");
+        let mut group = stream.group_mut(b"g").expect("made with the stream");
+        group.create_consumer(b"consumer", UnixMillis(0));
+        assert!(group.assign(id(time), b"consumer", UnixMillis(1), 1));
+        times.push(time);
+        pending.push(time);
+    }
+    let gone = number % times.len() as u64;
+    assert!(stream.delete(id(times.remove(gone as usize))));
+    let acknowledged = pending.remove(number as usize % pending.len());
+    assert!(stream.group_mut(b"g").expect("made with the stream").acknowledge(id(acknowledged)));
 }
 
 fn members(list: &List) -> Vec<i64> {

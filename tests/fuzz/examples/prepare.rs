@@ -6,12 +6,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use tenon_base::Dice;
+use tenon_base::{Dice, UnixMillis};
 use tenon_commands::TABLES;
 use tenon_config::{Directive, Kind};
 use tenon_fuzz::PART_END;
 use tenon_keyspace::list::End;
-use tenon_keyspace::{Hash, List, Set, Text, Value, Zset};
+use tenon_keyspace::{Hash, List, Set, Stream, StreamId, StreamLimits, Text, Value, Zset};
 use tenon_rdb::{AccessField, Aux, Encoder, EncoderOptions, Limits, RdbVersion, dump};
 use tenon_resp::{OwnedArgs, write_request};
 
@@ -197,9 +197,31 @@ fn values() -> Vec<Value> {
             hash.set(b"long", &[b'y'; 65], &limits.hash);
         }
         values.extend([Value::List(list), Value::Set(set), Value::Set(integers)]);
-        values.extend([Value::Hash(hash), Value::Zset(zset)]);
+        values.extend([Value::Hash(hash), Value::Zset(zset), Value::Stream(stream_of(count as u64))]);
     }
     values
+}
+
+/// A stream with a deleted entry, a group and what is pending in it.
+fn stream_of(count: u64) -> Stream {
+    let mut stream = Stream::new();
+    for number in 1..=count {
+        let value = number.to_string();
+        let fields: [(&[u8], &[u8]); 2] = [(b"field", value.as_bytes()), (b"another", b"text")];
+        let fields = fields.into_iter().take(1 + number as usize % 2);
+        stream.append(StreamId::new(number, 1), fields, &StreamLimits::default()).expect("a greater id");
+    }
+    stream.create_group(b"group", StreamId::new(count, 1), None);
+    let mut group = stream.group_mut(b"group").expect("just made");
+    group.create_consumer(b"one", UnixMillis(5));
+    group.create_consumer(b"other", UnixMillis(6));
+    for number in 1..=count {
+        let name: &[u8] = if number % 3 == 0 { b"one" } else { b"other" };
+        group.assign(StreamId::new(number, 1), name, UnixMillis(7), number);
+    }
+    drop(group);
+    stream.delete(StreamId::new(2, 1));
+    stream
 }
 
 fn rdb_seeds() -> Vec<Vec<u8>> {
@@ -227,7 +249,7 @@ fn rdb_seeds() -> Vec<Vec<u8>> {
 fn file_of(values: &[Value], options: EncoderOptions) -> Vec<u8> {
     let mut keyspace = tenon_keyspace::Keyspace::new(2, &mut Dice::seeded(1));
     for (number, value) in values.iter().enumerate() {
-        let expires = (number % 3 == 0).then_some(tenon_base::UnixMillis(4_000_000_000_000));
+        let expires = (number % 3 == 0).then_some(UnixMillis(4_000_000_000_000));
         keyspace.db_mut(number % 2).insert(format!("key {number}").as_bytes(), value.clone(), expires);
     }
     let mut file = Vec::new();

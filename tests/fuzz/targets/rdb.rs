@@ -9,7 +9,9 @@ use crc_fast::{CrcAlgorithm, checksum};
 use libfuzzer_sys::fuzz_target;
 use tenon_base::Dice;
 use tenon_fuzz::Choices;
-use tenon_keyspace::{CutEntry, Element, End, Hash, Keyspace, List, Set, Value, Zset};
+use tenon_keyspace::{
+    CutEntry, Element, End, Hash, Keyspace, List, Set, Stream, StreamId, StreamKeep, StreamTrim, Value, Zset,
+};
 use tenon_rdb::{
     Aux, DatabaseSize, Digest, Encoder, EncoderOptions, Limits, LoadError, LoadOptions, RdbVersion, Source,
     dump, full_digest, load, load_bytes, restore, value_digest,
@@ -144,7 +146,8 @@ fn take_apart(value: Value) {
         Value::Set(set) if set.len() <= TAKEN_APART_MAX => take_set_apart(set),
         Value::Hash(hash) if hash.len() <= TAKEN_APART_MAX => take_hash_apart(hash),
         Value::Zset(zset) if zset.len() <= TAKEN_APART_MAX => take_zset_apart(zset),
-        Value::List(_) | Value::Set(_) | Value::Hash(_) | Value::Zset(_) => {}
+        Value::Stream(stream) if stream.len() <= TAKEN_APART_MAX as u64 => take_stream_apart(stream),
+        Value::List(_) | Value::Set(_) | Value::Hash(_) | Value::Zset(_) | Value::Stream(_) => {}
     }
 }
 
@@ -209,4 +212,37 @@ fn take_zset_apart(mut zset: Zset) {
         assert!(zset.remove(member).is_some());
     }
     assert!(zset.is_empty());
+}
+
+fn take_stream_apart(mut stream: Stream) {
+    let ids: Vec<StreamId> = stream.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids.len() as u64, stream.len());
+    assert!(ids.is_sorted_by(|one, other| one < other));
+    let mut backward: Vec<StreamId> =
+        stream.range_backward(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    backward.reverse();
+    assert_eq!(backward, ids);
+    for entry in stream.iter() {
+        assert_eq!(entry.fields.len(), entry.fields.map(|(field, value)| (text(field), text(value))).count());
+    }
+    let names: Vec<Vec<u8>> = stream.groups().map(|(name, _)| name.to_vec()).collect();
+    for name in &names {
+        let mut group = stream.group_mut(name).expect("a group is not found");
+        let pending: Vec<StreamId> =
+            group.pending_range(StreamId::MIN, StreamId::MAX).map(|(id, _)| id).collect();
+        for id in pending.iter().step_by(2) {
+            assert!(group.acknowledge(*id));
+        }
+        let consumers: Vec<Vec<u8>> = group.consumers().map(|consumer| consumer.name().to_vec()).collect();
+        let removed: usize = consumers.iter().filter_map(|name| group.remove_consumer(name)).sum();
+        assert_eq!((removed, group.pending_len()), (pending.len() / 2, 0));
+    }
+    names.iter().for_each(|name| assert!(stream.remove_group(name).is_some()));
+    for id in ids.iter().skip(1).step_by(2) {
+        assert!(stream.delete(*id), "an entry is not found");
+    }
+    let keep = StreamKeep::Newest(0);
+    let left = stream.len();
+    assert_eq!(stream.trim(&StreamTrim { keep, approximate: false, limit: 0 }), left);
+    assert!(stream.is_empty() && stream.first().is_none());
 }

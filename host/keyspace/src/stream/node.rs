@@ -134,13 +134,23 @@ impl Node {
 
     /// Marks entries as deleted: the first `most`, of those before the id `until` if there is one. Says how many.
     pub(super) fn delete_first(&mut self, master: StreamId, most: u64, until: Option<StreamId>) -> u64 {
-        let before = self.records(master).take_while(|record| until.is_none_or(|until| record.id < until));
-        let live = before.filter(|record| !record.is_deleted);
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let flags: Vec<usize> = live.take(most).map(|record| record.start.len_bytes()).collect();
-        flags.iter().for_each(|to_end| self.flag_deleted(*to_end));
-        self.count_deleted(flags.len() as u64);
-        flags.len() as u64
+        let mut removed = 0;
+        // Where the last look ended: what is marked changes no length.
+        let mut bytes_left = None;
+        while removed < most {
+            let mut records = self.records(master);
+            if let Some(bytes_left) = bytes_left {
+                records.skip_to(bytes_left);
+            }
+            let mut before = records.by_ref().take_while(|record| until.is_none_or(|until| record.id < until));
+            let Some(record) = before.find(|record| !record.is_deleted) else { break };
+            let to_end = record.start.len_bytes();
+            bytes_left = Some(records.head.entries.len_bytes());
+            self.flag_deleted(to_end);
+            removed += 1;
+        }
+        self.count_deleted(removed);
+        removed
     }
 
     /// Marks the entry of this id as deleted; false if there is none that is not deleted yet.
@@ -153,7 +163,7 @@ impl Node {
         true
     }
 
-    /// Sets the flag of the entry that begins so many bytes before the end. Flags of any value take the same bytes.
+    /// Sets the flag of the entry that begins so many bytes before the end.
     fn flag_deleted(&mut self, to_end: usize) {
         let at = self.listpack.at_before_end(to_end);
         let flags = number(Some(self.listpack.element(at)));
@@ -216,6 +226,14 @@ impl<'n> Head<'n> {
 pub(super) struct Records<'n> {
     master: StreamId,
     head: Head<'n>,
+}
+
+impl Records<'_> {
+    /// Goes to the entry that begins so many bytes before the end.
+    fn skip_to(&mut self, bytes_left: usize) {
+        let entries = &mut self.head.entries;
+        entries.skip_bytes(entries.len_bytes() - bytes_left);
+    }
 }
 
 impl<'n> Iterator for Records<'n> {
