@@ -14,7 +14,7 @@ pub(super) fn lag(stream: &StreamEntries, group: &StreamGroup) -> Option<i64> {
         return Some(0);
     }
     let read = match group.entries_read() {
-        Some(read) if !has_deleted_behind(stream, group.last_id()) => read,
+        Some(read) if !stream.may_have_gaps_from(group.last_id()) => read,
         _ => stream.entries_added_up_to(group.last_id())?,
     };
     Some(added.wrapping_sub(read as i64))
@@ -23,14 +23,8 @@ pub(super) fn lag(stream: &StreamEntries, group: &StreamGroup) -> Option<i64> {
 /// How many entries a group has read once the entry `id` is delivered to it, which had read `read` before.
 pub(super) fn advance(stream: &StreamEntries, read: Option<u64>, id: StreamId) -> Option<u64> {
     match read {
-        Some(read) if read < READ_MAX && !has_deleted_behind(stream, id) => Some(read + 1),
+        Some(read) if read < READ_MAX && !stream.may_have_gaps_from(id) => Some(read + 1),
         read if stream.entries_added() == 0 => read,
         _ => stream.entries_added_up_to(id).filter(|&read| read <= READ_MAX),
     }
-}
-
-/// Whether an entry from `id` on may have been deleted, other than from the front.
-fn has_deleted_behind(stream: &StreamEntries, id: StreamId) -> bool {
-    let deleted = stream.max_deleted_id();
-    !stream.is_empty() && deleted != StreamId::MIN && stream.first_id() <= deleted && id <= deleted
 }

@@ -298,6 +298,23 @@ fn the_lag_is_known_as_long_as_nothing_was_deleted_ahead() {
 }
 
 #[test]
+fn the_greatest_counts_can_still_be_told() {
+    let mut bench = filled("s", 2);
+    bench.run("XGROUP SETID s g 0 ENTRIESREAD 9223372036854775807");
+    bench.run("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+    assert!(bench.effects().ends_with("XGROUP SETID s g 1-1 ENTRIESREAD 1"), "{}", bench.effects());
+    bench.run("XCLAIM s g c 0 1-1 RETRYCOUNT 9223372036854775807");
+    bench.run("XCLAIM s g c 0 1-1");
+    assert!(bench.effects().contains("RETRYCOUNT 9223372036854775807"), "{}", bench.effects());
+    bench.run("XDEL s 1-1 1-2");
+    bench.run("XSETID s 1-2 ENTRIESADDED 9223372036854775807");
+    bench.run("XGROUP SETID s g 1-2");
+    bench.run("XADD s 2-1 a b");
+    bench.run("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+    assert!(bench.effects().ends_with("XGROUP SETID s g 2-1 ENTRIESREAD -1"), "{}", bench.effects());
+}
+
+#[test]
 fn groups_and_consumers_come_and_go() {
     let mut bench = Bench::new();
     assert_eq!(bench.run("XGROUP CREATE s g $ MKSTREAM"), "OK");

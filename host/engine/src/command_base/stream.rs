@@ -32,9 +32,9 @@ impl CommandEncoder {
             key,
             stream.last_id().text().as_bytes(),
             b"ENTRIESADDED",
-            (stream.entries_added() as i64).to_string().as_bytes(),
+            told(stream.entries_added().max(stream.len())).to_string().as_bytes(),
             b"MAXDELETEDID",
-            stream.max_deleted_id().text().as_bytes(),
+            stream.max_deleted_id().min(stream.last_id()).text().as_bytes(),
         ]);
         self.pass_on(database, sink)
     }
@@ -106,7 +106,7 @@ impl CommandEncoder {
         sink: &mut Sink<'_>,
     ) -> io::Result<()> {
         let last_id = group.last_id().text();
-        let entries_read = group.entries_read().map_or(-1, |count| count as i64).to_string();
+        let entries_read = group.entries_read().map_or(-1, told).to_string();
         self.command(&[
             b"XGROUP",
             b"CREATE",
@@ -131,7 +131,7 @@ impl CommandEncoder {
                     b"TIME",
                     pending.delivery_time().to_string().as_bytes(),
                     b"RETRYCOUNT",
-                    (pending.delivery_count() as i64).to_string().as_bytes(),
+                    told(pending.delivery_count()).to_string().as_bytes(),
                     b"JUSTID",
                     b"FORCE",
                 ]);
@@ -145,6 +145,11 @@ impl CommandEncoder {
         write_array_header(&mut self.commands, words.len());
         words.iter().for_each(|word| write_bulk(&mut self.commands, word));
     }
+}
+
+/// A count as commands take it. A file may have brought in a greater one, and what is written must load.
+fn told(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The ids that are pending in any group and not in the stream. `0-0` no stream can take.
@@ -202,6 +207,19 @@ mod tests {
     fn an_empty_stream_is_made_by_an_entry_that_goes_at_once() {
         let expected = ["XADD k MAXLEN 0 0-1 x y", "XSETID k 0-0 ENTRIESADDED 0 MAXDELETEDID 0-0"];
         assert_eq!(commands(&Stream::new()), expected);
+    }
+
+    #[test]
+    fn figures_that_no_command_takes_are_made_ones_that_it_takes() {
+        let mut stream = stream_of([1]);
+        stream.set_entries_added(u64::MAX);
+        stream.set_max_deleted_id(id(9));
+        stream.create_group(b"g", id(1), Some(u64::MAX));
+        let written = commands(&stream);
+        assert_eq!(written[1], "XGROUP CREATE k g 1-0 ENTRIESREAD 9223372036854775807");
+        assert_eq!(written[2], "XSETID k 1-0 ENTRIESADDED 9223372036854775807 MAXDELETEDID 1-0");
+        stream.set_entries_added(0);
+        assert_eq!(commands(&stream)[2], "XSETID k 1-0 ENTRIESADDED 1 MAXDELETEDID 1-0");
     }
 
     #[test]
