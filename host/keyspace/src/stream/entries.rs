@@ -7,17 +7,16 @@ use std::fmt;
 
 use super::limits::{StreamKeep, StreamLimits, StreamTrim};
 use super::node::{NODE_BYTES_MAX, Node, node_bytes_of};
+use super::nodes::Nodes;
 use super::range::{StreamEntry, StreamRange};
 use super::{StreamId, radix};
 use crate::Malformed;
-use crate::ordered::Map;
-use crate::shared::Shared;
 
 /// Entries and figures. Only a [`super::Stream`] changes them.
 #[derive(Clone)]
 pub struct StreamEntries {
     /// By the id of the first entry that a node ever had.
-    pub(super) nodes: Map<StreamId, Shared<Node>>,
+    pub(super) nodes: Nodes,
     len: u64,
     first_id: StreamId,
     pub(super) last_id: StreamId,
@@ -37,7 +36,7 @@ pub enum AppendError {
 impl StreamEntries {
     pub(super) fn new() -> StreamEntries {
         StreamEntries {
-            nodes: Map::new(),
+            nodes: Nodes::new(),
             len: 0,
             first_id: StreamId::MIN,
             last_id: StreamId::MIN,
@@ -173,12 +172,12 @@ impl StreamEntries {
         });
         match master {
             Some(master) => {
-                self.nodes.edit(&master, |node| node.make_unique().push(master, id, fields));
+                self.nodes.edit(master, |node| node.push(master, id, fields));
             }
             None => {
                 let mut node = Node::new(fields.clone());
                 node.push(id, id, fields);
-                self.nodes.insert(id, Shared::new(node));
+                self.nodes.insert(id, node);
             }
         }
         self.len += 1;
@@ -197,7 +196,7 @@ impl StreamEntries {
             && *master >= id
         {
             let master = *master;
-            self.nodes.remove(&master);
+            self.nodes.remove(master);
         }
     }
 
@@ -205,12 +204,12 @@ impl StreamEntries {
         if self.find(id).is_none() {
             return false;
         }
-        let Some((master, node)) = self.nodes.floor(&id) else { return false };
+        let Some((master, node)) = self.nodes.floor(id) else { return false };
         let (master, live) = (*master, node.head().live);
         if live == 1 {
-            self.nodes.remove(&master);
+            self.nodes.remove(master);
         } else {
-            self.nodes.edit(&master, |node| node.make_unique().delete(master, id));
+            self.nodes.edit(master, |node| node.delete(master, id));
         }
         self.len -= 1;
         self.max_deleted_id = self.max_deleted_id.max(id);
@@ -237,7 +236,7 @@ impl StreamEntries {
                 }
             };
             if goes_whole {
-                self.nodes.remove(&master);
+                self.nodes.remove(master);
                 self.len -= live;
                 removed += live;
                 continue;
@@ -269,8 +268,7 @@ impl StreamEntries {
             StreamKeep::Newest(_) => None,
             StreamKeep::From(id) => Some(id),
         };
-        let trimmed =
-            self.nodes.edit(&master, |node| node.make_unique().delete_first(master, surplus, until));
+        let trimmed = self.nodes.edit(master, |node| node.delete_first(master, surplus, until));
         trimmed.expect("the first node is there")
     }
 
@@ -282,7 +280,7 @@ impl StreamEntries {
         }
         let live = node.head().live;
         let was_empty = self.is_empty();
-        self.nodes.insert(master, Shared::new(node));
+        self.nodes.insert(master, node);
         self.len += live;
         if was_empty {
             self.find_first_id();
