@@ -20,7 +20,10 @@ pub(crate) enum Plain {
     Text(Vec<u8>),
     List(Vec<i64>),
     /// The times of a stream's entries, and of those that are pending with its group.
-    Stream { times: Vec<u64>, pending: Vec<u64> },
+    Stream {
+        times: Vec<u64>,
+        pending: Vec<u64>,
+    },
 }
 
 pub(crate) type Model = BTreeMap<Vec<u8>, Held>;

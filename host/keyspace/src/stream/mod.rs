@@ -8,6 +8,7 @@ mod group;
 mod id;
 mod limits;
 mod node;
+mod nodes;
 mod radix;
 mod range;
 #[cfg(test)]

@@ -142,7 +142,8 @@ impl Node {
             if let Some(bytes_left) = bytes_left {
                 records.skip_to(bytes_left);
             }
-            let mut before = records.by_ref().take_while(|record| until.is_none_or(|until| record.id < until));
+            let mut before =
+                records.by_ref().take_while(|record| until.is_none_or(|until| record.id < until));
             let Some(record) = before.find(|record| !record.is_deleted) else { break };
             let to_end = record.start.len_bytes();
             bytes_left = Some(records.head.entries.len_bytes());
