@@ -159,14 +159,12 @@ impl Claimer<'_, '_> {
             None => (None, 0),
         };
         let Some(entry) = self.entries.find(id) else {
-            let Some(pending) = pending else { return Claim::Refused };
-            let (consumer, time) = (pending.consumer(), pending.delivery_time());
-            // Its consumer is named once, so it is told by itself.
-            let last_id = self.group.last_id();
-            self.claims.end(self.unit, last_id);
-            let mut gone = Claims::new(self.name);
-            gone.add(self.unit, id, Delivery { consumer, time, count: deliveries }, last_id);
-            gone.end(self.unit, last_id);
+            if pending.is_none() {
+                return Claim::Refused;
+            }
+            // Whose it was does not matter to those who follow: they do not find it either.
+            let delivery = Delivery { consumer: self.consumer, time: self.terms.time, count: deliveries };
+            self.claims.add_gone(self.unit, id, delivery, self.group.last_id());
             self.group.acknowledge(id);
             self.changes += 1;
             return Claim::Gone;

@@ -75,6 +75,18 @@ impl<'a> Claims<'a> {
         self.open = Some((delivery, ids + 1));
     }
 
+    /// Propagates that an entry is no longer in the stream and no longer pending, with whatever is being told.
+    pub(super) fn add_gone(
+        &mut self,
+        unit: &mut Unit,
+        id: StreamId,
+        delivery: Delivery<'a>,
+        last_id: StreamId,
+    ) {
+        let delivery = self.open.map_or(delivery, |(open, _)| open);
+        self.add(unit, id, delivery, last_id);
+    }
+
     /// Ends the request that is being written.
     pub(super) fn end(&mut self, unit: &mut Unit, last_id: StreamId) {
         let Some((Delivery { time, count, .. }, _)) = self.open.take() else { return };
@@ -94,8 +106,11 @@ pub(super) fn delivered_again(count: u64) -> u64 {
     count.saturating_add(1).min(DELIVERIES_MAX)
 }
 
-/// Says that `key` changed in a way that no event tells: `count` changes.
+/// Says that `key` changed in a way that no event tells: `count` changes, maybe none.
 pub(super) fn mark(ctx: &mut Context<'_>, key: &[u8], count: u64) {
+    if count == 0 {
+        return;
+    }
     let index = ctx.db.index();
     if ctx.db.unit.wants_keys() {
         let hash = ctx.db.database_ref().hash(key);
