@@ -5,7 +5,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{StreamKeep, StreamTrim, ValueRef};
 
 use super::*;
-use crate::{LoadErrorKind, RestoreError, dump, restore, value_digest};
+use crate::{LoadErrorKind, RestoreError, dataset_digest, dump, full_digest, restore, value_digest};
 
 /// What Redis 7.0 answers to DUMP, without compression: three nodes with deleted entries, three groups, four entries
 /// pending with two of three consumers.
@@ -105,6 +105,36 @@ fn every_version_keeps_what_it_has_room_for() {
             value_digest(ValueRef::Stream(&stream), None)
         );
         assert_eq!(loaded.group(b"new").unwrap().pending_len(), 300);
+    }
+}
+
+#[test]
+fn the_full_digest_sees_groups_and_figures_which_that_of_redis_does_not() {
+    let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+    keyspace.db_mut(0).insert(b"k", stream_of(5), None);
+    let mut seen = vec![full_digest(&keyspace)];
+    let redis = dataset_digest(&keyspace);
+    let first_id = StreamId::new(1_700_000_000_000, 1);
+    let changes: [fn(&mut Stream, StreamId); 8] = [
+        |stream, first_id| assert!(stream.group_mut(b"new").unwrap().acknowledge(first_id)),
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 1))
+        },
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 2))
+        },
+        |stream, _| stream.group_mut(b"new").unwrap().set_entries_read(None),
+        |stream, _| assert!(stream.group_mut(b"\xffold").unwrap().create_consumer(b"c", UnixMillis(1))),
+        |stream, _| stream.set_entries_added(77),
+        |stream, first_id| stream.set_max_deleted_id(first_id),
+        |stream, _| stream.set_last_id(StreamId::MAX),
+    ];
+    for change in changes {
+        change(&mut keyspace.db_mut(0).stream_mut(b"k").unwrap().unwrap(), first_id);
+        let digest = full_digest(&keyspace);
+        assert!(!seen.contains(&digest), "change {}", seen.len());
+        seen.push(digest);
+        assert_eq!(dataset_digest(&keyspace), redis);
     }
 }
 
