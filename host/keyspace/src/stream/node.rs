@@ -8,7 +8,7 @@
 //! flags, milliseconds, sequence, M, field 1, value 1 ... field M, value M, elements before this   any other
 //! ```
 //! The numbers of an id are differences from the node's id. A deleted entry keeps its place, and a flag says so. Its
-//! id may come again behind it, since XSETID may set the last id back to that of the last entry which is left.
+//! id may come again behind it: XSETID may set the last id back, before Redis 7 also behind what XDEL had deleted.
 
 use super::StreamId;
 use super::range::StreamFields;

@@ -143,6 +143,8 @@ struct Parts {
     master: Vec<u8>,
     len: u8,
     last_id: [u8; 2],
+    max_deleted_id: [u8; 2],
+    entries_added: Vec<u8>,
     groups: Vec<u8>,
 }
 
@@ -150,7 +152,14 @@ impl Parts {
     fn sound() -> Parts {
         let pending = [&[1][..], &raw(5), &[0; 8], &[1]].concat();
         let consumer = [&b"\x01c"[..], &[0; 8], &[0; 8], &[1], &raw(5)].concat();
-        Parts { master: raw(5).to_vec(), len: 1, last_id: [5, 1], groups: group(&pending, 1, &consumer) }
+        Parts {
+            master: raw(5).to_vec(),
+            len: 1,
+            last_id: [5, 1],
+            max_deleted_id: [0, 0],
+            entries_added: vec![1],
+            groups: group(&pending, 1, &consumer),
+        }
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -165,7 +174,9 @@ impl Parts {
         body.extend_from_slice(&node);
         body.push(self.len);
         body.extend_from_slice(&self.last_id);
-        body.extend_from_slice(&[5, 1, 0, 0, 1]);
+        body.extend_from_slice(&[5, 1]);
+        body.extend_from_slice(&self.max_deleted_id);
+        body.extend_from_slice(&self.entries_added);
         body.extend_from_slice(&self.groups);
         body.extend_from_slice(&11u16.to_le_bytes());
         let footer = checksum(CrcAlgorithm::Crc64Redis, &body);
@@ -204,6 +215,15 @@ fn parts_that_contradict_each_other_are_refused() {
         (Parts { master: vec![b'm'; 15], ..sound() }, "a node whose id has another length than ids have"),
         (Parts { len: 2, ..sound() }, "another number of entries than it states"),
         (Parts { last_id: [5, 0], ..sound() }, "a last id that is smaller than the id of its last entry"),
+        (
+            Parts { max_deleted_id: [5, 2], ..sound() },
+            "a last id that is smaller than its greatest deleted id",
+        ),
+        (Parts { entries_added: vec![0], ..sound() }, "fewer entries that were ever added than it has"),
+        (
+            Parts { entries_added: [&[0x81][..], &[0xFF; 8]].concat(), ..sound() },
+            "a count that no command sets",
+        ),
         (groups(twice), "a group that is there twice"),
         (groups(group(&two_pending(5, 5), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),
         (groups(group(&two_pending(5, 4), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),
