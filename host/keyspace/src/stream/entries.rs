@@ -198,15 +198,13 @@ impl StreamEntries {
     }
 
     pub(super) fn delete(&mut self, id: StreamId) -> bool {
-        if self.find(id).is_none() {
-            return false;
-        }
         let Some((master, node)) = self.nodes.floor(id) else { return false };
         let (master, live) = (*master, node.head().live);
+        let Some(place) = node.find(master, id) else { return false };
         if live == 1 {
             self.nodes.remove(master);
         } else {
-            self.nodes.edit(master, |node| node.delete(master, id));
+            self.nodes.edit(master, |node| node.delete(place));
         }
         self.len -= 1;
         self.max_deleted_id = self.max_deleted_id.max(id);
