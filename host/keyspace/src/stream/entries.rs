@@ -178,7 +178,8 @@ impl StreamEntries {
             self.nodes.insert(id, node);
         }
         self.len += 1;
-        self.entries_added = self.entries_added.wrapping_add(1);
+        // Commands and files tell the number in 63 bits.
+        self.entries_added = self.entries_added.saturating_add(1).min(i64::MAX as u64);
         self.last_id = id;
         if self.len == 1 {
             self.first_id = id;
