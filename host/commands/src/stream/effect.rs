@@ -34,7 +34,7 @@ impl GroupName<'_> {
         }
         words.push(group.last_id().text().as_bytes());
         words.push(b"ENTRIESREAD");
-        words.push_integer(group.entries_read().and_then(|read| i64::try_from(read).ok()).unwrap_or(-1));
+        words.push_integer(group.entries_read().map_or(-1, |read| read as i64));
     }
 }
 
@@ -94,7 +94,7 @@ impl<'a> Claims<'a> {
         unit.extend_operation(b"TIME");
         unit.extend_operation(format_integer(time.0, &mut digits));
         unit.extend_operation(b"RETRYCOUNT");
-        unit.extend_operation(format_integer(count.min(DELIVERIES_MAX) as i64, &mut digits));
+        unit.extend_operation(format_integer(count as i64, &mut digits));
         for word in [&b"FORCE"[..], b"JUSTID", b"LASTID", last_id.text().as_bytes()] {
             unit.extend_operation(word);
         }

@@ -25,6 +25,6 @@ pub(super) fn advance(stream: &StreamEntries, read: Option<u64>, id: StreamId) -
     match read {
         Some(read) if read < READ_MAX && !stream.may_have_gaps_from(id) => Some(read + 1),
         read if stream.entries_added() == 0 => read,
-        _ => stream.entries_added_up_to(id).filter(|&read| read <= READ_MAX),
+        _ => stream.entries_added_up_to(id),
     }
 }
