@@ -7,6 +7,9 @@ use tenon_resp::{Args, OwnedArgs};
 
 use crate::{Event, Wait};
 
+/// So many operations keep their room for the next unit; more than that are rare.
+const OPERATIONS_KEPT: usize = 256;
+
 /// The effects of one unit, gathered by handlers.
 #[derive(Default)]
 pub struct Unit {
@@ -90,6 +93,7 @@ impl Unit {
         self.dirty = 0;
         self.expired_keys = 0;
         self.used = 0;
+        self.operations.truncate(OPERATIONS_KEPT);
         self.is_refined = false;
         self.touched.clear();
         self.touched_databases.clear();

@@ -232,7 +232,7 @@ impl Engine {
         let spent = ended.since(std::mem::replace(&mut self.mark, ended)) + self.waiting.spent_before();
         if let Ok(Some(wait)) = outcome {
             // It counts as called when it has its answer.
-            self.park_waiting(now, connection, id, args, *wait, spent);
+            self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
         self.stats.count_call(id, spent, outcome.is_err());

@@ -5,7 +5,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{StreamKeep, StreamTrim, ValueRef};
 
 use super::*;
-use crate::{LoadErrorKind, RestoreError, dump, restore, value_digest};
+use crate::{LoadErrorKind, RestoreError, dataset_digest, dump, full_digest, restore, value_digest};
 
 /// What Redis 7.0 answers to DUMP, without compression: three nodes with deleted entries, three groups, four entries
 /// pending with two of three consumers.
@@ -108,11 +108,43 @@ fn every_version_keeps_what_it_has_room_for() {
     }
 }
 
+#[test]
+fn the_full_digest_sees_groups_and_figures_which_that_of_redis_does_not() {
+    let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+    keyspace.db_mut(0).insert(b"k", stream_of(5), None);
+    let mut seen = vec![full_digest(&keyspace)];
+    let redis = dataset_digest(&keyspace);
+    let first_id = StreamId::new(1_700_000_000_000, 1);
+    let changes: [fn(&mut Stream, StreamId); 8] = [
+        |stream, first_id| assert!(stream.group_mut(b"new").unwrap().acknowledge(first_id)),
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 1))
+        },
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 2))
+        },
+        |stream, _| stream.group_mut(b"new").unwrap().set_entries_read(None),
+        |stream, _| assert!(stream.group_mut(b"\xffold").unwrap().create_consumer(b"c", UnixMillis(1))),
+        |stream, _| stream.set_entries_added(77),
+        |stream, first_id| stream.set_max_deleted_id(first_id),
+        |stream, _| stream.set_last_id(StreamId::MAX),
+    ];
+    for change in changes {
+        change(&mut keyspace.db_mut(0).stream_mut(b"k").unwrap().unwrap(), first_id);
+        let digest = full_digest(&keyspace);
+        assert!(!seen.contains(&digest), "change {}", seen.len());
+        seen.push(digest);
+        assert_eq!(dataset_digest(&keyspace), redis);
+    }
+}
+
 /// The parts of a payload with one entry, one group, and what is pending in it.
 struct Parts {
     master: Vec<u8>,
     len: u8,
     last_id: [u8; 2],
+    max_deleted_id: [u8; 2],
+    entries_added: Vec<u8>,
     groups: Vec<u8>,
 }
 
@@ -120,7 +152,14 @@ impl Parts {
     fn sound() -> Parts {
         let pending = [&[1][..], &raw(5), &[0; 8], &[1]].concat();
         let consumer = [&b"\x01c"[..], &[0; 8], &[0; 8], &[1], &raw(5)].concat();
-        Parts { master: raw(5).to_vec(), len: 1, last_id: [5, 1], groups: group(&pending, 1, &consumer) }
+        Parts {
+            master: raw(5).to_vec(),
+            len: 1,
+            last_id: [5, 1],
+            max_deleted_id: [0, 0],
+            entries_added: vec![1],
+            groups: group(&pending, 1, &consumer),
+        }
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -135,7 +174,9 @@ impl Parts {
         body.extend_from_slice(&node);
         body.push(self.len);
         body.extend_from_slice(&self.last_id);
-        body.extend_from_slice(&[5, 1, 0, 0, 1]);
+        body.extend_from_slice(&[5, 1]);
+        body.extend_from_slice(&self.max_deleted_id);
+        body.extend_from_slice(&self.entries_added);
         body.extend_from_slice(&self.groups);
         body.extend_from_slice(&11u16.to_le_bytes());
         let footer = checksum(CrcAlgorithm::Crc64Redis, &body);
@@ -151,6 +192,13 @@ fn raw(milliseconds: u64) -> [u8; StreamId::BYTES] {
 /// One group.
 fn group(pending: &[u8], consumers: u8, consumer: &[u8]) -> Vec<u8> {
     [&[1, 1][..], b"g", &[5, 1, 1], pending, &[consumers], consumer].concat()
+}
+
+#[test]
+fn a_greatest_deleted_id_behind_the_last_is_what_redis_7_0_may_have_left() {
+    let parts = Parts { max_deleted_id: [5, 2], ..Parts::sound() };
+    let stream = restored(&parts.payload());
+    assert_eq!((stream.last_id(), stream.max_deleted_id()), (StreamId::new(5, 1), StreamId::new(5, 2)));
 }
 
 #[test]
@@ -174,6 +222,11 @@ fn parts_that_contradict_each_other_are_refused() {
         (Parts { master: vec![b'm'; 15], ..sound() }, "a node whose id has another length than ids have"),
         (Parts { len: 2, ..sound() }, "another number of entries than it states"),
         (Parts { last_id: [5, 0], ..sound() }, "a last id that is smaller than the id of its last entry"),
+        (Parts { entries_added: vec![0], ..sound() }, "fewer entries that were ever added than it has"),
+        (
+            Parts { entries_added: [&[0x81][..], &[0xFF; 8]].concat(), ..sound() },
+            "a count that no command sets",
+        ),
         (groups(twice), "a group that is there twice"),
         (groups(group(&two_pending(5, 5), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),
         (groups(group(&two_pending(5, 4), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),
