@@ -26,6 +26,17 @@ const DUMPED: &str = "\
 /// What it answers to DEBUG DIGEST-VALUE of the same.
 const DIGEST: &str = "c2b9fcefecb4ad3faae03f89bfa46e0626124737";
 
+/// What Redis 5 answers to DUMP: six entries, of which one was deleted and three were trimmed; a group that has read
+/// up to the first of the others, and one that has read nothing.
+const DUMPED_BY_REDIS_5: &str = "\
+    0f011000000000000000010000000000000000c3404a4057165700000023000201040101018464617461050001030100\
+    20010381610204200a0001400a0062600a0002400a0063600a4022018164200a4039200a0065600a0005400a0066200a\
+    00ff02060002026731050004000000000000000100000000000000003ef783437a010000010000000000000002000000\
+    00000000003ef783437a01000001000000000000000400000000000000003ef783437a01000001000000000000000500\
+    000000000000003ef783437a0100000101036331313ef783437a01000004000000000000000100000000000000000000\
+    000000000002000000000000000000000000000000040000000000000000000000000000000500000000000000000267\
+    320000000009003d52ef6867521dfa";
+
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
     digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
@@ -70,6 +81,19 @@ fn what_redis_dumped_reads_and_is_written_the_same_again() {
     assert_eq!(names, [(&b"alice"[..], 1), (b"bob", 3), (b"idle", 0)]);
     assert_eq!(value_digest(ValueRef::Stream(&stream), None).to_vec(), bytes_of(DIGEST));
     assert_eq!(dump(ValueRef::Stream(&stream), &uncompressed(RdbVersion::V10)), payload);
+}
+
+#[test]
+fn what_redis_5_dumped_reads_with_figures_estimated_as_redis_does() {
+    let stream = restored(&bytes_of(DUMPED_BY_REDIS_5));
+    let ids: Vec<_> = stream.iter().map(|entry| entry.id.milliseconds).collect();
+    assert_eq!((ids, stream.entries_added(), stream.max_deleted_id()), (vec![5, 6], 2, StreamId::MIN));
+    let groups: Vec<_> = stream.groups().map(|(name, group)| (name, group.entries_read())).collect();
+    assert_eq!(groups, [(&b"g1"[..], Some(1)), (b"g2", Some(0))]);
+    let consumer = stream.group(b"g1").unwrap().consumers().next().unwrap();
+    assert_eq!((consumer.name(), consumer.active_time()), (&b"c11"[..], Some(consumer.seen_time())));
+    let pending: Vec<_> = consumer.pending_ids().map(|id| id.milliseconds).collect();
+    assert_eq!(pending, [1, 2, 4, 5]);
 }
 
 #[test]
