@@ -247,7 +247,7 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     (row.run)(context, args)
 }
 
-fn default_limits() -> Limits {
+pub(crate) fn default_limits() -> Limits {
     let seed = 7;
     Limits {
         list: ListLimits::default(),
@@ -255,6 +255,7 @@ fn default_limits() -> Limits {
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
         string_bytes_max: 512 * 1024 * 1024,
+        reply_bytes_max: usize::MAX,
         lazy_user_del: false,
         lazy_user_flush: false,
         lazy_server_del: false,

@@ -6,13 +6,14 @@
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
 use tenon_commands::{CommandError, Context, Db, Flags, Outcome, key_positions};
 use tenon_config::Directive;
+use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
-use crate::table::{CommandId, Run};
+use crate::table::{Command, CommandId, Run};
 
 /// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
 const GROUP: usize = 16;
@@ -157,29 +158,26 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Flow {
-        if self.must_stall(command) {
+        if self.must_stall(connection, command) {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
         let start = world.outputs.writer(connection).len();
+        self.executing = Some(connection);
         let outcome = self.pass_and_run(now, connection, command, args, world);
+        self.executing = None;
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
-        let session = self.sessions.get_mut(connection).expect("still the same session");
-        match session.replies {
-            ReplyMode::On => {}
-            ReplyMode::Off => world.outputs.writer(connection).truncate(start),
-            ReplyMode::SkipNext => session.replies = ReplyMode::Skip,
-            ReplyMode::Skip => {
-                world.outputs.writer(connection).truncate(start);
-                session.replies = ReplyMode::On;
-            }
+        let session = self.sessions.get(connection).expect("still the same session");
+        if session.replies != ReplyMode::On {
+            self.silence(connection, command, start, world);
         }
         self.hold_reply(connection, start, world);
+        self.check_output_limit(now, connection, world);
         if self.sessions.get(connection).is_some_and(|session| session.is_runnable()) {
             Flow::Next
         } else {
@@ -196,14 +194,17 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Outcome {
         self.reply_stamp = None;
-        let id = gates::known(self, command, args)?;
-        if let Err(refusal) = gates::pass(self, connection, id, args) {
-            self.stats.count_rejected(id);
-            return Err(refusal);
-        }
+        let id = match self.admit(connection, command, args) {
+            Ok(id) => id,
+            Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
+        };
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += 1;
+        if session.transaction.is_some() && self.queue(connection, id, args, world) {
+            self.mark = world.stopwatch.read();
+            return Ok(());
+        }
         let outcome = self.run(now, connection, id, args, world);
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
@@ -215,10 +216,63 @@ impl Engine {
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, id, args, spent);
         }
+        if !self.monitors.is_empty() {
+            self.feed_monitors(now, connection, id, args, world);
+        }
         outcome
     }
 
-    fn run(
+    /// Lets a request in, or says why not.
+    fn admit(
+        &mut self,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        args: Args<'_>,
+    ) -> Result<CommandId, CommandError> {
+        let id = gates::known(self, command, args)?;
+        if let Err(refusal) = gates::pass(self, connection, id, args) {
+            self.stats.count_rejected(id);
+            return Err(refusal);
+        }
+        Ok(id)
+    }
+
+    /// Takes back the reply written since `start`, as CLIENT REPLY says.
+    fn silence(
+        &mut self,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        start: usize,
+        world: &mut World<'_>,
+    ) {
+        let is_heard = self.answers_by_push(command);
+        let session = self.sessions.get_mut(connection).expect("still the same session");
+        let takes_back = match session.replies {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::SkipNext => {
+                session.replies = ReplyMode::Skip;
+                false
+            }
+            ReplyMode::Skip => {
+                session.replies = ReplyMode::On;
+                true
+            }
+        };
+        if takes_back && !is_heard {
+            world.outputs.writer(connection).truncate(start);
+        }
+    }
+
+    /// Whether a command's answers are messages, which CLIENT REPLY does not silence.
+    fn answers_by_push(&self, command: Option<CommandId>) -> bool {
+        command.is_some_and(|id| {
+            let command = &self.commands[id];
+            command.flags.has(Flags::PUBSUB.and(Flags::NOSCRIPT)) && command.name.ends_with("subscribe")
+        })
+    }
+
+    pub(crate) fn run(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -250,7 +304,7 @@ impl Engine {
                 let outcome = handler(&mut context, args);
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
-                self.seal(database, Some(args));
+                self.seal(now, database, Some(args), world);
                 if has_flushed {
                     self.flushed_all(now, world);
                 }
@@ -260,32 +314,81 @@ impl Engine {
                 let mut context = ServerContext { engine: self, connection, command: id, now, world };
                 let outcome = handler(&mut context, args);
                 let database = self.sessions.get(connection).map_or(0, |session| session.database);
-                self.seal(database, Some(args));
+                self.seal(now, database, Some(args), world);
+                if std::mem::take(&mut self.has_flushed_in_exec) {
+                    self.flushed_all(now, world);
+                }
                 outcome
             }
         }
     }
 
     /// Ends a unit: what it did becomes one record, and its reply waits for it.
-    pub(crate) fn seal(&mut self, database: usize, request: Option<Args<'_>>) {
+    pub(crate) fn seal(
+        &mut self,
+        now: Now,
+        database: usize,
+        request: Option<Args<'_>>,
+        world: &mut World<'_>,
+    ) {
+        if self.is_in_exec {
+            return self.end_request(now, database, request, world);
+        }
         let unit = &mut self.unit;
-        self.stats.expired_keys += unit.expired_keys;
-        if unit.dirty == 0 && unit.is_silent() {
+        if unit.is_idle() && self.unstamped_pushes.is_empty() {
             return unit.clear();
         }
+        self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
         self.journal.begin_unit();
+        let mut is_logged = false;
         for (index, words, targets) in unit.operations() {
             self.journal.operation(index, words, targets);
+            is_logged |= targets.log;
         }
         if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
+            self.journal.operation(database as u32, args, Targets::ALL);
+            is_logged = true;
         }
         self.journal.seal();
-        let position = self.journal.position();
-        self.reply_stamp = self.durability.stamp(position);
-        self.durability.note_touched(unit.touched(), position);
-        unit.clear();
+        let mut stamp = None;
+        if is_logged {
+            let position = self.journal.position();
+            stamp = self.durability.stamp(position);
+            self.reply_stamp = stamp;
+            let is_whole_database = !unit.touched_databases().is_empty();
+            self.durability.note_touched(unit.touched(), is_whole_database, position);
+        }
+        self.tell(now, world);
+        self.stamp_pushes(stamp, world);
+        (self.told_keys, self.told_databases) = (0, 0);
+        self.unit.clear();
+    }
+
+    /// Ends a request inside an EXEC: what it did becomes part of the record that EXEC will be.
+    fn end_request(
+        &mut self,
+        now: Now,
+        database: usize,
+        request: Option<Args<'_>>,
+        world: &mut World<'_>,
+    ) {
+        self.stats.expired_keys += self.unit.expired_keys;
+        self.stats.dirty_total += self.unit.dirty;
+        self.tell(now, world);
+        if let Some(request) = request {
+            self.unit.end_request(database, request);
+        }
+    }
+
+    /// Tells watchers and subscribers what the request that has just run has changed.
+    fn tell(&mut self, now: Now, world: &mut World<'_>) {
+        if !self.watchers.is_empty() {
+            self.tell_watchers(now);
+        }
+        if self.unit.has_events() {
+            self.notify_events(now, world);
+        }
     }
 
     /// Appends what is sealed at once, before an end that does not wait for the turn's.
@@ -297,7 +400,7 @@ impl Engine {
     }
 
     /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
-    fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
+    pub(crate) fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
         let command = &self.commands[id];
         if command.keys.is_empty() {
             let sees_all = command.flags.has(Flags::READONLY);
@@ -317,6 +420,11 @@ impl Engine {
     /// FLUSHALL gives up a running save, whose data is no longer wanted, and leaves an empty dump if saves are
     /// configured.
     fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
+        if self.is_in_exec {
+            // A dump would hold what is not sealed yet.
+            self.has_flushed_in_exec = true;
+            return;
+        }
         self.abort_save();
         if !self.config.save_points().is_empty() {
             // The client is not to blame if that fails; the log tells.
@@ -325,8 +433,15 @@ impl Engine {
     }
 
     /// Whether so much waits for the disk that this command must wait, too.
-    fn must_stall(&self, command: Option<CommandId>) -> bool {
-        self.durability.is_full() && command.is_some_and(|id| self.commands[id].flags.has(Flags::WRITE))
+    fn must_stall(&self, connection: ConnectionId, command: Option<CommandId>) -> bool {
+        self.durability.is_full() && command.is_some_and(|id| self.writes(connection, &self.commands[id]))
+    }
+
+    /// Whether a command is about to write: itself, or as an EXEC that does. Inside MULTI it is only queued.
+    fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
+        let Some(session) = self.sessions.get(connection) else { return false };
+        let is_queued = session.transaction.is_some() && command.name != "exec";
+        !is_queued && session.effective_flags(command).has(Flags::WRITE)
     }
 
     /// Keeps a write, and everything behind it on its connection, until the disk has caught up.
@@ -367,8 +482,12 @@ impl Engine {
 
     /// Holds the reply written since `start` until the log has come as far as it must.
     fn hold_reply(&mut self, connection: ConnectionId, start: usize, world: &mut World<'_>) {
-        if let Some(stamp) = self.reply_stamp.take() {
+        let stamp = self.reply_stamp.take();
+        if let Some(stamp) = stamp {
             world.outputs.hold(connection, start, stamp, SegmentKind::Reply);
+        }
+        if !self.own_pushes.is_empty() {
+            self.release_own_pushes(connection, stamp, world);
         }
     }
 

@@ -8,7 +8,10 @@ mod engine; // read me first
 mod execute;
 mod gates;
 mod load;
+mod notify;
+mod output_limits;
 mod policies;
+mod pubsub;
 mod save_job;
 mod server;
 mod session;
@@ -18,7 +21,9 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
 mod transition;
+mod watch;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};

@@ -57,6 +57,9 @@ impl Engine {
         self.limits = limits(&self.config, self.seed);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
+        self.output_limits = self.config.output_limits();
+        self.notified = self.config.keyspace_events();
+        self.listen_to_units();
         self.slow_log.set_limits(slow_threshold(&self.config), slow_kept(&self.config));
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
@@ -124,6 +127,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             seed,
         },
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
+        reply_bytes_max: crate::output_limits::reply_bytes_max(&config.output_limits()),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),

@@ -9,11 +9,16 @@ mod connection; // read me first
 mod debug;
 mod info;
 mod memory;
+mod monitor;
 mod persistence;
 pub(crate) mod policy;
+mod pubsub;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
+mod transactions;
+
+pub(crate) use client::client_line;
 
 use tenon_base::{ConnectionId, Now, World};
 use tenon_commands::{CommandError, Outcome, Row};
@@ -36,11 +41,14 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,
+    pubsub::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     time::COMMANDS,
+    transactions::COMMANDS,
 ];
 
 /// Runs a command that exists for its subcommands only: a word too few.
