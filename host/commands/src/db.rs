@@ -40,6 +40,8 @@ pub struct Db<'a> {
     pub no_touch: bool,
     /// Whether removed values are propagated as UNLINK (`lazyfree-lazy-expire`).
     pub lazy_expire: bool,
+    /// Whether look-ups for reading leave expired values where they are (CLIENT PAUSE).
+    pub keeps_expired: bool,
     /// What this unit does.
     pub unit: &'a mut Unit,
 }
@@ -60,7 +62,17 @@ impl<'a> Db<'a> {
         lookups: &'a mut LookupCounts,
         unit: &'a mut Unit,
     ) -> Db<'a> {
-        Db { keyspace, index, now, origin, lookups, no_touch: false, lazy_expire: false, unit }
+        Db {
+            keyspace,
+            index,
+            now,
+            origin,
+            lookups,
+            no_touch: false,
+            lazy_expire: false,
+            keeps_expired: false,
+            unit,
+        }
     }
 
     /// Its number.
@@ -108,6 +120,7 @@ impl<'a> Db<'a> {
             lookups: self.lookups,
             no_touch: self.no_touch,
             lazy_expire: self.lazy_expire,
+            keeps_expired: self.keeps_expired,
             unit: self.unit,
         }
     }
@@ -132,8 +145,9 @@ impl<'a> Db<'a> {
 
     #[inline]
     fn read(&mut self, key: &[u8], clock: Option<u32>, tells: bool) -> Option<Entry<'_>> {
+        let removes = !self.keeps_expired;
         let Db { keyspace, lookups, unit, index, .. } = self;
-        let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), true, clock);
+        let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), removes, clock);
         if found.removed {
             unit.expired(*index, found.hash, key, self.lazy_expire);
         }

@@ -56,4 +56,5 @@ pub static TABLES: &[&[Row<Handler>]] = &[
     zset::range::COMMANDS,
     zset::remove::COMMANDS,
     zset::algebra::COMMANDS,
+    zset::blocking::COMMANDS,
 ];

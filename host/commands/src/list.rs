@@ -1,8 +1,9 @@
-//! List commands: at the ends, and inside. The forms that wait for an element are not here.
+//! List commands: at the ends, inside, and those that wait for an element.
 //! Always: a stored list has an element.
 
 mod table; // read me first
 
+mod blocking;
 mod ends;
 mod inside;
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Engine {
 
     /// Removes some of what has expired. Comes back soon if there is more, but leaves the clients their share.
     fn expire_some(&mut self, now: Now, world: &mut World<'_>) {
-        if !self.active_expire {
+        if !self.active_expire || self.pause.is_on() {
             return;
         }
         let began = world.stopwatch.read();

@@ -258,7 +258,9 @@ impl Engine {
     /// Says to units whether anybody must know what they touch.
     pub(crate) fn listen_to_units(&mut self) {
         let wants_events = crate::notify::is_wanted(self.notified);
-        self.unit.listen(wants_events, self.durability.wants_keys() || !self.watchers.is_empty());
+        let wants_keys =
+            self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
+        self.unit.listen(wants_events, wants_keys);
     }
 
     /// Lets go the replies whose stamps are satisfied.

@@ -18,6 +18,7 @@ use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::server;
@@ -28,6 +29,7 @@ use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
 use crate::transition::Transitions;
+use crate::waiting::Waiting;
 use crate::watch::Watchers;
 
 /// One tenant.
@@ -94,6 +96,9 @@ pub struct Engine {
     pub(crate) active_expire: bool,
     /// Writes that wait for the disk to catch up, and since when.
     pub(crate) stalled: Vec<(ConnectionId, Micros)>,
+    /// Requests that wait for keys.
+    pub(crate) waiting: Waiting,
+    pub(crate) pause: Pause,
     /// Bytes read by loads, and how quickly.
     pub(crate) loaded_bytes: u64,
     /// Of the last RDB.
@@ -247,6 +252,8 @@ impl Engine {
             next_ticket: 1,
             active_expire: true,
             stalled: Vec::new(),
+            waiting: Waiting::default(),
+            pause: Pause::default(),
             loaded_bytes: 0,
             keys_loaded: 0,
             keys_expired_at_load: 0,
@@ -310,6 +317,7 @@ impl Engine {
 
     /// Ends a session: at once, or when its replies are sent.
     pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
+        self.forget_waiting(connection);
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
             session.is_gone |= at_once;
@@ -343,6 +351,7 @@ impl Engine {
     }
 
     fn closed(&mut self, connection: ConnectionId) {
+        self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
         self.stop_monitoring(connection);
@@ -431,13 +440,21 @@ impl Machine for Engine {
         }
         self.run_cron(now, world);
         self.walk_cuts(now, world);
+        self.settle_pause(now, world);
+        self.settle_waiting(now, world);
         self.settle_log(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
     }
 
     fn wake_at(&self) -> Option<Micros> {
-        let moments = [Some(self.cron.next_at()), self.durability.wake_at(), self.snapshots.wake_at()];
+        let moments = [
+            Some(self.cron.next_at()),
+            self.durability.wake_at(),
+            self.snapshots.wake_at(),
+            self.waiting.wake_at(),
+            self.pause.wake_at(),
+        ];
         moments.into_iter().flatten().min()
     }
 }

@@ -4,7 +4,7 @@
 //! before the next unit begins.
 
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{CommandError, Context, Db, Flags, Outcome, key_positions};
+use tenon_commands::{CommandError, Context, Db, Flags, Wait, key_positions};
 use tenon_config::Directive;
 use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
@@ -24,7 +24,7 @@ for it since aof-stall-timeout seconds). The write was not executed.";
 
 /// What to do after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
+pub(crate) enum Flow {
     Next,
     /// The session is parked or closing: what is left of the batch is kept.
     Stop,
@@ -51,12 +51,18 @@ impl Engine {
         self.run_bytes(now, connection, bytes, world);
     }
 
-    /// Runs what a session kept while it was parked.
+    /// Runs what a session kept while it was parked for a job, which has ended.
     pub(crate) fn resume(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         if matches!(session.parked, Some(Parked::Job)) {
             session.parked = None;
         }
+        self.run_kept(now, connection, world);
+    }
+
+    /// Runs what a session kept, unless it is parked for something else by now.
+    pub(crate) fn run_kept(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
+        let Some(session) = self.sessions.get_mut(connection) else { return };
         if session.decoder.has_kept() && session.is_runnable() {
             self.run_bytes(now, connection, &[], world);
         }
@@ -106,7 +112,9 @@ impl Engine {
             self.look_ahead(connection, batch, bytes, start..end, &mut commands);
             for index in start..end {
                 let args = batch.request(index, bytes);
-                if self.execute(now, connection, commands[index - start], args, world) == Flow::Stop {
+                let flow = self.execute(now, connection, commands[index - start], args, world);
+                self.serve_waiting(world);
+                if flow == Flow::Stop {
                     return index + 1;
                 }
             }
@@ -149,8 +157,8 @@ impl Engine {
         }
     }
 
-    /// Runs one request of a client.
-    fn execute(
+    /// Runs one request of a client. What it made ready is served by the caller.
+    pub(crate) fn execute(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -172,17 +180,35 @@ impl Engine {
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
-        let session = self.sessions.get(connection).expect("still the same session");
-        if session.replies != ReplyMode::On {
-            self.silence(connection, command, start, world);
+        if matches!(session.parked, Some(Parked::Waiting | Parked::Again(_))) {
+            // Whether its reply is sent, and what it waits for, is seen to when there is one.
+            self.reply_stamp = None;
+            return Flow::Stop;
         }
-        self.hold_reply(connection, start, world);
-        self.check_output_limit(now, connection, world);
+        self.end_reply(now, connection, command, start, world);
         if self.sessions.get(connection).is_some_and(|session| session.is_runnable()) {
             Flow::Next
         } else {
             Flow::Stop
         }
+    }
+
+    /// Sees to the end of a reply written since `start`: left out if nobody wants it, held until the log has come as
+    /// far as it must.
+    pub(crate) fn end_reply(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        start: usize,
+        world: &mut World<'_>,
+    ) {
+        let Some(session) = self.sessions.get(connection) else { return };
+        if session.replies != ReplyMode::On {
+            self.silence(connection, command, start, world);
+        }
+        self.hold_reply(connection, start, world);
+        self.check_output_limit(now, connection, world);
     }
 
     fn pass_and_run(
@@ -192,15 +218,18 @@ impl Engine {
         command: Option<CommandId>,
         args: Args<'_>,
         world: &mut World<'_>,
-    ) -> Outcome {
+    ) -> Result<(), CommandError> {
         self.reply_stamp = None;
         let id = match self.admit(connection, command, args) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
+        if self.keep_for_pause(connection, id, args) {
+            return Ok(());
+        }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
-        session.commands += 1;
+        session.commands += u64::from(!self.waiting.is_retrying());
         if session.transaction.is_some() && self.queue(connection, id, args, world) {
             self.mark = world.stopwatch.read();
             return Ok(());
@@ -208,7 +237,15 @@ impl Engine {
         let outcome = self.run(now, connection, id, args, world);
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
-        let spent = ended.since(std::mem::replace(&mut self.mark, ended));
+        let spent = ended.since(std::mem::replace(&mut self.mark, ended)) + self.waiting.spent_before();
+        if !self.monitors.is_empty() && !self.waiting.is_retrying() {
+            self.feed_monitors(now, connection, id, args, world);
+        }
+        if let Ok(Some(wait)) = outcome {
+            // It counts as called when it has its answer.
+            self.park_waiting(now, connection, id, args, *wait, spent);
+            return Ok(());
+        }
         self.stats.count_call(id, spent, outcome.is_err());
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
@@ -216,10 +253,7 @@ impl Engine {
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, id, args, spent);
         }
-        if !self.monitors.is_empty() {
-            self.feed_monitors(now, connection, id, args, world);
-        }
-        outcome
+        outcome.map(|_| ())
     }
 
     /// Lets a request in, or says why not.
@@ -272,6 +306,7 @@ impl Engine {
         })
     }
 
+    /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
     pub(crate) fn run(
         &mut self,
         now: Now,
@@ -279,11 +314,12 @@ impl Engine {
         id: CommandId,
         args: Args<'_>,
         world: &mut World<'_>,
-    ) -> Outcome {
+    ) -> Result<Option<Box<Wait>>, CommandError> {
         match self.commands[id].run {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                self.unit.set_may_wait(!self.is_in_exec);
                 let mut db = Db::new(
                     &mut self.keyspace,
                     database,
@@ -294,6 +330,7 @@ impl Engine {
                 );
                 db.no_touch = no_touch;
                 db.lazy_expire = self.lazy_expire;
+                db.keeps_expired = self.pause.is_on();
                 let mut context = Context {
                     db,
                     reply: Reply::new(world.outputs.writer(connection), proto),
@@ -302,13 +339,16 @@ impl Engine {
                     garbage: &mut self.garbage,
                 };
                 let outcome = handler(&mut context, args);
+                self.unit.set_may_wait(false);
+                let wait = self.unit.take_wait();
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
-                self.seal(now, database, Some(args), world);
+                // What waits has done nothing yet that its words would tell.
+                self.seal(now, database, Some(args).filter(|_| wait.is_none()), world);
                 if has_flushed {
                     self.flushed_all(now, world);
                 }
-                outcome
+                outcome.map(|()| wait)
             }
             Run::Server(handler) => {
                 let mut context = ServerContext { engine: self, connection, command: id, now, world };
@@ -318,7 +358,7 @@ impl Engine {
                 if std::mem::take(&mut self.has_flushed_in_exec) {
                     self.flushed_all(now, world);
                 }
-                outcome
+                outcome.map(|()| None)
             }
         }
     }
@@ -337,6 +377,9 @@ impl Engine {
         let unit = &mut self.unit;
         if unit.is_idle() && self.unstamped_pushes.is_empty() {
             return unit.clear();
+        }
+        if !self.waiting.queues.is_empty() {
+            self.waiting.queues.note(unit.touched(), unit.touched_databases());
         }
         self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
@@ -459,6 +502,8 @@ impl Engine {
         }
         let limit =
             Micros::from_millis(self.config.integer(Directive::AofStallTimeout).max(0) as u64 * 1_000);
+        self.mark = world.stopwatch.read();
+        self.serve_waiting(world);
         let stalled = std::mem::take(&mut self.stalled);
         for (connection, since) in stalled {
             let is_late = now.steady.since(since) >= limit;
@@ -475,8 +520,9 @@ impl Engine {
             } else {
                 let command = self.commands.find(request.as_args().get(0));
                 self.execute(now, connection, command, request.as_args(), world);
+                self.serve_waiting(world);
             }
-            self.resume(now, connection, world);
+            self.run_kept(now, connection, world);
         }
     }
 

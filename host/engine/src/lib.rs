@@ -10,6 +10,7 @@ mod gates;
 mod load;
 mod notify;
 mod output_limits;
+mod pause;
 mod policies;
 mod pubsub;
 mod save_job;
@@ -23,6 +24,7 @@ mod table;
 mod testing;
 mod transaction;
 mod transition;
+mod waiting;
 mod watch;
 
 pub use engine::{Engine, Gauges, Identity, Setup};

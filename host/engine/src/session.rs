@@ -63,7 +63,9 @@ pub(crate) enum ReplyMode {
 pub(crate) enum Parked {
     /// For a job that this request started; the job's completion answers.
     Job,
-    /// For a save in progress to end before the request is run again (SHUTDOWN, BGSAVE SCHEDULE).
+    /// For a key to change, or for its time to be up.
+    Waiting,
+    /// For the disk to catch up, or a pause to end, before the request is run again.
     Again(OwnedArgs),
 }
 

@@ -234,7 +234,8 @@ impl Bench {
         self.with_world(|engine, now, world| engine.handle(now, input, world));
     }
 
-    fn with_world<R>(&mut self, act: impl FnOnce(&mut Engine, Now, &mut World<'_>) -> R) -> R {
+    /// Lends the engine and its world.
+    pub(crate) fn with_world<R>(&mut self, act: impl FnOnce(&mut Engine, Now, &mut World<'_>) -> R) -> R {
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.ticks,
@@ -274,7 +275,8 @@ fn split_words(line: &str) -> Vec<Vec<u8>> {
     tenon_config::split_words(line.as_bytes()).expect("quotes that match")
 }
 
-fn render(reply: &Value) -> String {
+/// A reply in one line.
+pub(crate) fn render(reply: &Value) -> String {
     let list = |elements: &[Value]| elements.iter().map(render).collect::<Vec<_>>().join(", ");
     let map = |pairs: &[(Value, Value)]| {
         let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", render(key), render(value)));

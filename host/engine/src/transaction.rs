@@ -125,8 +125,6 @@ impl Engine {
         let start = world.outputs.writer(connection).len();
         Reply::new(world.outputs.writer(connection), session.proto).array(queue.len());
         let began = self.mark;
-        let may_wait = self.unit.may_wait();
-        self.unit.set_may_wait(false);
         self.is_in_exec = true;
         let mut waits_for = None;
         for (id, request) in &queue {
@@ -139,7 +137,6 @@ impl Engine {
             }
         }
         self.is_in_exec = false;
-        self.unit.set_may_wait(may_wait);
         // What EXEC took is what all of it took.
         self.mark = began;
         self.reply_stamp = waits_for;

@@ -16,28 +16,10 @@ pub(super) fn lmove(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn lmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let keys = at_least(args, 1, 1, "ERR numkeys should be greater than 0")?;
-    let place = keys.checked_add(2).filter(|&place| place < args.len()).ok_or(CommandError::Syntax)?;
-    let end = end_at(args, place)?;
-    let mut words = place + 1;
-    let mut count = 1;
-    if args.is(words, "COUNT") && words + 1 < args.len() {
-        count = at_least(args, words + 1, 1, "ERR count should be greater than 0")?;
-        words += 2;
+    let demand = MultiPop::read(args, 1)?;
+    if !pop_first(ctx, args, &demand)? {
+        ctx.reply.null_array();
     }
-    if words < args.len() {
-        return Err(CommandError::Syntax);
-    }
-    for key in (2..place).map(|index| args.get(index)) {
-        let Some(popped) = pop_some(ctx, key, end, count, true)? else { continue };
-        let name: &[u8] = match end {
-            End::Front => b"LPOP",
-            End::Back => b"RPOP",
-        };
-        ctx.propagate_as(&[name, key, format_integer(popped as i64, &mut [0; INTEGER_TEXT_BYTES_MAX])]);
-        return Ok(());
-    }
-    ctx.reply.null_array();
     Ok(())
 }
 
@@ -120,6 +102,70 @@ fn pop_one(ctx: &mut Context<'_>, key: &[u8], end: End) -> Outcome {
     Ok(())
 }
 
+/// What LMPOP and BLMPOP ask for.
+pub(super) struct MultiPop {
+    /// Which words are keys.
+    pub(super) keys: std::ops::Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl MultiPop {
+    /// Reads the words from the number of keys on.
+    pub(super) fn read(args: Args<'_>, at: usize) -> Result<MultiPop, CommandError> {
+        let keys = at_least(args, at, 1, "ERR numkeys should be greater than 0")?;
+        let place =
+            keys.checked_add(at + 1).filter(|&place| place < args.len()).ok_or(CommandError::Syntax)?;
+        let end = end_at(args, place)?;
+        let mut words = place + 1;
+        let mut count = 1;
+        if args.is(words, "COUNT") && words + 1 < args.len() {
+            count = at_least(args, words + 1, 1, "ERR count should be greater than 0")?;
+            words += 2;
+        }
+        if words < args.len() {
+            return Err(CommandError::Syntax);
+        }
+        Ok(MultiPop { keys: at + 1..place, end, count })
+    }
+}
+
+/// Pops from the first list there is, and propagates that. Says whether there was one.
+pub(super) fn pop_first(
+    ctx: &mut Context<'_>,
+    args: Args<'_>,
+    demand: &MultiPop,
+) -> Result<bool, CommandError> {
+    for key in demand.keys.clone().map(|index| args.get(index)) {
+        let Some(popped) = pop_some(ctx, key, demand.end, demand.count, true)? else { continue };
+        let mut text = [0; INTEGER_TEXT_BYTES_MAX];
+        ctx.propagate_as(&[pop_command(demand.end), key, format_integer(popped as i64, &mut text)]);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Pops one element, and writes the key and it. Says whether there was a list.
+pub(super) fn pop_named(ctx: &mut Context<'_>, key: &[u8], end: End) -> Result<bool, CommandError> {
+    let limits = &ctx.limits.list;
+    let Some(mut list) = ctx.db.list_mut(key)? else { return Ok(false) };
+    ctx.reply.array(2);
+    ctx.reply.bulk(key);
+    list.pop_with(end, limits, |element| write_element(&mut ctx.reply, element)).expect(NOT_EMPTY);
+    let is_empty = list.is_empty();
+    drop(list);
+    took(ctx, key, end, 1, is_empty);
+    Ok(true)
+}
+
+/// The command that pops at an end.
+pub(super) fn pop_command(end: End) -> &'static [u8] {
+    match end {
+        End::Front => b"LPOP",
+        End::Back => b"RPOP",
+    }
+}
+
 /// Pops up to `count` elements, at least one, and writes them as an array; with `names_key`, the key and that
 /// array. Says how many; nothing is written if there is no list.
 fn pop_some(
@@ -157,7 +203,13 @@ fn pop_some(
 }
 
 /// Pops at one end, pushes at another, maybe of the same list.
-fn transfer(ctx: &mut Context<'_>, source: &[u8], destination: &[u8], from: End, to: End) -> Outcome {
+pub(super) fn transfer(
+    ctx: &mut Context<'_>,
+    source: &[u8],
+    destination: &[u8],
+    from: End,
+    to: End,
+) -> Outcome {
     let limits = &ctx.limits.list;
     if ctx.db.list_mut(source)?.is_none() {
         ctx.reply.null();
@@ -206,7 +258,7 @@ fn popped(end: End) -> Event {
     }
 }
 
-fn end_at(args: Args<'_>, index: usize) -> Result<End, CommandError> {
+pub(super) fn end_at(args: Args<'_>, index: usize) -> Result<End, CommandError> {
     if args.is(index, "LEFT") {
         Ok(End::Front)
     } else if args.is(index, "RIGHT") {

@@ -1,10 +1,12 @@
-//! The rows of the list commands. Facts only; what runs them is in `ends` and `inside`.
+//! The rows of the list commands. Facts only; what runs them is in `ends`, `inside` and `blocking`.
 
-use super::{ends, inside};
+use super::{blocking, ends, inside};
 use crate::{Argument, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const READ: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
 const ADDED_TO: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW.and(KeyFlags::INSERT))];
+const AWAITED: &[KeySpec] =
+    &[KeySpec::range(1, -2, 1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE))];
 const MOVED: &[KeySpec] = &[
     KeySpec::at(1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE)),
     KeySpec::at(2, KeyFlags::RW.and(KeyFlags::INSERT)),
@@ -19,8 +21,100 @@ const POP_COUNT: Argument = Argument::integer("count").optional().since("6.2.0")
 const END: Argument =
     Argument::one_of("where", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]);
 
+const TIMEOUT: Argument = Argument::double("timeout");
+
 /// All rows, by name.
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
+    Row {
+        name: "blmove",
+        run: blocking::blmove,
+        arity: 6,
+        flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::BLOCKING),
+        keys: MOVED,
+        categories: Categories::LIST,
+        tips: &[],
+        group: Group::List,
+        since: "6.2.0",
+        complexity: "O(1)",
+        summary: "Takes an element from an end of one list to an end of another, and waits for one if there is none.",
+        arguments: &[
+            Argument::key("source", 0),
+            Argument::key("destination", 1),
+            Argument::one_of(
+                "wherefrom",
+                &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")],
+            ),
+            Argument::one_of("whereto", &[Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")]),
+            TIMEOUT,
+        ],
+        subcommands: &[],
+    },
+    Row {
+        name: "blmpop",
+        run: blocking::blmpop,
+        arity: -5,
+        flags: Flags::WRITE.and(Flags::BLOCKING),
+        keys: &[KeySpec::number(2, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::DELETE))],
+        categories: Categories::LIST,
+        tips: &[],
+        group: Group::List,
+        since: "7.0.0",
+        complexity: "O(N + M), N being the keys and M the elements returned",
+        summary: "Takes elements from an end of the first list that has any, and waits for some if none has.",
+        arguments: &[
+            TIMEOUT,
+            Argument::integer("numkeys"),
+            Argument::key("key", 0).multiple(),
+            END,
+            Argument::integer("count").after("COUNT").optional(),
+        ],
+        subcommands: &[],
+    },
+    Row {
+        name: "blpop",
+        run: blocking::blpop,
+        arity: -3,
+        flags: Flags::WRITE.and(Flags::BLOCKING),
+        keys: AWAITED,
+        categories: Categories::LIST,
+        tips: &[],
+        group: Group::List,
+        since: "2.0.0",
+        complexity: "O(N), N being the keys",
+        summary: "Takes an element from the front of the first list that has any, and waits for one if none has.",
+        arguments: &[Argument::key("key", 0).multiple(), TIMEOUT],
+        subcommands: &[],
+    },
+    Row {
+        name: "brpop",
+        run: blocking::brpop,
+        arity: -3,
+        flags: Flags::WRITE.and(Flags::BLOCKING),
+        keys: AWAITED,
+        categories: Categories::LIST,
+        tips: &[],
+        group: Group::List,
+        since: "2.0.0",
+        complexity: "O(N), N being the keys",
+        summary: "Takes an element from the back of the first list that has any, and waits for one if none has.",
+        arguments: &[Argument::key("key", 0).multiple(), TIMEOUT],
+        subcommands: &[],
+    },
+    Row {
+        name: "brpoplpush",
+        run: blocking::brpoplpush,
+        arity: 4,
+        flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::BLOCKING),
+        keys: MOVED,
+        categories: Categories::LIST,
+        tips: &[],
+        group: Group::List,
+        since: "2.2.0",
+        complexity: "O(1)",
+        summary: "Takes the last element of a list to the front of another, and waits for one if there is none.",
+        arguments: &[Argument::key("source", 0), Argument::key("destination", 1), TIMEOUT],
+        subcommands: &[],
+    },
     Row {
         name: "lindex",
         run: inside::lindex,

@@ -395,3 +395,70 @@ fn random_histories_agree_with_a_vector() {
         }
     }
 }
+
+#[test]
+fn forms_that_wait_pop_at_once_where_they_can() {
+    let mut bench = Bench::new();
+    bench.run("RPUSH l 1 2 3 4 5 6 7");
+    assert_eq!(bench.run("BLPOP none l 0"), r#"["l", "1"]"#);
+    assert_eq!((bench.dirty(), bench.effects(), bench.events()), (1, "LPOP l".into(), "lpop l".into()));
+    assert_eq!(bench.run("BRPOP l none 1.5"), r#"["l", "7"]"#);
+    assert_eq!(bench.effects(), "RPOP l");
+    assert_eq!(bench.run("BLMPOP 0 2 none l left count 2"), r#"["l", ["2", "3"]]"#);
+    assert_eq!(bench.effects(), "LPOP l 2");
+    assert_eq!(bench.run("BLMOVE l m right left 0"), r#""6""#);
+    assert_eq!(bench.effects(), "LMOVE l m right left");
+    assert_eq!(bench.run("BRPOPLPUSH l m 0"), r#""5""#);
+    assert_eq!((bench.dirty(), bench.effects()), (1, "RPOPLPUSH l m".into()));
+    assert_eq!(bench.run("BLPOP l 0"), r#"["l", "4"]"#);
+    assert_eq!(bench.events(), "lpop l; del l");
+    assert_eq!(bench.run("BLMPOP 0 1 m RIGHT COUNT 9"), r#"["m", ["6", "5"]]"#);
+    assert_eq!(bench.effects(), "RPOP m 2");
+}
+
+#[test]
+fn where_nobody_may_wait_the_answer_is_nothing() {
+    let mut bench = Bench::new();
+    speak(
+        &mut bench,
+        &[
+            ("BLPOP a b 0", "(nil array)"),
+            ("BRPOP a 0", "(nil array)"),
+            ("BLMPOP 0 1 a LEFT", "(nil array)"),
+            ("BLMOVE a b LEFT RIGHT 0", "(nil)"),
+            ("BRPOPLPUSH a b 0", "(nil)"),
+        ],
+    );
+    assert_eq!((bench.dirty(), bench.effects()), (0, String::new()));
+}
+
+#[test]
+fn forms_that_wait_refuse_before_they_do() {
+    let mut bench = Bench::new();
+    bench.run("SET text x");
+    bench.run("RPUSH l 1");
+    speak(
+        &mut bench,
+        &[
+            ("BLPOP text l 0", WRONG_TYPE),
+            ("BLPOP none text 0", WRONG_TYPE),
+            ("BLPOP l x", "(error) ERR timeout is not a float or out of range"),
+            ("BLPOP l -1", "(error) ERR timeout is negative"),
+            ("BRPOP l 1e300", "(error) ERR timeout is out of range"),
+            ("BLMOVE l m UP LEFT 0", SYNTAX),
+            ("BLMOVE l m LEFT LEFT soon", "(error) ERR timeout is not a float or out of range"),
+            ("BLMOVE text m LEFT LEFT 0", WRONG_TYPE),
+            ("BLMOVE l text LEFT LEFT 0", WRONG_TYPE),
+            ("BRPOPLPUSH l text 0", WRONG_TYPE),
+            ("BRPOPLPUSH l m -0.1", "(error) ERR timeout is negative"),
+            ("BLMPOP 0 0 l LEFT", "(error) ERR numkeys should be greater than 0"),
+            ("BLMPOP 0 1 l UP", SYNTAX),
+            ("BLMPOP 0 2 l LEFT", SYNTAX),
+            ("BLMPOP 0 1 l LEFT COUNT 0", "(error) ERR count should be greater than 0"),
+            ("BLMPOP x 1 l LEFT COUNT", SYNTAX),
+            ("BLMPOP x 1 l LEFT", "(error) ERR timeout is not a float or out of range"),
+            ("BLMPOP 0 1 text LEFT", WRONG_TYPE),
+            ("LLEN l", "1"),
+        ],
+    );
+}

@@ -7,6 +7,8 @@ pub(crate) mod look;
 pub(crate) mod range;
 pub(crate) mod remove;
 
+pub(crate) mod blocking;
+
 mod general; // helper
 mod select;
 

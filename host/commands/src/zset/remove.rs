@@ -129,39 +129,10 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
 ];
 
 fn zmpop(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let key_count = at_least(args, 1, 1, "ERR numkeys should be greater than 0")?;
-    let side_at = key_count.saturating_add(2);
-    let end = if args.is(side_at, "MIN") {
-        End::Low
-    } else if args.is(side_at, "MAX") {
-        End::High
-    } else {
-        return Err(CommandError::Syntax);
-    };
-    let count = match args.len() - (side_at + 1) {
-        0 => 1,
-        options if options >= 2 && args.is(side_at + 1, "COUNT") => {
-            at_least(args, side_at + 2, 1, "ERR count should be greater than 0")?
-        }
-        _ => return Err(CommandError::Syntax),
-    };
-    if args.len() > side_at + 3 {
-        return Err(CommandError::Syntax);
+    let demand = MultiPop::read(args, 1)?;
+    if !pop_first(ctx, args, &demand)? {
+        ctx.reply.null_array();
     }
-    for key in args.iter().skip(2).take(key_count) {
-        let len = ctx.db.zset_mut(key)?.map(|zset| zset.len());
-        if let Some(len) = len {
-            let count = count.min(len);
-            ctx.reply.array(2);
-            ctx.reply.bulk(key);
-            ctx.reply.array(count);
-            pop(ctx, key, end, count, Shape::Pairs)?;
-            let mut text = [0; INTEGER_TEXT_BYTES_MAX];
-            ctx.propagate_as(&[end.command(), key, format_integer(count as i64, &mut text)]);
-            return Ok(());
-        }
-    }
-    ctx.reply.null_array();
     Ok(())
 }
 
@@ -203,13 +174,79 @@ fn zremrangebyscore(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 /// An end of a sorted set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Low,
     High,
 }
 
+/// What ZMPOP and BZMPOP ask for.
+pub(super) struct MultiPop {
+    /// Which words are keys.
+    pub(super) keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl MultiPop {
+    /// Reads the words from the number of keys on.
+    pub(super) fn read(args: Args<'_>, at: usize) -> Result<MultiPop, CommandError> {
+        let key_count = at_least(args, at, 1, "ERR numkeys should be greater than 0")?;
+        let side_at = key_count.saturating_add(at + 1);
+        let end = if args.is(side_at, "MIN") {
+            End::Low
+        } else if args.is(side_at, "MAX") {
+            End::High
+        } else {
+            return Err(CommandError::Syntax);
+        };
+        let count = match args.len() - (side_at + 1) {
+            0 => 1,
+            options if options >= 2 && args.is(side_at + 1, "COUNT") => {
+                at_least(args, side_at + 2, 1, "ERR count should be greater than 0")?
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+        if args.len() > side_at + 3 {
+            return Err(CommandError::Syntax);
+        }
+        Ok(MultiPop { keys: at + 1..side_at, end, count })
+    }
+}
+
+/// Takes members out of the first sorted set there is, and propagates that. Says whether there was one.
+pub(super) fn pop_first(
+    ctx: &mut Context<'_>,
+    args: Args<'_>,
+    demand: &MultiPop,
+) -> Result<bool, CommandError> {
+    let end = demand.end;
+    for key in demand.keys.clone().map(|index| args.get(index)) {
+        let Some(len) = ctx.db.zset_mut(key)?.map(|zset| zset.len()) else { continue };
+        let count = demand.count.min(len);
+        ctx.reply.array(2);
+        ctx.reply.bulk(key);
+        ctx.reply.array(count);
+        pop(ctx, key, end, count, Shape::Pairs)?;
+        let mut text = [0; INTEGER_TEXT_BYTES_MAX];
+        ctx.propagate_as(&[end.command(), key, format_integer(count as i64, &mut text)]);
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Takes one member out, and writes the key, the member and its score. Says whether there was a sorted set.
+pub(super) fn pop_named(ctx: &mut Context<'_>, key: &[u8], end: End) -> Result<bool, CommandError> {
+    if ctx.db.zset_mut(key)?.is_none() {
+        return Ok(false);
+    }
+    ctx.reply.array(3);
+    ctx.reply.bulk(key);
+    pop(ctx, key, end, 1, Shape::Flat)?;
+    Ok(true)
+}
+
 impl End {
-    fn command(self) -> &'static [u8] {
+    pub(super) fn command(self) -> &'static [u8] {
         match self {
             End::Low => b"ZPOPMIN",
             End::High => b"ZPOPMAX",

@@ -357,3 +357,32 @@ fn a_walk_tells_scores() {
     let reply = bench.run("ZSCAN large 0");
     assert!(reply.contains(r#""a", "0.10000000000000001""#) && reply.contains(r#""b", "2""#), "{reply}");
 }
+
+#[test]
+fn forms_that_wait_pop_at_once_where_they_can() {
+    let mut bench = with(&["ZADD z 1 a 2 b 3 c 4 d 5 e", "SET text x"]);
+    assert_eq!(bench.run("BZPOPMIN none z 0"), r#"["z", "a", "1"]"#);
+    assert_eq!((bench.dirty(), bench.effects(), bench.events()), (1, "ZPOPMIN z".into(), "zpopmin z".into()));
+    bench.proto = Proto::Resp3;
+    assert_eq!(bench.run("BZPOPMAX z 0.1"), r#"["z", "e", (double) 5]"#);
+    assert_eq!(bench.effects(), "ZPOPMAX z");
+    assert_eq!(bench.run("BZMPOP 0 1 z MIN COUNT 2"), r#"["z", [["b", (double) 2], ["c", (double) 3]]]"#);
+    assert_eq!(bench.effects(), "ZPOPMIN z 2");
+    bench.proto = Proto::Resp2;
+    assert_eq!(bench.run("BZMPOP 0 2 y z MAX"), r#"["z", [["d", "4"]]]"#);
+    assert_eq!((bench.effects(), bench.events()), ("ZPOPMAX z 1".into(), "zpopmax z; del z".into()));
+    for (line, reply) in [
+        ("BZPOPMIN z 0", "(nil array)"),
+        ("BZMPOP 0 1 z MAX", "(nil array)"),
+        ("BZPOPMIN z x", "(error) ERR timeout is not a float or out of range"),
+        ("BZPOPMAX z -1", "(error) ERR timeout is negative"),
+        ("BZPOPMAX z inf", "(error) ERR timeout is out of range"),
+        ("BZMPOP 0 0 z MIN", "(error) ERR numkeys should be greater than 0"),
+        ("BZMPOP 0 1 z MID", "(error) ERR syntax error"),
+        ("BZMPOP x 1 z MIN", "(error) ERR timeout is not a float or out of range"),
+        ("BZMPOP 0 1 z MIN COUNT 0", "(error) ERR count should be greater than 0"),
+    ] {
+        assert_eq!(bench.run(line), reply, "{line}");
+    }
+    assert!(bench.run("BZPOPMIN none text 0").contains("WRONGTYPE"));
+}

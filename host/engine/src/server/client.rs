@@ -1,5 +1,5 @@
 //! CLIENT: what a connection is called, who else is connected, and the end of those who should not be.
-//! Not here: tracking, pauses and unblocking; nothing waits for keys or is cached yet.
+//! Not here: tracking; nothing is cached by clients yet.
 
 mod kill;
 mod line;
@@ -9,12 +9,13 @@ pub(crate) use line::client_line;
 pub(super) use line::memory_bytes;
 pub(super) use table::COMMANDS;
 
-use tenon_commands::{CommandError, Outcome, Words};
+use tenon_commands::{CommandError, Outcome, Words, timeout_in_milliseconds};
 use tenon_resp::Args;
 
 use self::line::write_line;
 use super::ServerContext;
 use super::connection::checked_name;
+use crate::pause::Scope;
 use crate::session::{ClientType, ReplyMode};
 
 fn id(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
@@ -149,6 +150,44 @@ fn tracking_info(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
+/// Ends the waiting of a client, as if its time were up or with an error.
+fn unblock(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    const UNBLOCKED: CommandError = CommandError::text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    let error = match args.len() {
+        3 => None,
+        4 if args.is(3, "TIMEOUT") => None,
+        4 if args.is(3, "ERROR") => Some(UNBLOCKED),
+        4 => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        _ => return Err(subcommand_syntax(args)),
+    };
+    let serial = u64::try_from(args.integer(2)?).ok();
+    let (engine, now) = (&mut *context.engine, context.now);
+    let waited = serial.is_some_and(|serial| engine.unblock(now, serial, error.as_ref(), context.world));
+    context.reply().integer(i64::from(waited));
+    Ok(())
+}
+
+/// Keeps the requests of clients for a while instead of running them.
+fn pause(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let scope = match args.len() {
+        3 => Scope::All,
+        4 if args.is(3, "WRITE") => Scope::Writes,
+        4 if args.is(3, "ALL") => Scope::All,
+        4 => return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+        _ => return Err(subcommand_syntax(args)),
+    };
+    let length_ms = timeout_in_milliseconds(args, 2, context.now.unix())?;
+    context.engine.pause.begin(context.now.steady, length_ms, scope);
+    context.reply().ok();
+    Ok(())
+}
+
+fn unpause(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.engine.pause.end();
+    context.reply().ok();
+    Ok(())
+}
+
 fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     context.help(
         "CLIENT",
@@ -189,6 +228,8 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
             "    Whether this connection is spared when clients take too much memory.",
             "NO-TOUCH (ON|OFF)",
             "    Whether commands of this connection leave the access times of keys alone.",
+            "PAUSE <timeout> [WRITE|ALL]",
+            "    Keeps requests of clients for so many milliseconds instead of running them.",
             "REPLY (ON|OFF|SKIP)",
             "    Whether commands of this connection, or the next one, are answered.",
             "SETINFO <option> <value>",
@@ -199,8 +240,16 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
             "    Names this connection.",
             "TRACKINGINFO",
             "    Whether keys read over this connection are tracked.",
+            "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+            "    Ends the waiting of another connection: as if its time were up, or with an error.",
+            "UNPAUSE",
+            "    Ends the pause, and runs what was kept.",
         ],
     )
+}
+
+fn subcommand_syntax(args: Args<'_>) -> CommandError {
+    quoting("ERR unknown subcommand or wrong number of arguments for '", args.get(1), "'. Try CLIENT HELP.")
 }
 
 /// A sentence that quotes what the client sent.

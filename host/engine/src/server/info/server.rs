@@ -68,12 +68,11 @@ pub(super) fn clients(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("client_recent_max_input_buffer", input_max.unwrap_or(0));
     lines.field("client_recent_max_output_buffer", output_max.unwrap_or(0));
     lines.field("blocked_clients", present().filter(|session| session.parked.is_some()).count());
-    lines.zeros(&[
-        "tracking_clients",
-        "clients_in_timeout_table",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ]);
+    let queues = &facts.engine.waiting.queues;
+    lines.zeros(&["tracking_clients"]);
+    lines.field("clients_in_timeout_table", queues.deadlines());
+    lines.field("total_blocking_keys", queues.keys());
+    lines.field("total_blocking_keys_on_nokey", queues.keys_wanting_gone());
 }
 
 /// There are no child processes; the figures are those of all threads.

@@ -1,0 +1,115 @@
+//! CLIENT PAUSE: for a while, the requests of clients are kept instead of run: all of them, or those that write.
+//! Meanwhile nothing is removed because its time has come; readers see it as gone all the same.
+//! Always: what was kept runs in the order in which it came, once the pause is over.
+
+use std::collections::VecDeque;
+
+use tenon_base::{ConnectionId, Micros, Now, World};
+use tenon_commands::Flags;
+use tenon_resp::{Args, OwnedArgs};
+
+use crate::engine::Engine;
+use crate::session::Parked;
+
+/// Which requests are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those that write, or may be propagated.
+    Writes,
+    /// All.
+    All,
+}
+
+/// The pause, if there is one, and who waits for its end.
+#[derive(Default)]
+pub(crate) struct Pause {
+    running: Option<(Scope, Micros)>,
+    kept: VecDeque<ConnectionId>,
+}
+
+impl Pause {
+    /// Whether there is a pause: then nothing expires.
+    pub(crate) fn is_on(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether a request for this command is kept.
+    fn holds(&self, flags: Flags) -> bool {
+        match self.running {
+            None => false,
+            Some((Scope::All, _)) => true,
+            Some((Scope::Writes, _)) => {
+                flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
+            }
+        }
+    }
+
+    /// Begins a pause, or makes one that runs longer and wider; no pause is made shorter or narrower. `None` has no
+    /// length.
+    pub(crate) fn begin(&mut self, now: Micros, length_ms: Option<u64>, scope: Scope) {
+        let end = length_ms.map_or(now, |length| now + Micros::from_millis(length));
+        let (scope, end) = match self.running {
+            Some((Scope::All, former)) => (Scope::All, end.max(former)),
+            Some((Scope::Writes, former)) => (scope, end.max(former)),
+            None => (scope, end),
+        };
+        self.running = Some((scope, end)).filter(|(_, end)| *end > now);
+    }
+
+    /// Ends the pause; what was kept runs when the turn settles.
+    pub(crate) fn end(&mut self) {
+        self.running = None;
+    }
+
+    /// When settling is due if nothing else happens.
+    pub(crate) fn wake_at(&self) -> Option<Micros> {
+        match self.running {
+            Some((_, end)) => Some(end),
+            None => Some(Micros(0)).filter(|_| !self.kept.is_empty()),
+        }
+    }
+}
+
+impl Engine {
+    /// Keeps a request if there is a pause for it. Says whether it did.
+    pub(crate) fn keep_for_pause(
+        &mut self,
+        connection: ConnectionId,
+        command: crate::table::CommandId,
+        args: Args<'_>,
+    ) -> bool {
+        if !self.pause.is_on() {
+            return false;
+        }
+        let Some(session) = self.sessions.get_mut(connection) else { return false };
+        if !self.pause.holds(session.effective_flags(&self.commands[command])) {
+            return false;
+        }
+        session.parked = Some(Parked::Again(OwnedArgs::from(args)));
+        self.pause.kept.push_back(connection);
+        true
+    }
+
+    /// Ends a pause whose time is up, and runs what was kept.
+    pub(crate) fn settle_pause(&mut self, now: Now, world: &mut World<'_>) {
+        if self.pause.running.is_some_and(|(_, end)| end <= now.steady) {
+            self.pause.end();
+        }
+        if self.pause.is_on() || self.pause.kept.is_empty() {
+            return;
+        }
+        self.mark = world.stopwatch.read();
+        // What pauses anew keeps the others, behind those that it already has.
+        for connection in std::mem::take(&mut self.pause.kept) {
+            let Some(session) = self.sessions.get_mut(connection) else { continue };
+            let Some(Parked::Again(request)) = session.parked.take() else { continue };
+            let command = self.commands.find(request.as_args().get(0));
+            self.execute(now, connection, command, request.as_args(), world);
+            self.serve_waiting(world);
+            self.run_kept(now, connection, world);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
