@@ -2,7 +2,7 @@
 
 use tenon_resp::{Args, Reply};
 
-use crate::{CommandError, Limits, Words};
+use crate::{CommandError, Words};
 
 /// What commands say to a count that is no number, or below zero.
 pub(crate) const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
@@ -51,27 +51,25 @@ impl Choice {
     }
 }
 
-/// Writes something `count` times, as long as the reply stays below a string's limit: a client may ask for more
+/// Writes something `count` times, as long as the reply stays below `bytes_max`: a client may ask for more
 /// than memory can hold. It ends early where the client is to be closed for so much.
 pub(crate) fn repeat(
     reply: &mut Reply<'_>,
     count: usize,
-    limits: &Limits,
+    bytes_max: usize,
     mut write: impl FnMut(&mut Reply<'_>),
 ) -> Result<(), CommandError> {
-    let bytes_max = limits.string_bytes_max;
     if count > bytes_max / SHORTEST_MEMBER_BYTES {
         return Err(REPLY_TOO_LONG);
     }
     let start = reply.position();
     for _ in 0..count {
         write(reply);
-        let written = reply.position() - start;
-        if written > bytes_max {
+        if reply.position() - start > bytes_max {
             reply.truncate(start);
             return Err(REPLY_TOO_LONG);
         }
-        if written > limits.reply_bytes_max {
+        if reply.is_full() {
             break;
         }
     }
@@ -106,15 +104,13 @@ mod tests {
 
     #[test]
     fn a_reply_ends_where_it_is_too_long() {
-        let mut limits = crate::testing::default_limits();
-        limits.string_bytes_max = 100;
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, Proto::Resp2);
-        assert_eq!(repeat(&mut reply, 3, &limits, |reply| reply.bulk(b"x")), Ok(()));
-        assert!(repeat(&mut reply, 15, &limits, |reply| reply.bulk(b"long enough")).is_err());
-        assert!(repeat(&mut reply, usize::MAX, &limits, |_| unreachable!("refused before")).is_err());
-        limits.reply_bytes_max = 20;
-        assert_eq!(repeat(&mut reply, 10, &limits, |reply| reply.bulk(b"y")), Ok(()));
+        assert_eq!(repeat(&mut reply, 3, 100, |reply| reply.bulk(b"x")), Ok(()));
+        assert!(repeat(&mut reply, 15, 100, |reply| reply.bulk(b"long enough")).is_err());
+        assert!(repeat(&mut reply, usize::MAX, 100, |_| unreachable!("refused before")).is_err());
+        reply.set_bytes_max(40);
+        assert_eq!(repeat(&mut reply, 10, 100, |reply| reply.bulk(b"y")), Ok(()));
         assert_eq!(out.len(), 3 * 7 + 3 * 7);
     }
 }

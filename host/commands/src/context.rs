@@ -34,8 +34,6 @@ pub struct Limits {
     pub zset: ZsetLimits,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
-    /// A client whose reply grows beyond this is closed for it, so nothing more need be written.
-    pub reply_bytes_max: usize,
     /// `lazyfree-lazy-user-del`.
     pub lazy_user_del: bool,
     /// `lazyfree-lazy-user-flush`.

@@ -7,7 +7,7 @@ use tenon_base::{Dice, Now, UnixMillis};
 use tenon_keyspace::{End, HashLimits, Keyspace, List, ListLimits, SetLimits, ValueRef, ZsetLimits};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
-use crate::{CommandError, Context, Db, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
+use crate::{CommandError, Context, Db, EventClass, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
 
 const DATABASES: usize = 4;
 /// When every bench begins, in milliseconds since 1970.
@@ -90,9 +90,20 @@ impl Bench {
         shown.collect::<Vec<_>>().join("; ")
     }
 
-    /// The keyspace events of the last command: `set a; expire a`, with `@2 ` as in [`Bench::effects`].
+    /// The keyspace events of the last command: `set a; expire a`, with `@2 ` as in [`Bench::effects`]. Keys that were
+    /// looked for in vain are left out; see [`Bench::misses`].
     pub(crate) fn events(&self) -> String {
-        let shown = self.node.unit.events().map(|(event, database, key)| {
+        self.events_that(|class| class != EventClass::Miss)
+    }
+
+    /// The keys that the last command has looked for in vain: `keymiss a`.
+    pub(crate) fn misses(&self) -> String {
+        self.events_that(|class| class == EventClass::Miss)
+    }
+
+    fn events_that(&self, are_wanted: fn(EventClass) -> bool) -> String {
+        let events = self.node.unit.events().filter(|(event, ..)| are_wanted(event.class));
+        let shown = events.map(|(event, database, key)| {
             let seam =
                 if database as usize == self.database { String::new() } else { format!("@{database} ") };
             format!("{seam}{} {}", event.name, shown_word(key))
@@ -247,7 +258,7 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
     (row.run)(context, args)
 }
 
-pub(crate) fn default_limits() -> Limits {
+fn default_limits() -> Limits {
     let seed = 7;
     Limits {
         list: ListLimits::default(),
@@ -255,7 +266,6 @@ pub(crate) fn default_limits() -> Limits {
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },
         zset: ZsetLimits { entries: 128, value_bytes: 64, seed },
         string_bytes_max: 512 * 1024 * 1024,
-        reply_bytes_max: usize::MAX,
         lazy_user_del: false,
         lazy_user_flush: false,
         lazy_server_del: false,

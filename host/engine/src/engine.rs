@@ -320,7 +320,9 @@ impl Engine {
         self.forget_waiting(connection);
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
-            session.is_gone |= at_once;
+            if at_once && !std::mem::replace(&mut session.is_gone, true) {
+                world.outputs.discard(connection.slot);
+            }
             world.outputs.request(Output::Close { connection, at_once });
         }
     }

@@ -11,6 +11,7 @@ use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates;
+use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
 use crate::table::{Command, CommandId, Run};
@@ -204,6 +205,11 @@ impl Engine {
         world: &mut World<'_>,
     ) {
         let Some(session) = self.sessions.get(connection) else { return };
+        if session.is_gone {
+            self.reply_stamp = None;
+            self.own_pushes.clear();
+            return world.outputs.discard(connection.slot);
+        }
         if session.replies != ReplyMode::On {
             self.silence(connection, command, start, world);
         }
@@ -319,6 +325,7 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
                 let mut db = Db::new(
                     &mut self.keyspace,
@@ -331,9 +338,12 @@ impl Engine {
                 db.no_touch = no_touch;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
+                let mut reply = Reply::new(world.outputs.writer(connection), proto);
+                // What was sent already and is still in the buffer makes this a little less than it could be.
+                reply.set_bytes_max(reply_bytes_max);
                 let mut context = Context {
                     db,
-                    reply: Reply::new(world.outputs.writer(connection), proto),
+                    reply,
                     dice: &mut self.dice,
                     limits: &self.limits,
                     garbage: &mut self.garbage,

@@ -3,23 +3,30 @@
 //! limit is sent nothing more.
 
 use tenon_base::{ConnectionId, Now, World};
-use tenon_config::OutputLimits;
+use tenon_config::{OutputLimit, OutputLimits};
 
 use crate::engine::Engine;
 use crate::server::client_line;
-use crate::session::ClientType;
+use crate::session::{ClientType, Session};
 
 /// Bytes of pending replies that Redis keeps in a client's own buffer; only what is beyond counts.
 pub(crate) const OWN_BUFFER_BYTES: usize = 16 * 1024;
 
-/// What a reply may come to before its client is closed for it, of whichever class it is.
-pub(crate) fn reply_bytes_max(limits: &OutputLimits) -> usize {
-    let hard = [limits.normal.hard_bytes, limits.pubsub.hard_bytes];
-    if hard.contains(&0) {
-        return usize::MAX;
+/// What may be written to a client before it is closed for it.
+pub(crate) fn reply_bytes_max(limits: &OutputLimits, session: &Session) -> usize {
+    match limit_of(limits, session).hard_bytes {
+        0 => usize::MAX,
+        hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_add(OWN_BUFFER_BYTES),
     }
-    let largest = usize::try_from(hard[0].max(hard[1])).unwrap_or(usize::MAX);
-    largest.saturating_add(OWN_BUFFER_BYTES)
+}
+
+/// A primary's connection counts as an ordinary one.
+fn limit_of(limits: &OutputLimits, session: &Session) -> OutputLimit {
+    match ClientType::of(session) {
+        ClientType::Normal | ClientType::Primary => limits.normal,
+        ClientType::Replica => limits.replica,
+        ClientType::Pubsub => limits.pubsub,
+    }
 }
 
 impl Engine {
@@ -54,12 +61,7 @@ impl Engine {
             return false;
         }
         let beyond = pending.saturating_sub(OWN_BUFFER_BYTES) as u64;
-        let limits = &self.output_limits;
-        let limit = match ClientType::of(session) {
-            ClientType::Normal | ClientType::Primary => limits.normal,
-            ClientType::Replica => limits.replica,
-            ClientType::Pubsub => limits.pubsub,
-        };
+        let limit = limit_of(&self.output_limits, session);
         let reaches = |bytes: u64| bytes > 0 && beyond >= bytes;
         if reaches(limit.hard_bytes) {
             return true;

@@ -207,7 +207,7 @@ impl Engine {
         for (connection, start) in self.unstamped_pushes.drain(..) {
             let Some(session) = self.sessions.get_mut(connection) else { continue };
             session.has_unstamped_pushes = false;
-            if let Some(stamp) = stamp {
+            if let (Some(stamp), false) = (stamp, session.is_gone) {
                 world.outputs.hold(connection, start, stamp, SegmentKind::Push);
             }
         }

@@ -127,7 +127,6 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             seed,
         },
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
-        reply_bytes_max: crate::output_limits::reply_bytes_max(&config.output_limits()),
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),

@@ -122,7 +122,6 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         let Some(transaction) = &mut session.transaction else { return };
         let queue = std::mem::take(&mut transaction.queue);
-        let start = world.outputs.writer(connection).len();
         Reply::new(world.outputs.writer(connection), session.proto).array(queue.len());
         let began = self.mark;
         self.is_in_exec = true;
@@ -133,7 +132,7 @@ impl Engine {
             self.check_output_limit(now, connection, world);
             if self.sessions.get(connection).is_some_and(|session| session.is_gone) {
                 // The rest runs all the same; nobody reads what it answers.
-                world.outputs.writer(connection).truncate(start);
+                world.outputs.discard(connection.slot);
             }
         }
         self.is_in_exec = false;

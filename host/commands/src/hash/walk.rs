@@ -6,7 +6,7 @@ use tenon_resp::{Args, Proto, Reply};
 
 use crate::element::write_element;
 use crate::scan::{ScanOptions, parse_cursor};
-use crate::{CommandError, Context, Limits, Outcome, Words};
+use crate::{CommandError, Context, Outcome, Words};
 
 const OUT_OF_RANGE: CommandError = CommandError::text("ERR value is out of range");
 
@@ -42,7 +42,8 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     };
     if count < 0 {
         let count = count.unsigned_abs() as usize;
-        return write_repeated(&mut ctx.reply, hash, ctx.dice, count, with_values, ctx.limits);
+        let bytes_max = ctx.limits.string_bytes_max;
+        return write_repeated(&mut ctx.reply, hash, ctx.dice, count, with_values, bytes_max);
     }
     let count = hash.len().min(count as usize);
     write_pairs_head(&mut ctx.reply, count, with_values);
@@ -114,26 +115,25 @@ fn random_options(args: Args<'_>) -> Result<(i64, bool), CommandError> {
 }
 
 /// Writes `count` fields, each chosen among all. A client may ask for more than there is memory for: a reply
-/// longer than a string may be is refused, and one for which its client is to be closed ends early.
+/// longer than `bytes_max` is refused, and one for which its client is to be closed ends early.
 fn write_repeated(
     reply: &mut Reply<'_>,
     hash: &Hash,
     dice: &mut Dice,
     count: usize,
     with_values: bool,
-    limits: &Limits,
+    bytes_max: usize,
 ) -> Outcome {
     let start = reply.position();
     write_pairs_head(reply, count, with_values);
     for _ in 0..count {
         let (field, value) = hash.random(dice).expect("a stored hash has a field");
         write_pair(reply, field, value, with_values);
-        let written = reply.position() - start;
-        if written > limits.string_bytes_max {
+        if reply.position() - start > bytes_max {
             reply.truncate(start);
             return Err(OUT_OF_RANGE);
         }
-        if written > limits.reply_bytes_max {
+        if reply.is_full() {
             break;
         }
     }

@@ -75,7 +75,7 @@ fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         }
         (Some(set), Some(Choice::Repeated(count))) => {
             ctx.reply.array(count);
-            repeat(&mut ctx.reply, count, ctx.limits, |reply| {
+            repeat(&mut ctx.reply, count, ctx.limits.string_bytes_max, |reply| {
                 let member = set.random(ctx.dice).expect("a stored set is never empty");
                 write_element(reply, member);
             })?;

@@ -230,7 +230,7 @@ fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         }
         (Some(zset), Some(Choice::Repeated(count))) => {
             write_pairs_head(&mut ctx.reply, count, with_scores);
-            repeat(&mut ctx.reply, count, ctx.limits, |reply| {
+            repeat(&mut ctx.reply, count, ctx.limits.string_bytes_max, |reply| {
                 let (member, score) = zset.random(ctx.dice).expect("a stored sorted set is never empty");
                 write_pair(reply, member, score, with_scores);
             })?;

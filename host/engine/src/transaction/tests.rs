@@ -205,7 +205,7 @@ fn the_effects_of_an_exec_are_one_record() {
     let words: Vec<&str> = content.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
     assert_eq!(
         words.join(" "),
-        "SELECT 0 MULTI SET a 1 SELECT 1 SET b 2 FLUSHDB EXEC SELECT 0 SET c 3"
+        "MULTI SELECT 0 SET a 1 SELECT 1 SET b 2 FLUSHDB EXEC SELECT 0 SET c 3"
     );
 }
 
