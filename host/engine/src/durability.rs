@@ -238,7 +238,10 @@ impl Engine {
         self.durability.set_lock(Some(lock));
         if self.snapshots.running().is_some() || self.is_in_exec {
             self.snapshots.rewrite_scheduled = true;
-            tracing::info!("AOF background was scheduled");
+            tracing::info!(
+                "The append-only file is switched on while something else is at work. An AOF background was \
+                 scheduled to start when possible."
+            );
             return Ok(());
         }
         self.begin_rewrite(now)

@@ -1,6 +1,6 @@
 //! `client-output-buffer-limit`: clients that do not read what they are sent are closed, so that memory stays bounded.
-//! Always: what counts is what Redis counts, the bytes beyond a client's own first buffer; a client that is over its
-//! limit is sent nothing more.
+//! Always: what fits into a client's own first buffer never counts, and beyond it all bytes do (Redis counts blocks as
+//! large as that buffer); a client that is over its limit is sent nothing more.
 
 use tenon_base::{ConnectionId, Now, World};
 use tenon_config::{OutputLimit, OutputLimits};
@@ -9,14 +9,14 @@ use crate::engine::Engine;
 use crate::server::client_line;
 use crate::session::{ClientType, Session};
 
-/// Bytes of pending replies that Redis keeps in a client's own buffer; only what is beyond counts.
+/// Bytes of pending replies that Redis keeps in a client's own buffer.
 pub(crate) const OWN_BUFFER_BYTES: usize = 16 * 1024;
 
 /// What may be written to a client before it is closed for it.
 pub(crate) fn reply_bytes_max(limits: &OutputLimits, session: &Session) -> usize {
     match limit_of(limits, session).hard_bytes {
         0 => usize::MAX,
-        hard => usize::try_from(hard).unwrap_or(usize::MAX).saturating_add(OWN_BUFFER_BYTES),
+        hard => usize::try_from(hard).unwrap_or(usize::MAX).max(OWN_BUFFER_BYTES),
     }
 }
 
@@ -60,9 +60,8 @@ impl Engine {
         if session.is_gone {
             return false;
         }
-        let beyond = pending.saturating_sub(OWN_BUFFER_BYTES) as u64;
         let limit = limit_of(&self.output_limits, session);
-        let reaches = |bytes: u64| bytes > 0 && beyond >= bytes;
+        let reaches = |bytes: u64| bytes > 0 && pending > OWN_BUFFER_BYTES && pending as u64 >= bytes;
         if reaches(limit.hard_bytes) {
             return true;
         }

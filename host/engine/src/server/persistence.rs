@@ -82,8 +82,9 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
             context.reply().simple("Background append only file rewriting scheduled");
             return Ok(());
         }
+        // The base would hold half of a transaction.
         None if engine.is_in_exec => {
-            engine.snapshots.rewrite_scheduled = true;
+            engine.snapshots.rewrite_scheduled = engine.durability.is_on();
             engine.snapshots.rewrite.failures_in_a_row = 0;
             context.reply().simple("Background append only file rewriting scheduled");
             return Ok(());
