@@ -7,7 +7,9 @@ use tenon_base::{Dice, Now, UnixMillis};
 use tenon_keyspace::{End, HashLimits, Keyspace, List, ListLimits, SetLimits, ValueRef, ZsetLimits};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
-use crate::{CommandError, Context, Db, EventClass, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
+use crate::{
+    CommandError, Context, Db, EventClass, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit,
+};
 
 const DATABASES: usize = 4;
 /// When every bench begins, in milliseconds since 1970.

@@ -419,13 +419,7 @@ impl Engine {
     }
 
     /// Ends a request inside an EXEC: what it did becomes part of the record that EXEC will be.
-    fn end_request(
-        &mut self,
-        now: Now,
-        database: usize,
-        request: Option<Args<'_>>,
-        world: &mut World<'_>,
-    ) {
+    fn end_request(&mut self, now: Now, database: usize, request: Option<Args<'_>>, world: &mut World<'_>) {
         self.stats.expired_keys += self.unit.expired_keys;
         self.stats.dirty_total += self.unit.dirty;
         self.tell(now, world);
@@ -453,7 +447,12 @@ impl Engine {
     }
 
     /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
-    pub(crate) fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
+    pub(crate) fn stamp_of_read(
+        &self,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+    ) -> Option<Stamp> {
         let command = &self.commands[id];
         if command.keys.is_empty() {
             let sees_all = command.flags.has(Flags::READONLY);

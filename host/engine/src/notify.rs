@@ -27,7 +27,9 @@ impl Engine {
                 continue;
             }
             let name = event.name.as_bytes();
-            for (letter, kind, last, message) in [(b'K', "keyspace", key, name), (b'E', "keyevent", name, key)] {
+            for (letter, kind, last, message) in
+                [(b'K', "keyspace", key, name), (b'E', "keyevent", name, key)]
+            {
                 if selected.has(letter) {
                     channel.clear();
                     // A vector takes everything.

@@ -38,9 +38,7 @@ impl Pause {
         match self.running {
             None => false,
             Some((Scope::All, _)) => true,
-            Some((Scope::Writes, _)) => {
-                flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE)
-            }
+            Some((Scope::Writes, _)) => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         }
     }
 

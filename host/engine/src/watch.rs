@@ -46,9 +46,7 @@ impl Watchers {
 
     fn of_database(&self, database: u32) -> impl Iterator<Item = (Touched, ConnectionId)> {
         let range = (database, 0, 0)..=(database, u64::MAX, u32::MAX);
-        self.by_key
-            .range(range)
-            .map(|(&(database, hash, _), &watcher)| (Touched { database, hash }, watcher))
+        self.by_key.range(range).map(|(&(database, hash, _), &watcher)| (Touched { database, hash }, watcher))
     }
 }
 

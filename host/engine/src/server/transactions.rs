@@ -2,16 +2,13 @@
 //! `watch`.
 //! Always: whatever becomes of an EXEC, the session is outside of a transaction afterwards and watches nothing.
 
-use tenon_commands::{
-    Argument, Categories, CommandError, Flags, Group, KeyFlags, KeySpec, Outcome, Row,
-};
+use tenon_commands::{Argument, Categories, CommandError, Flags, Group, KeyFlags, KeySpec, Outcome, Row};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
 
-const QUICK: Flags = Flags(
-    Flags::NOSCRIPT.0 | Flags::LOADING.0 | Flags::STALE.0 | Flags::FAST.0 | Flags::ALLOW_BUSY.0,
-);
+const QUICK: Flags =
+    Flags(Flags::NOSCRIPT.0 | Flags::LOADING.0 | Flags::STALE.0 | Flags::FAST.0 | Flags::ALLOW_BUSY.0);
 
 /// In alphabetical order.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
@@ -111,9 +108,7 @@ fn exec(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     if is_broken || is_dirty {
         context.engine.end_transaction(connection);
         if is_broken {
-            return Err(CommandError::text(
-                "EXECABORT Transaction discarded because of previous errors.",
-            ));
+            return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
         }
         context.reply().null_array();
         return Ok(());

@@ -203,10 +203,7 @@ fn the_effects_of_an_exec_are_one_record() {
     file.read_at(0, &mut content).expect("it can be read");
     let content = String::from_utf8(content).expect("it is a text");
     let words: Vec<&str> = content.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
-    assert_eq!(
-        words.join(" "),
-        "MULTI SELECT 0 SET a 1 SELECT 1 SET b 2 FLUSHDB EXEC SELECT 0 SET c 3"
-    );
+    assert_eq!(words.join(" "), "MULTI SELECT 0 SET a 1 SELECT 1 SET b 2 FLUSHDB EXEC SELECT 0 SET c 3");
 }
 
 #[test]

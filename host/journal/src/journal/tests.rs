@@ -99,9 +99,7 @@ fn a_batch_is_named_after_what_the_log_gets_of_its_first_record() {
     unit(&mut journal, &[(0, "PUBLISH c m", Targets::REPLICAS), (1, "SET a 2", Targets::ALL)]);
     let (log, replicas) = taken(&mut journal);
     assert_eq!(log, [(1, ["SELECT 1", "SET a 1", "MULTI", "SET a 2", "EXEC"].map(String::from).to_vec())]);
-    let expected = [
-        "SELECT 1", "SET a 1", "MULTI", "SELECT 0", "PUBLISH c m", "SELECT 1", "SET a 2", "EXEC",
-    ];
+    let expected = ["SELECT 1", "SET a 1", "MULTI", "SELECT 0", "PUBLISH c m", "SELECT 1", "SET a 2", "EXEC"];
     assert_eq!(replicas, expected);
 }
 

@@ -10,9 +10,8 @@ use crate::server::{ServerHandler, container};
 
 const SHARD_LISTENING: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
 const LISTENING: Flags = SHARD_LISTENING.and(Flags::SENTINEL);
-const SPEAKING: Flags = Flags(
-    Flags::PUBSUB.0 | Flags::LOADING.0 | Flags::STALE.0 | Flags::FAST.0 | Flags::MAY_REPLICATE.0,
-);
+const SPEAKING: Flags =
+    Flags(Flags::PUBSUB.0 | Flags::LOADING.0 | Flags::STALE.0 | Flags::FAST.0 | Flags::MAY_REPLICATE.0);
 const ASKING: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE);
 
 /// In alphabetical order.
