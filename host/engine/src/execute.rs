@@ -249,7 +249,7 @@ impl Engine {
         }
         if let Ok(Some(wait)) = outcome {
             // It counts as called when it has its answer.
-            self.park_waiting(now, connection, id, args, *wait, spent);
+            self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
         self.stats.count_call(id, spent, outcome.is_err());
