@@ -212,7 +212,7 @@ impl Engine {
                 self.stats.count_error(error);
             }
         }
-        self.end_reply(connection, start, world);
+        self.end_reply(now, connection, Some(command), start, world);
         self.stats.count_call(command, spent, error.is_some());
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, command, request.as_args(), spent);
