@@ -4,6 +4,7 @@
 
 mod context;
 mod db;
+mod docs;
 mod error;
 mod event;
 mod keys;
@@ -30,6 +31,7 @@ mod testing;
 
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
+pub use docs::{Docs, all_docs, docs};
 pub use error::{CommandError, Outcome};
 pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
