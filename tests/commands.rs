@@ -152,7 +152,8 @@ fn every_data_command_is_described_as_redis_describes_it() {
             let changed = CHANGED.iter().find(|(command, known, ..)| command == name && known == field);
             let expected = changed.map_or(expected.as_str(), |(_, _, text, _)| text);
             if found[field] != expected {
-                problems.push(format!("{name}, {field}:\n  found    {}\n  expected {expected}", found[field]));
+                problems
+                    .push(format!("{name}, {field}:\n  found    {}\n  expected {expected}", found[field]));
             }
         }
     }
@@ -191,8 +192,11 @@ fn every_data_command_is_documented_as_redis_documents_it() {
         let is_exception = |token: &&String| {
             TOKENS.iter().any(|(command, word, _)| command == name && *word == token.as_str())
         };
-        let differing: Vec<&String> =
-            found.tokens.symmetric_difference(&expected.tokens).filter(|token| !is_exception(token)).collect();
+        let differing: Vec<&String> = found
+            .tokens
+            .symmetric_difference(&expected.tokens)
+            .filter(|token| !is_exception(token))
+            .collect();
         hold("words in one version only", format!("{differing:?}"), "[]".to_owned());
         for (what, is_there) in [("summary", found.has_summary), ("complexity", found.has_complexity)] {
             hold(what, is_there.to_string(), "true".to_owned());
@@ -257,7 +261,8 @@ fn add_entry(all: &mut BTreeMap<String, BTreeMap<&'static str, String>>, entry: 
     }
     let specs: Vec<String> = fields[8].elements().iter().map(|spec| line(&without_notes(spec))).collect();
     texts.insert("key specifications", specs.join(" / "));
-    let mut children: Vec<String> = fields[9].elements().iter().map(|child| child.elements()[0].text()).collect();
+    let mut children: Vec<String> =
+        fields[9].elements().iter().map(|child| child.elements()[0].text()).collect();
     children.sort();
     texts.insert("subcommands", children.join(" "));
     all.insert(fields[0].text(), texts);

@@ -32,7 +32,7 @@ mod testing;
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
 pub use docs::{Docs, all_docs, docs};
-pub use error::{CommandError, Outcome};
+pub use error::{CommandError, Outcome, quoted};
 pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
 pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};

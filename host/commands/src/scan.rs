@@ -48,6 +48,8 @@ impl<'a> ScanOptions<'a> {
 /// Reads a cursor as leniently as C's `strtoul`: with a sign, or empty, which is 0; but with nothing around it.
 pub(crate) fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
     const INVALID: CommandError = CommandError::text("ERR invalid cursor");
+    // In C a zero byte ends the text.
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (is_negative, digits) = match text {
         [] => return Ok(0),
         [b'-', digits @ ..] => (true, digits),
@@ -73,9 +75,16 @@ mod tests {
     #[test]
     fn cursors_are_read_as_strtoul_reads_them() {
         let max = u64::MAX.to_string();
-        for (text, cursor) in
-            [("0", 0), ("", 0), ("+7", 7), ("007", 7), ("-1", u64::MAX), (max.as_str(), u64::MAX)]
-        {
+        for (text, cursor) in [
+            ("0", 0),
+            ("", 0),
+            ("\0", 0),
+            ("3\0x", 3),
+            ("+7", 7),
+            ("007", 7),
+            ("-1", u64::MAX),
+            (max.as_str(), u64::MAX),
+        ] {
             assert_eq!(parse_cursor(text.as_bytes()), Ok(cursor), "{text:?}");
         }
         for text in ["-", "+", "x", "1x", " 1", "1 ", "0x10", "--1", "18446744073709551616"] {

@@ -83,8 +83,7 @@ pub(super) fn measure(
     processors: &[u32],
     duration: Duration,
 ) -> Result<Sample, String> {
-    let make =
-        |connections, seed| Client::new(server.port, asked, pipeline, keys, connections, seed);
+    let make = |connections, seed| Client::new(server.port, asked, pipeline, keys, connections, seed);
     measure_clients(server, processors, duration, make)
 }
 

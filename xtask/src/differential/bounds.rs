@@ -130,7 +130,8 @@ fn is_within(word: &[u8], least: i128, most: i128) -> bool {
 /// The word as a number, as generously as any server might read it.
 fn number_of(word: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(word).ok()?.trim();
-    let hexadecimal = || u64::from_str_radix(text.trim_start_matches("0x"), 16).ok().map(|number| number as f64);
+    let hexadecimal =
+        || u64::from_str_radix(text.trim_start_matches("0x"), 16).ok().map(|number| number as f64);
     text.parse().ok().or_else(hexadecimal).filter(|number: &f64| number.is_finite())
 }
 
@@ -151,7 +152,9 @@ mod tests {
     fn nothing_waits_for_ever_or_expires_soon() {
         for seed in ["BLPOP l0 0", "BLPOP l0 -0", "BLPOP l0 5", "BLPOP l0 0x10", "BLPOP l0 1e3"] {
             let last = bounded("blpop", true, seed).split(' ').nth(2).map(str::to_owned);
-            assert!(last.is_some_and(|last| number_of(last.as_bytes()).is_none_or(|wait| wait < 0.01 && wait != 0.0)));
+            assert!(last.is_some_and(|last| {
+                number_of(last.as_bytes()).is_none_or(|wait| wait < 0.01 && wait != 0.0)
+            }));
         }
         assert!(!bounded("xread", true, "XREAD BLOCK 0 STREAMS x0 1").contains("BLOCK 0"));
         assert!(!bounded("expire", false, "EXPIRE s0 5").ends_with(" 5"));
@@ -164,6 +167,9 @@ mod tests {
         assert_eq!(bounded("srandmember", false, "SRANDMEMBER t0 -99999999"), "SRANDMEMBER t0 -7");
         assert_eq!(bounded("setbit", false, "SETBIT b0 8000000 1"), "SETBIT b0 15999 1");
         assert_eq!(bounded("bitfield", false, "BITFIELD b0 SET u8 #900000 1"), "BITFIELD b0 SET u8 #70 1");
-        assert_eq!(bounded("setbit", false, "SETBIT b0 9223372036854775807 1"), "SETBIT b0 9223372036854775807 1");
+        assert_eq!(
+            bounded("setbit", false, "SETBIT b0 9223372036854775807 1"),
+            "SETBIT b0 9223372036854775807 1"
+        );
     }
 }

@@ -68,7 +68,12 @@ pub(super) fn play(pair: &mut Pair, setting: Setting, calls: &[Call]) -> Result<
         for (index, (call, (tenon, redis))) in batch.iter().zip(tenon.into_iter().zip(redis)).enumerate() {
             if !queue.agree(call, &tenon, &redis) {
                 let (after, request) = (done + index + 1, call.words.clone());
-                return Ok(Some(Difference { after, request, is_about_state: false, replies: [tenon, redis] }));
+                return Ok(Some(Difference {
+                    after,
+                    request,
+                    is_about_state: false,
+                    replies: [tenon, redis],
+                }));
             }
         }
         done += batch.len();
@@ -113,7 +118,10 @@ impl Queue {
         if found.len() != expected.len() || calls.len() != expected.len() || calls.is_empty() {
             return tenon == redis;
         }
-        calls.iter().zip(found.iter().zip(expected)).all(|(call, (tenon, redis))| rules::agree(call, tenon, redis))
+        calls
+            .iter()
+            .zip(found.iter().zip(expected))
+            .all(|(call, (tenon, redis))| rules::agree(call, tenon, redis))
     }
 }
 

@@ -9,9 +9,25 @@ use super::words::Dictionary;
 
 /// Commands that fill keys, and those that empty them: without more of these than of others most keys would be missing.
 const OFTEN: [(&str, usize); 19] = [
-    ("set", 4), ("rpush", 5), ("lpush", 4), ("hset", 6), ("sadd", 6), ("zadd", 8), ("xadd", 10), ("geoadd", 6),
-    ("pfadd", 4), ("setbit", 4), ("xgroup|create", 4), ("xreadgroup", 5), ("del", 3), ("append", 2), ("hmset", 2),
-    ("mset", 2), ("zunionstore", 2), ("sunionstore", 2), ("zincrby", 2),
+    ("set", 4),
+    ("rpush", 5),
+    ("lpush", 4),
+    ("hset", 6),
+    ("sadd", 6),
+    ("zadd", 8),
+    ("xadd", 10),
+    ("geoadd", 6),
+    ("pfadd", 4),
+    ("setbit", 4),
+    ("xgroup|create", 4),
+    ("xreadgroup", 5),
+    ("del", 3),
+    ("append", 2),
+    ("hmset", 2),
+    ("mset", 2),
+    ("zunionstore", 2),
+    ("sunionstore", 2),
+    ("zincrby", 2),
 ];
 /// Percentages of calls that are spoilt, and of optional arguments that are there.
 const SPOILT: usize = 10;
@@ -43,7 +59,8 @@ pub(super) struct Generator<'a> {
 impl<'a> Generator<'a> {
     pub(super) fn new(commands: &'a [Command], payloads: &[Vec<u8>], seed: u64) -> Generator<'a> {
         let lots = commands.iter().enumerate();
-        let lots = lots.flat_map(|(index, command)| std::iter::repeat_n(index, weight(&command.name))).collect();
+        let lots =
+            lots.flat_map(|(index, command)| std::iter::repeat_n(index, weight(&command.name))).collect();
         Generator {
             commands,
             lots,
@@ -79,7 +96,8 @@ impl<'a> Generator<'a> {
     }
 
     fn words(&mut self, command: &Command) -> Words {
-        let mut words: Words = command.name.to_uppercase().split('|').map(|word| word.as_bytes().to_vec()).collect();
+        let mut words: Words =
+            command.name.to_uppercase().split('|').map(|word| word.as_bytes().to_vec()).collect();
         if self.chance.percent(3) {
             words.iter_mut().for_each(|word| word.make_ascii_lowercase());
         }

@@ -99,7 +99,8 @@ fn parse(words: &[&str]) -> Result<Option<Options>, String> {
         if ["--help", "-h"].contains(&option) {
             return Ok(None);
         }
-        let value = *words.next().ok_or(format!("found {option} at the end; expected its value\n\n{USAGE}"))?;
+        let value =
+            *words.next().ok_or(format!("found {option} at the end; expected its value\n\n{USAGE}"))?;
         let number = || {
             let bad = |_| format!("found {option} {value}; expected a whole number\n\n{USAGE}");
             value.parse::<u64>().map_err(bad)
@@ -146,7 +147,11 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
         let setting = Setting { protocol: 2 + (epoch % 2) as u8, is_small: epoch / 2 % 2 == 1 };
         if let Some(found) = epoch::play(&mut pair, setting, &calls)? {
             differences += 1;
-            println!("\ndifference at command {} (--seed {} --epoch {epoch})", done + found.after, options.seed);
+            println!(
+                "\ndifference at command {} (--seed {} --epoch {epoch})",
+                done + found.after,
+                options.seed
+            );
             let (history, found) = epoch::shrink(&mut pair, setting, &calls, found)?;
             print_difference(setting, &history, &found);
             if differences >= options.differences {
@@ -172,8 +177,10 @@ fn callable(pair: &mut Pair, only: &str) -> Result<Vec<Command>, String> {
     let fills = |command: &Command| command.name == "del" || generate::weight(&command.name) > 1;
     let wanted = |command: &Command| command.name.contains(only) || fills(command);
     let is_never = |command: &Command| NEVER.iter().any(|(name, _)| *name == command.name);
-    let (ours, missing): (Vec<Command>, Vec<Command>) =
-        all.into_iter().filter(|command| !is_never(command)).partition(|command| ours.contains(&command.name));
+    let (ours, missing): (Vec<Command>, Vec<Command>) = all
+        .into_iter()
+        .filter(|command| !is_never(command))
+        .partition(|command| ours.contains(&command.name));
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|command| command.name.as_str()).collect();
         println!("not called, since Tenon has not got them: {}", names.join(" "));

@@ -104,7 +104,7 @@ pub(super) fn equal_as_numbers(left: &Reply, right: &Reply) -> bool {
 pub(super) fn equal_within(left: &Reply, right: &Reply, tolerance: u64) -> bool {
     match (left.integer(), right.integer()) {
         (Some(left), Some(right)) => {
-            left == right || (left > 0 && right > 0 && left.abs_diff(right) <= tolerance)
+            left == right || (left >= 0 && right >= 0 && left.abs_diff(right) <= tolerance)
         }
         _ => left == right,
     }
@@ -122,7 +122,10 @@ fn read_nested(stream: &mut impl BufRead, depth: usize) -> io::Result<Reply> {
         return Err(Error::new(ErrorKind::UnexpectedEof, "the connection was closed"));
     };
     let bad = || {
-        Error::new(ErrorKind::InvalidData, format!("found reply line {:?}; expected RESP", line.escape_ascii()))
+        Error::new(
+            ErrorKind::InvalidData,
+            format!("found reply line {:?}; expected RESP", line.escape_ascii()),
+        )
     };
     let (&kind, rest) = line.split_first().ok_or_else(bad)?;
     let count = || {

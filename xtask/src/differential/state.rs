@@ -10,11 +10,8 @@ use super::rules;
 const DATABASES: [&str; 3] = ["0", "1", "2"];
 
 /// What is asked of each key: the command's name in the table of rules, and its words before the key.
-const QUESTIONS: [(&str, &[&str]); 3] = [
-    ("type", &["TYPE"]),
-    ("pexpiretime", &["PEXPIRETIME"]),
-    ("object|encoding", &["OBJECT", "ENCODING"]),
-];
+const QUESTIONS: [(&str, &[&str]); 3] =
+    [("type", &["TYPE"]), ("pexpiretime", &["PEXPIRETIME"]), ("object|encoding", &["OBJECT", "ENCODING"])];
 
 /// A key whose state differs, and how.
 pub(super) struct Difference {
@@ -92,8 +89,6 @@ fn compare_calls(pair: &mut Pair, calls: &[Call]) -> Result<Option<Difference>, 
     let [tenon, redis] = pair.exchange(&requests)?;
     let mut all = calls.iter().zip(tenon.into_iter().zip(redis));
     let differs = all.find(|(call, (tenon, redis))| !rules::agree(call, tenon, redis));
-    Ok(differs.map(|(call, (tenon, redis))| Difference {
-        question: call.words.clone(),
-        replies: [tenon, redis],
-    }))
+    Ok(differs
+        .map(|(call, (tenon, redis))| Difference { question: call.words.clone(), replies: [tenon, redis] }))
 }

@@ -17,8 +17,10 @@ const EXCLUSIVE_IDS: &[(&str, &str)] = &[("6.2.0", "The ends of the range may be
 const MISSING: &[(&str, &str)] = &[("2.8.0", "-2 for a key that does not exist.")];
 const SCORE_TOO: &[(&str, &str)] = &[("7.2.0", "`WITHSCORE`.")];
 
-const KEYS_MAY_CHANGE: &[(u8, &str)] = &[(0, "What becomes of the keys is up to the script: taken for the worst, RW and UPDATE.")];
-const KEYS_ARE_READ: &[(u8, &str)] = &[(0, "What becomes of the keys is up to the script: taken for the worst, RO and ACCESS.")];
+const KEYS_MAY_CHANGE: &[(u8, &str)] =
+    &[(0, "What becomes of the keys is up to the script: taken for the worst, RW and UPDATE.")];
+const KEYS_ARE_READ: &[(u8, &str)] =
+    &[(0, "What becomes of the keys is up to the script: taken for the worst, RO and ACCESS.")];
 const SORT_BY: (u8, &str) = (1, "BY and GET make names of keys from what is sorted; no request tells them.");
 
 /// Sorted by name.
@@ -82,8 +84,7 @@ pub(super) static DOCS: &[Docs] = &[
     Docs::of("georadiusbymember")
         .changed(UNITS)
         .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with `BYRADIUS` and `FROMMEMBER`"),
-    Docs::of("georadiusbymember_ro")
-        .deprecated("6.2.0", "`GEOSEARCH` with `BYRADIUS` and `FROMMEMBER`"),
+    Docs::of("georadiusbymember_ro").deprecated("6.2.0", "`GEOSEARCH` with `BYRADIUS` and `FROMMEMBER`"),
     Docs::of("geosearch").changed(UNITS),
     Docs::of("geosearchstore").changed(UNITS),
     Docs::of("getex").keys(&[(0, "RW and UPDATE, since it may change the expiry time.")]),

@@ -5,6 +5,7 @@ use tenon_base::{UnixMillis, glob_matches};
 use tenon_keyspace::Entry;
 use tenon_resp::Args;
 
+use crate::scan::parse_cursor;
 use crate::{CommandError, Context, Outcome, Words};
 
 /// Keys that a step of SCAN visits unless it is told otherwise.
@@ -110,12 +111,6 @@ impl<'a> Scan<'a> {
         }
         Ok(scan)
     }
-}
-
-/// A cursor as SCAN and its kin return it.
-fn parse_cursor(word: &[u8]) -> Result<u64, CommandError> {
-    let number = std::str::from_utf8(word).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number.and_then(|text| text.parse().ok()).ok_or(CommandError::text("ERR invalid cursor"))
 }
 
 fn has_expired(entry: Entry<'_>, now: UnixMillis) -> bool {

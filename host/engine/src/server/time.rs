@@ -1,6 +1,6 @@
 //! TIME and LOLWUT.
 
-use tenon_commands::{Argument, Categories, Flags, Group, Outcome, Row};
+use tenon_commands::{Argument, Categories, Flags, Group, Outcome, Row, Words};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
@@ -44,7 +44,11 @@ const COLUMNS: usize = 40;
 const ROWS: usize = 5;
 
 /// Timber joints, each time in another pattern.
-fn lolwut(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+fn lolwut(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    // One picture serves every version, but a version is a number.
+    if args.len() >= 3 && args.is(1, "VERSION") {
+        args.integer(2)?;
+    }
     let mut text = String::new();
     for row in 0..ROWS {
         let bits = context.engine.dice.roll();

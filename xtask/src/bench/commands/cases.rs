@@ -81,7 +81,12 @@ pub(super) const CASES: &[Case] = &[
     case("SET, 16 KiB", Middle, LONG_TEXT, &["SET s{k} {16384}"]),
     case("SET EX, 64 bytes", Small, TEXT, &["SET s{k} {64} EX 1000"]),
     case("INCR", Small, &[(Once, "SET n{k} 1000")], &["INCR n{k}"]),
-    case("INCRBYFLOAT", Small, &[(Once, "SET n{k} 1.5")], &["INCRBYFLOAT n{k} 0.25", "INCRBYFLOAT n{k} -0.25"]),
+    case(
+        "INCRBYFLOAT",
+        Small,
+        &[(Once, "SET n{k} 1.5")],
+        &["INCRBYFLOAT n{k} 0.25", "INCRBYFLOAT n{k} -0.25"],
+    ),
     case("GETRANGE of 16 KiB", Middle, LONG_TEXT, &["GETRANGE s{k} 8000 8099"]),
     case("SETRANGE in 16 KiB", Middle, LONG_TEXT, &["SETRANGE s{k} 8000 abcdef"]),
     case("MGET of 10", Small, TEXT, &["MGET s{k} s1 s2 s3 s4 s5 s6 s7 s8 s9"]),

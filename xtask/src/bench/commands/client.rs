@@ -72,7 +72,8 @@ impl<'a> Client<'a> {
         connections: usize,
         seed: u64,
     ) -> Result<Client<'a>, String> {
-        let lines: Result<Vec<Line>, String> = (0..connections).map(|_| Ok(Line::new(connect(port)?))).collect();
+        let lines: Result<Vec<Line>, String> =
+            (0..connections).map(|_| Ok(Line::new(connect(port)?))).collect();
         Ok(Client { lines: lines?, batches, dice: Dice::new(seed + 2) })
     }
 }
@@ -133,7 +134,8 @@ impl Line {
     fn read(&mut self) -> Result<(), String> {
         let length = self.buffer.len();
         self.buffer.resize(length + READ_BYTES, 0);
-        let read = self.stream.read(&mut self.buffer[length..]).map_err(|error| format!("client: {error}"))?;
+        let read =
+            self.stream.read(&mut self.buffer[length..]).map_err(|error| format!("client: {error}"))?;
         self.buffer.truncate(length + read);
         match read {
             0 => Err("client: the connection was closed".to_owned()),
