@@ -31,6 +31,7 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
         "setrange" => cap(words, 2, STRING_BYTES_MAX, 1 << 40, "1999"),
         "bitfield" => (2..words.len()).for_each(|at| cap(words, at, STRING_BYTES_MAX, 1 << 40, "70")),
         "zadd" if chance.percent(10) => score_nothing(words, chance),
+        "sort" => store_no_ties(words),
         "xadd" => name_ids(words),
         "xclaim" | "xautoclaim" => cap(words, 4, 1, SOON_MAX, "0"),
         "xpending" => behind(words, &["IDLE"]).into_iter().for_each(|at| cap(words, at, 1, SOON_MAX, "0")),
@@ -106,6 +107,16 @@ fn cap(words: &mut Words, at: usize, least: i128, most: i128, replacement: &str)
         if is_within(digits, least, most) {
             *word = format!("{mark}{replacement}").into_bytes();
         }
+    }
+}
+
+/// Texts of keys that are missing are equal, and equal ones are in any order: what is stored must not depend on it.
+fn store_no_ties(words: &mut Words) {
+    if behind(words, &["STORE"]).is_empty() || behind(words, &["BY"]).is_empty() {
+        return;
+    }
+    for word in words.iter_mut().skip(2).filter(|word| word.eq_ignore_ascii_case(b"ALPHA")) {
+        *word = b"ASC".to_vec();
     }
 }
 

@@ -9,7 +9,7 @@ use super::{rules, state};
 /// Requests that are under way at once.
 const BATCH: usize = 100;
 /// How often a history is played again to make it shorter.
-const PLAYED_MAX: usize = 600;
+const PLAYED_MAX: usize = 300;
 
 /// How both servers are set before an epoch.
 #[derive(Debug, Clone, Copy)]

@@ -155,15 +155,16 @@ fn scans_agree(call: &Call, tenon: &Reply, redis: &Reply) -> bool {
     !is_whole || found == expected || equal_as_numbers(&found, &expected)
 }
 
-/// In any order if BY names no place for an element; a part of such an order is any part.
+/// In any order if BY names no place for an element, or texts that may be missing and so be equal; a part of such an
+/// order is any part.
 fn sorts_agree(call: &Call, tenon: &Reply, redis: &Reply) -> bool {
     let words = || call.words.iter();
     let has = |token: &str| words().any(|word| word.eq_ignore_ascii_case(token.as_bytes()));
-    let is_constant = words()
-        .zip(words().skip(1))
-        .any(|(token, pattern)| token.eq_ignore_ascii_case(b"BY") && !pattern.contains(&b'*'));
+    let is_loose = words().zip(words().skip(1)).any(|(token, pattern)| {
+        token.eq_ignore_ascii_case(b"BY") && (!pattern.contains(&b'*') || has("ALPHA"))
+    });
     let width = words().filter(|word| word.eq_ignore_ascii_case(b"GET")).count().max(1);
-    is_constant
+    is_loose
         && (tenon.sorted(width) == redis.sorted(width) || (has("LIMIT") && tenon.shape() == redis.shape()))
 }
 
