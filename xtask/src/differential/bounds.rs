@@ -20,7 +20,12 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
         bound_waiting(name, words, chance);
     }
     match name {
-        "expire" | "pexpire" | "setex" | "psetex" | "restore" => push_away(words, 2, chance),
+        "expire" | "pexpire" | "setex" | "psetex" => push_away(words, 2, chance),
+        "restore" => {
+            push_away(words, 2, chance);
+            // A sum that overflows, which C leaves undefined.
+            cap(words, 2, 1 << 62, i64::MAX.into(), "0");
+        }
         "set" | "getex" => {
             for at in behind(words, &["EX", "PX"]) {
                 push_away(words, at, chance);
