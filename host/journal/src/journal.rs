@@ -169,10 +169,34 @@ impl Journal {
         SealedRange { positions: position..self.position, offsets: offset..self.offset, operations }
     }
 
-    /// Makes the next record start with SELECT, in a batch of its own: a new file begins, or a full sync's cut is
-    /// made.
+    /// Adds a command that works on no database, between units: PING, GETACK. It is no unit and has no position.
+    pub fn aside(&mut self, args: Args<'_>, targets: Targets) {
+        assert!(!self.unit.open, "a word aside is said between units");
+        if targets.intersection(self.readers) != Targets::NONE {
+            self.write(targets, |out| write_request(out, args));
+            self.sealed.offsets.end = self.offset;
+        }
+    }
+
+    /// Makes the next record start with SELECT for every reader, in a batch of its own.
     pub fn seam(&mut self) {
-        (self.log_db, self.replica_db) = (None, None);
+        self.log_seam();
+        self.replica_seam();
+    }
+
+    /// Makes the next record start with SELECT in the log, in a batch of its own: a new file begins.
+    pub fn log_seam(&mut self) {
+        self.log_db = None;
+    }
+
+    /// Makes the next record start with SELECT for the replicas: one of them begins here, after a cut.
+    pub fn replica_seam(&mut self) {
+        self.replica_db = None;
+    }
+
+    /// The database that the stream of the replicas has selected; `None` at a seam.
+    pub fn replica_db(&self) -> Option<u32> {
+        self.replica_db
     }
 
     /// Everything sealed since the last take; `None` if that is nothing to read. Hand it back with `recycle`.
