@@ -157,7 +157,7 @@ impl Engine {
         }
         let limit = Micros::from_millis(timeout as u64 * 1_000);
         let is_idle = |session: &&crate::session::Session| {
-            session.parked.is_none() && now.steady.since(session.last_heard) > limit
+            session.parked.is_none() && !session.is_replica && now.steady.since(session.last_heard) > limit
         };
         let idle: Vec<_> = self.sessions.iter().filter(is_idle).map(|session| session.id).collect();
         for connection in idle {

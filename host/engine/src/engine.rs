@@ -19,6 +19,7 @@ use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::policies::Policies;
+use crate::replication::{self, Replication};
 use crate::server;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
@@ -76,8 +77,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Names the history of this data set to replicas.
-    pub(crate) replication_id: String,
+    pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
 }
 
@@ -139,6 +139,7 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    SnapshotForReplicas,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -175,7 +176,7 @@ impl Engine {
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
-            replication_id: dice.hex(40),
+            replication: Replication::new(started, replication::new_id(&mut dice), &config),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
@@ -333,6 +334,7 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
@@ -365,7 +367,10 @@ impl Machine for Engine {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => drop(self.sessions.remove(connection)),
+            Input::Closed { connection } => {
+                self.sessions.remove(connection);
+                self.replication_closed(now, connection);
+            }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
@@ -381,14 +386,23 @@ impl Machine for Engine {
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.settle_waits(now, world);
+        self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
+        self.walk_for_replicas(now, world);
         self.settle_log(now, world);
+        self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
     }
 
     fn wake_at(&self) -> Option<Micros> {
-        let moments = [Some(self.cron.next_at()), self.durability.wake_at(), self.snapshots.wake_at()];
+        let moments = [
+            Some(self.cron.next_at()),
+            self.durability.wake_at(),
+            self.snapshots.wake_at(),
+            self.replication.wake_at(),
+        ];
         moments.into_iter().flatten().min()
     }
 }

@@ -162,7 +162,11 @@ impl Engine {
             return Flow::Stop;
         }
         let start = world.outputs.writer(connection).len();
+        let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         let outcome = self.pass_and_run(now, connection, command, args, world);
+        if was_replica {
+            return self.after_replica(connection, start, outcome, world);
+        }
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
@@ -187,6 +191,28 @@ impl Engine {
         }
     }
 
+    /// A replica's link carries the stream and nothing else: one that asks for an answer is closed.
+    fn after_replica(
+        &mut self,
+        connection: ConnectionId,
+        start: usize,
+        outcome: Outcome,
+        world: &mut World<'_>,
+    ) -> Flow {
+        let Some(session) = self.sessions.get(connection) else { return Flow::Stop };
+        if outcome.is_ok() && world.outputs.writer(connection).len() == start {
+            return if session.is_runnable() { Flow::Next } else { Flow::Stop };
+        }
+        let command = session.last_command.map_or("<unknown>", |id| &self.commands[id].full_name);
+        tracing::warn!(
+            "Replica generated a reply to command '{command}', disconnecting client {}",
+            connection.serial
+        );
+        world.outputs.writer(connection).truncate(start);
+        self.close(connection, true, world);
+        Flow::Stop
+    }
+
     fn pass_and_run(
         &mut self,
         now: Now,
@@ -204,7 +230,11 @@ impl Engine {
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += 1;
+        let position = self.journal.position();
         let outcome = self.run(now, connection, id, args, world);
+        if self.journal.position() != position {
+            self.note_written(connection);
+        }
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended));
@@ -216,6 +246,14 @@ impl Engine {
             self.note_slow(now, connection, id, args, spent);
         }
         outcome
+    }
+
+    /// Remembers how far the stream must come until everything is safe that a client wrote.
+    fn note_written(&mut self, connection: ConnectionId) {
+        let (position, offset) = (self.journal.position(), self.journal.offset());
+        if let Some(session) = self.sessions.get_mut(connection) {
+            (session.written_position, session.written_offset) = (position, offset);
+        }
     }
 
     fn run(
@@ -288,12 +326,14 @@ impl Engine {
         unit.clear();
     }
 
-    /// Appends what is sealed at once, before an end that does not wait for the turn's.
-    pub(crate) fn append_sealed(&mut self, now: Now) {
-        let Some(log) = self.durability.log_mut() else { return };
-        if let Some(batch) = self.journal.take_batch() {
+    /// Hands what is sealed to the log, then to the replicas.
+    pub(crate) fn append_sealed(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(batch) = self.journal.take_batch() else { return };
+        if let Some(log) = self.durability.log_mut() {
             log.append(now, &batch);
         }
+        self.feed_replicas(&batch, world);
+        self.journal.recycle(batch);
     }
 
     /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.

@@ -12,7 +12,7 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 4] = [may_debug, authenticated, snapshots_work, log_works];
+const GATES: [Gate; 5] = [may_debug, authenticated, snapshots_work, log_works, enough_replicas];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -88,6 +88,14 @@ fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
         }
         None => Ok(()),
     }
+}
+
+/// Where writes are to be kept by several, they are refused while too few were heard.
+fn enough_replicas(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    if command.flags.has(Flags::WRITE) && engine.replication.primary.lacks_replicas() {
+        return Err(CommandError::text("NOREPLICAS Not enough good replicas to write."));
+    }
+    Ok(())
 }
 
 /// PING tells a health check that writes would fail.

@@ -9,12 +9,14 @@ mod execute;
 mod gates;
 mod load;
 mod policies;
+mod replication;
 mod save_job;
 mod server;
 mod session;
 mod settings;
 mod snapshots;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;

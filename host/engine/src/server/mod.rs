@@ -11,6 +11,7 @@ mod info;
 mod memory;
 mod persistence;
 pub(crate) mod policy;
+mod replication;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
@@ -38,6 +39,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     memory::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,
+    replication::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     time::COMMANDS,

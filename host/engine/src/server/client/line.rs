@@ -37,9 +37,9 @@ impl ClientType {
         found.map(|(_, kind)| kind)
     }
 
-    /// The class of a session: nobody replicates or subscribes yet.
-    pub(super) fn of(_session: &Session) -> ClientType {
-        ClientType::Normal
+    /// The class of a session: nobody subscribes yet.
+    pub(super) fn of(session: &Session) -> ClientType {
+        if session.is_replica { ClientType::Replica } else { ClientType::Normal }
     }
 }
 
@@ -98,6 +98,7 @@ fn wire_bytes(request: Args<'_>) -> usize {
 /// Letters, in Redis's order; `N` for none.
 fn flags(session: &Session) -> String {
     let letters = [
+        ('S', session.is_replica),
         ('b', session.parked.is_some()),
         ('c', session.is_closing),
         ('U', session.peer.transport == Transport::Unix),
