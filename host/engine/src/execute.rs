@@ -313,13 +313,24 @@ impl Engine {
         }
         self.stats.dirty_total += unit.dirty;
         self.journal.begin_unit();
+        let mut operations = 0;
         for (index, words, targets) in unit.operations() {
             self.journal.operation(index, words, targets);
+            operations += 1;
         }
         if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
             self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
         }
-        self.journal.seal();
+        // What a scan finds expired on its way does not belong together.
+        let is_found = |args: Args<'_>| {
+            let command = self.commands.find(args.get(0));
+            command.is_some_and(|id| self.commands[id].flags.has(Flags::TOUCHES_ARBITRARY_KEYS))
+        };
+        if operations > 1 && request.is_some_and(is_found) {
+            self.journal.seal_apart();
+        } else {
+            self.journal.seal();
+        }
         let position = self.journal.position();
         self.reply_stamp = self.durability.stamp(position);
         self.durability.note_touched(unit.touched(), position);

@@ -151,12 +151,21 @@ impl Journal {
 
     /// Ends the running unit: its effects are now one record of the stream.
     pub fn seal(&mut self) -> SealedRange {
+        self.end_unit(true)
+    }
+
+    /// Ends the running unit, whose effects have nothing to do with each other: they are not wrapped.
+    pub fn seal_apart(&mut self) -> SealedRange {
+        self.end_unit(false)
+    }
+
+    fn end_unit(&mut self, belongs_together: bool) -> SealedRange {
         assert!(self.unit.open, "a unit is sealed once");
         let mut unit = std::mem::take(&mut self.unit);
         let (position, offset, operations) = (self.position, self.offset, unit.operations);
         if operations > 0 {
             self.position += 1;
-            self.write_record(&unit);
+            self.write_record(&unit, belongs_together);
             self.sealed.positions.end = self.position;
             self.sealed.offsets.end = self.offset;
         }
@@ -227,11 +236,11 @@ impl Journal {
         self.sealed.bytes.len()
     }
 
-    fn write_record(&mut self, unit: &Unit) {
+    fn write_record(&mut self, unit: &Unit, belongs_together: bool) {
         let Some(first) = unit.encoded.first() else { return };
         let targets = unit.encoded.iter().fold(Targets::NONE, |all, operation| all.union(operation.targets));
         self.begin_record(first.db, targets);
-        let wrapped = unit.encoded.len() > 1;
+        let wrapped = belongs_together && unit.encoded.len() > 1;
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(MULTI));
         }
