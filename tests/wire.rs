@@ -29,6 +29,7 @@ macro_rules! scripts {
 scripts! {
     strings counters lists list_options hashes hash_options sets set_stores
     sorted_sets sorted_set_ranges sorted_set_algebra keys expiry errors protocol resp3
+    replication
 }
 
 #[test]

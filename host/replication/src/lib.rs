@@ -7,6 +7,9 @@ mod primary; // read me first
 mod replica;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use history::{History, Second};
 pub use primary::{Action, Answer, Counts, Framing, Primary, Request, Target};
 pub use replica::{Handshake, Replica, State};
