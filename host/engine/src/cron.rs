@@ -101,7 +101,8 @@ impl Engine {
 
     /// Removes some of what has expired. Comes back soon if there is more, but leaves the clients their share.
     fn expire_some(&mut self, now: Now, world: &mut World<'_>) {
-        if !self.active_expire {
+        // What a follower has is its primary's to expire.
+        if !self.active_expire || self.replication.is_following {
             return;
         }
         let began = world.stopwatch.read();

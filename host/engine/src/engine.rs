@@ -140,6 +140,7 @@ pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
     SnapshotForReplicas,
+    Link,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -225,6 +226,10 @@ impl Engine {
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        if let Some(primary) = self.config.primary() {
+            let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
+            self.follow(now, host, port, world);
+        }
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -246,6 +251,10 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
+    }
+
+    fn forget_ticket(&mut self, ticket: Ticket) {
+        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -338,7 +347,7 @@ impl Engine {
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -370,9 +379,14 @@ impl Machine for Engine {
             Input::Closed { connection } => {
                 self.sessions.remove(connection);
                 self.replication_closed(now, connection);
+                self.upstream_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Linked { ticket, result } => {
+                self.forget_ticket(ticket);
+                self.linked(now, ticket, result, world);
+            }
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }

@@ -4,8 +4,9 @@
 //! before the next unit begins.
 
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{CommandError, Context, Db, Flags, Outcome, key_positions};
+use tenon_commands::{CommandError, Context, Db, Flags, Origin, Outcome, key_positions};
 use tenon_config::Directive;
+use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
@@ -38,7 +39,9 @@ impl Engine {
         bytes: &[u8],
         world: &mut World<'_>,
     ) {
-        let Some(session) = self.sessions.get_mut(connection) else { return };
+        let Some(session) = self.sessions.get_mut(connection) else {
+            return self.received_from_upstream(now, connection, bytes, world);
+        };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
@@ -268,14 +271,10 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
-                let mut db = Db::new(
-                    &mut self.keyspace,
-                    database,
-                    now,
-                    tenon_commands::Origin::Client,
-                    &mut self.lookups,
-                    &mut self.unit,
-                );
+                let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
+                let origin = if only_reads { Origin::Reader } else { Origin::Client };
+                let mut db =
+                    Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
                 db.no_touch = no_touch;
                 db.lazy_expire = self.lazy_expire;
                 let mut context = Context {
@@ -312,14 +311,16 @@ impl Engine {
             return unit.clear();
         }
         self.stats.dirty_total += unit.dirty;
+        // A follower's replicas get its primary's stream, and nothing of its own.
+        let readers = if self.replication.is_following { Targets::LOG } else { Targets::ALL };
         self.journal.begin_unit();
         let mut operations = 0;
         for (index, words, targets) in unit.operations() {
-            self.journal.operation(index, words, targets);
+            self.journal.operation(index, words, targets.intersection(readers));
             operations += 1;
         }
         if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
+            self.journal.operation(database as u32, args, readers);
         }
         // What a scan finds expired on its way does not belong together.
         let is_found = |args: Args<'_>| {

@@ -193,7 +193,7 @@ impl Engine {
 
     /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out; a key that is
     /// there already is an error, unless it `merges`.
-    fn load_rdb(
+    pub(crate) fn load_rdb(
         &mut self,
         file: &Arc<dyn DiskFile>,
         passes_over: Option<UnixMillis>,
@@ -273,7 +273,7 @@ impl Engine {
         Ok(())
     }
 
-    fn forget_everything(&mut self) {
+    pub(crate) fn forget_everything(&mut self) {
         for index in 0..self.keyspace.databases() {
             let detached = self.keyspace.db_mut(index).clear();
             self.garbage.push(Garbage::Table(detached));

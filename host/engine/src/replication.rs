@@ -14,6 +14,7 @@ use tenon_replication::{Action, OutputLimit, Primary, Second, Settings};
 use tenon_resp::OwnedArgs;
 
 use crate::engine::{Engine, Purpose};
+use crate::following::{Following, greeting};
 use crate::session::Parked;
 use crate::snapshots::{FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
@@ -32,6 +33,10 @@ pub(crate) struct Replication {
     snapshot: Option<Snapshot>,
     /// Snapshots begun, for the names of files.
     snapshots_begun: u64,
+    /// The primary that is followed. Taken out while it is listened to.
+    pub(crate) following: Option<Box<Following>>,
+    /// Whether there is one.
+    pub(crate) is_following: bool,
     waits: Vec<Wait>,
     actions: Vec<Action>,
     pump_at: Option<Micros>,
@@ -66,6 +71,8 @@ impl Replication {
             primary: Primary::new(now.steady, id, settings(config)),
             snapshot: None,
             snapshots_begun: 0,
+            following: None,
+            is_following: false,
             waits: Vec::new(),
             actions: Vec::new(),
             pump_at: None,
@@ -97,6 +104,9 @@ impl Engine {
     pub(crate) fn replication_settings_changed(&mut self, now: Now, world: &mut World<'_>) {
         let settings = settings(&self.config);
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
+        if let Some(following) = &mut self.replication.following {
+            following.upstream.change_greeting(greeting(&self.config));
+        }
     }
 
     /// Begins a history under a new name: what comes cannot be told from what was under the old one.
@@ -125,6 +135,7 @@ impl Engine {
 
     /// Before the turn's effects are taken: words of our own for the stream.
     pub(crate) fn speak_to_replicas(&mut self, now: Now, world: &mut World<'_>) {
+        self.tend_upstream(now, world);
         let mut actions = std::mem::take(&mut self.replication.actions);
         self.replication.primary.tick(now.steady, world.outputs, &mut actions);
         if self.replication.primary.take_wants_acks() {
@@ -149,7 +160,9 @@ impl Engine {
         if primary.wants_backlog() {
             // What was written before was not counted in full, so it was another history.
             primary.open_backlog(self.journal.offset(), world.outputs);
-            self.begin_history();
+            if !self.replication.is_following {
+                self.begin_history();
+            }
             self.set_readers();
             tracing::info!(
                 "Replication backlog created, my new replication ID is '{}'",
@@ -339,6 +352,8 @@ impl Engine {
         for action in actions.drain(..) {
             match action {
                 Action::Close { connection, at_once } => self.close(connection, at_once, world),
+                // A follower passes on what its primary says, and says nothing itself.
+                Action::Ping | Action::EndHistory if self.replication.is_following => {}
                 Action::Ping => self.say_aside(&[b"PING"]),
                 Action::EndHistory => {
                     self.replication.primary.close_backlog(world.outputs);

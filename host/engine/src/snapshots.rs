@@ -279,10 +279,18 @@ impl Engine {
             redis_bits: Some(64),
             created_seconds: Some(now.unix().seconds()),
             used_memory_bytes: Some(self.keyspace.used_memory() as i64),
-            stream_database: is_counted.then(|| self.journal.replica_db().map_or(0, i64::from)),
+            stream_database: is_counted.then(|| self.stream_database()),
             replication_id: is_counted.then(|| self.replication_id().to_string()),
             replication_offset: is_counted.then(|| self.journal.offset().0 as i64),
             is_aof_base: Some(is_base),
+        }
+    }
+
+    /// The database that the stream to replicas has selected.
+    fn stream_database(&self) -> i64 {
+        match &self.replication.following {
+            Some(following) => following.database as i64,
+            None => self.journal.replica_db().map_or(0, i64::from),
         }
     }
 
@@ -551,7 +559,7 @@ impl Engine {
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
             load_bytes_per_second: self.load_bytes_per_second,
             full_syncs_running: u32::from(self.replication.is_making_snapshot()),
-            is_replica: false,
+            is_replica: self.replication.is_following,
         }
     }
 }

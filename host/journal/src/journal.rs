@@ -187,6 +187,23 @@ impl Journal {
         }
     }
 
+    /// Adds bytes of the stream that is followed, as they came: whole commands, between units.
+    pub fn relay(&mut self, bytes: &[u8]) {
+        assert!(!self.unit.open, "what is followed is passed on between units");
+        if self.readers.replicas {
+            self.sealed.append(Targets::REPLICAS, false, |out| out.extend_from_slice(bytes));
+        }
+        self.offset += bytes.len() as u64;
+        self.sealed.offsets.end = self.offset;
+    }
+
+    /// Goes on at a place in another stream. What was sealed before must have been taken.
+    pub fn set_offset(&mut self, offset: ReplicationOffset) {
+        assert!(self.sealed.bytes.is_empty(), "a batch is of one stream");
+        self.offset = offset;
+        self.sealed.offsets = offset..offset;
+    }
+
     /// Makes the next record start with SELECT for every reader, in a batch of its own.
     pub fn seam(&mut self) {
         self.log_seam();

@@ -6,6 +6,7 @@ mod history;
 mod primary; // read me first
 mod replica;
 mod settings;
+mod upstream;
 
 #[cfg(test)]
 mod tests;
@@ -14,3 +15,4 @@ pub use history::{History, Second};
 pub use primary::{Action, Answer, Counts, Framing, Primary, Request, Target};
 pub use replica::{Handshake, Replica, State};
 pub use settings::{OutputLimit, Settings};
+pub use upstream::{Greeting, Heard, Upstream};

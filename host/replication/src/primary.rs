@@ -188,10 +188,15 @@ impl Primary {
         self.history = History::new(id);
     }
 
-    /// Continues a stream that was brought back from disk, and keeps what comes from there on.
-    pub fn recover(&mut self, now: Micros, second: Second, outputs: &mut Outputs) {
+    /// Says which stream its own is a continuation of.
+    pub fn continue_history(&mut self, now: Micros, second: Second) {
         self.history.second = Some(second);
         self.alone_since = now;
+    }
+
+    /// Continues a stream that was brought back from disk, and keeps what comes from there on.
+    pub fn recover(&mut self, now: Micros, second: Second, outputs: &mut Outputs) {
+        self.continue_history(now, second);
         self.open_backlog(second.valid_to, outputs);
     }
 

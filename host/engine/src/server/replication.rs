@@ -1,9 +1,10 @@
-//! PSYNC, SYNC, REPLCONF, ROLE, WAIT, WAITAOF: what replicas say, and what clients ask about them.
+//! PSYNC, SYNC, REPLCONF, REPLICAOF, ROLE, WAIT, WAITAOF: what replicas say, and what clients ask about them.
 
 use std::net::SocketAddr;
 
 use tenon_base::Micros;
 use tenon_commands::{Argument, Categories, CommandError, Flags, Group, Outcome, Row, Words};
+use tenon_config::Directive;
 use tenon_replication::{Answer, Handshake, Request, State, Target};
 use tenon_resp::Args;
 
@@ -46,6 +47,21 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
         subcommands: &[],
     },
     Row {
+        name: "replicaof",
+        run: replicaof,
+        arity: 3,
+        flags: FOLLOW,
+        keys: &[],
+        categories: Categories::NONE,
+        tips: &[],
+        group: Group::Server,
+        since: "5.0.0",
+        complexity: "O(1)",
+        summary: "Makes this server a replica of another one, or a primary.",
+        arguments: FOLLOW_ARGUMENTS,
+        subcommands: &[],
+    },
+    Row {
         name: "role",
         run: role,
         arity: 1,
@@ -58,6 +74,21 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
         complexity: "O(1)",
         summary: "Tells whether this is a primary or a replica, and of whom.",
         arguments: &[],
+        subcommands: &[],
+    },
+    Row {
+        name: "slaveof",
+        run: replicaof,
+        arity: 3,
+        flags: FOLLOW,
+        keys: &[],
+        categories: Categories::NONE,
+        tips: &[],
+        group: Group::Server,
+        since: "1.0.0",
+        complexity: "O(1)",
+        summary: "Makes this server a replica of another one, or a primary.",
+        arguments: FOLLOW_ARGUMENTS,
         subcommands: &[],
     },
     Row {
@@ -113,6 +144,16 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
 
 const SYNC: Flags = Flags(Flags::NO_ASYNC_LOADING.0 | Flags::ADMIN.0 | Flags::NO_MULTI.0 | Flags::NOSCRIPT.0);
 
+const FOLLOW: Flags = Flags(Flags::NO_ASYNC_LOADING.0 | Flags::ADMIN.0 | Flags::NOSCRIPT.0 | Flags::STALE.0);
+
+static FOLLOW_ARGUMENTS: &[Argument] = &[Argument::one_of(
+    "args",
+    &[
+        Argument::block("host-port", &[Argument::string("host"), Argument::integer("port")]),
+        Argument::block("no-one", &[Argument::word("no", "NO"), Argument::word("one", "ONE")]),
+    ],
+)];
+
 fn psync(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     if context.session().is_replica {
         return Ok(());
@@ -136,6 +177,10 @@ fn sync(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn may_sync(context: &mut ServerContext<'_, '_>) -> Outcome {
+    let following = &context.engine.replication.following;
+    if following.as_ref().is_some_and(|following| !following.upstream.is_up()) {
+        return Err(CommandError::text("NOMASTERLINK Can't SYNC while not connected with my master"));
+    }
     if context.world.outputs.pending_bytes(context.connection.slot) > 0 {
         // What was answered before would be taken for a part of the stream.
         return Err(CommandError::text("ERR SYNC and PSYNC are invalid with pending output"));
@@ -176,7 +221,7 @@ fn replconf(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
             return Ok(());
         }
         if args.is(at, "GETACK") {
-            // A primary is nobody's replica: there is nothing to confirm.
+            // The word is our primary's, and what it says does not come this way.
             return Ok(());
         }
         let handshake = context.session().handshake.get_or_insert_default();
@@ -244,7 +289,59 @@ fn filter(handshake: &mut Handshake, value: &[u8]) -> Outcome {
     Ok(())
 }
 
+fn replicaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let (engine, now) = (&mut *context.engine, context.now);
+    if args.is(1, "NO") && args.is(2, "ONE") {
+        if engine.replication.is_following {
+            engine.stop_following(now, context.world);
+            remember(context, &[b"no", b"one"])?;
+            tracing::info!("MASTER MODE enabled (user request from client {})", context.connection.serial);
+        }
+        context.reply().ok();
+        return Ok(());
+    }
+    if context.session().is_replica {
+        return Err(CommandError::text("ERR Command is not valid when client is a replica."));
+    }
+    let port = tenon_resp::parse_integer(args.get(2)).ok_or(CommandError::text("ERR Invalid master port"))?;
+    let port = u16::try_from(port).map_err(|_| CommandError::text("ERR Invalid master port"))?;
+    let host = String::from_utf8_lossy(args.get(1)).into_owned();
+    let known = context.engine.replication.following.as_ref().map(|following| following.upstream.address());
+    if known.is_some_and(|(own, own_port)| own.eq_ignore_ascii_case(&host) && own_port == port) {
+        context.reply().simple("OK Already connected to specified master");
+        return Ok(());
+    }
+    remember(context, &[args.get(1), args.get(2)])?;
+    tracing::info!(
+        "REPLICAOF {host}:{port} enabled (user request from client {})",
+        context.connection.serial
+    );
+    context.engine.follow(now, host, port, context.world);
+    context.reply().ok();
+    Ok(())
+}
+
+/// Keeps the choice where CONFIG GET and CONFIG REWRITE find it.
+fn remember(context: &mut ServerContext<'_, '_>, words: &[&[u8]]) -> Outcome {
+    let kept = context.engine.config.replace(Directive::ReplicaOf, words);
+    kept.map_err(|reason| CommandError::Text(format!("ERR {reason}").into()))
+}
+
 fn role(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    if let Some(following) = &context.engine.replication.following {
+        let upstream = &following.upstream;
+        let (host, port) = upstream.address();
+        let (host, port, state, is_up) = (host.to_owned(), port, upstream.state_name(), upstream.is_up());
+        let offset = context.engine.journal.offset().0 as i64;
+        let mut reply = context.reply();
+        reply.array(5);
+        reply.bulk(b"slave");
+        reply.bulk(host.as_bytes());
+        reply.integer(i64::from(port));
+        reply.bulk(state.as_bytes());
+        reply.integer(if is_up { offset } else { -1 });
+        return Ok(());
+    }
     let offset = context.engine.journal.offset().0;
     let online = context.engine.replication.primary.replicas().iter();
     let online: Vec<(String, String, String)> = online
@@ -269,6 +366,13 @@ fn role(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn wait(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    if context.engine.replication.is_following {
+        return Err(CommandError::text(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
+             configured to be writable (which is not the default) writes to replicas are just local and are not \
+             propagated.",
+        ));
+    }
     let replicas = args.integer(1)?;
     let until = deadline(context.now.unix_us, context.now.steady, args.get(2))?;
     let wait = wait_of(context, replicas, None, until);
@@ -292,6 +396,12 @@ fn waitaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::text("ERR value is out of range, must be positive"));
     }
     let until = deadline(context.now.unix_us, context.now.steady, args.get(3))?;
+    if context.engine.replication.is_following {
+        return Err(CommandError::text(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just \
+             local and are not propagated.",
+        ));
+    }
     if local && !context.engine.durability.is_on() {
         return Err(CommandError::text(NO_LOG));
     }

@@ -34,10 +34,17 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
         .filter(|session| filter.meets(session, context.now))
         .map(|session| session.id)
         .collect();
-    match (is_old_form, victims.len()) {
+    // The link to the primary that is followed is nobody's session.
+    let following = &context.engine.replication.following;
+    let has_link = following.as_ref().is_some_and(|following| following.upstream.link().is_some());
+    let kills_link = filter.kind == Some(ClientType::Primary) && has_link;
+    match (is_old_form, victims.len() + usize::from(kills_link)) {
         (true, 0) => return Err(CommandError::text("ERR No such client")),
         (true, _) => context.reply().ok(),
         (false, count) => context.reply().integer(count as i64),
+    }
+    if kills_link {
+        context.engine.drop_upstream(context.now, context.world);
     }
     for victim in victims {
         // Who asks for its own end is told that it has come.
