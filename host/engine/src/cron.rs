@@ -101,8 +101,11 @@ impl Engine {
 
     /// Removes some of what has expired. Comes back soon if there is more, but leaves the clients their share.
     fn expire_some(&mut self, now: Now, world: &mut World<'_>) {
-        // What a follower has is its primary's to expire.
-        if !self.active_expire || self.replication.is_following {
+        if self.replication.is_following {
+            // What a follower has is its primary's to expire.
+            return self.expire_own_keys(now);
+        }
+        if !self.active_expire {
             return;
         }
         let began = world.stopwatch.read();

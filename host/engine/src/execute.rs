@@ -285,6 +285,9 @@ impl Engine {
                     garbage: &mut self.garbage,
                 };
                 let outcome = handler(&mut context, args);
+                if self.replication.is_following && !only_reads {
+                    self.note_own_keys(database, id, args);
+                }
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 self.seal(database, Some(args));

@@ -2,24 +2,27 @@
 //! it comes and kept as it came, so that replicas of our own get the same bytes at the same offsets.
 //! Always: an offset is confirmed once everything before it was run; a transaction counts when it is whole.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tenon_base::{ConnectionId, DiskFile, Micros, Now, Output, Peer, Ticket, World, describe};
-use tenon_commands::{Context, Db, Origin, Words};
+use tenon_commands::{Context, Db, Origin, Words, key_positions};
 use tenon_config::{Config, Directive};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 
 use crate::engine::{Engine, Purpose};
-use crate::table::Run;
+use crate::table::{CommandId, Run};
 
 /// The primary that this engine follows.
 pub(crate) struct Following {
     pub(crate) upstream: Upstream,
     /// Of the attempt to connect that is under way: later answers to earlier ones are not for us.
     ticket: Option<Ticket>,
+    /// The ends of the link.
+    pub(crate) peer: Option<Peer>,
     incoming: Option<Incoming>,
     /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction.
     raw: Vec<u8>,
@@ -28,6 +31,8 @@ pub(crate) struct Following {
     pub(crate) database: usize,
     /// Replies that nobody reads.
     reply: Vec<u8>,
+    /// Keys that clients of our own wrote, by database: nobody else expires them.
+    own_keys: HashSet<(usize, Vec<u8>)>,
 }
 
 /// A snapshot on its way into a file.
@@ -46,11 +51,13 @@ impl Engine {
         self.replication.following = Some(Box::new(Following {
             upstream: Upstream::new(now.steady, host, port, greeting),
             ticket: None,
+            peer: None,
             incoming: None,
             raw: Vec::new(),
             batch: Batch::new(),
             database: 0,
             reply: Vec::new(),
+            own_keys: HashSet::new(),
         }));
         self.replication.is_following = true;
     }
@@ -109,8 +116,9 @@ impl Engine {
     ) {
         let following = self.replication.following.as_mut().filter(|one| one.ticket == Some(ticket));
         match (following, result) {
-            (Some(following), Ok((connection, _))) => {
+            (Some(following), Ok((connection, peer))) => {
                 following.ticket = None;
+                following.peer = Some(peer);
                 following.upstream.linked(now.steady, connection, world.outputs);
             }
             (Some(following), Err(reason)) => {
@@ -264,6 +272,7 @@ impl Engine {
         }
         following.database = report.aux.stream_database.and_then(|db| usize::try_from(db).ok()).unwrap_or(0);
         following.raw.clear();
+        following.own_keys.clear();
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
@@ -403,6 +412,41 @@ impl Engine {
         }
     }
 
+    /// A client of ours writes to a follower that may be written to: what it gives a time to live is ours to expire.
+    pub(crate) fn note_own_keys(&mut self, database: usize, id: CommandId, args: Args<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        let ranges = self.commands[id].keys.iter().filter_map(|spec| key_positions(spec, args));
+        let keys = ranges.flat_map(|range| range.positions()).map(|at| (database, args.get(at).to_vec()));
+        following.own_keys.extend(keys);
+    }
+
+    /// Expires what clients of ours wrote.
+    pub(crate) fn expire_own_keys(&mut self, now: Now) {
+        let Some(following) = &mut self.replication.following else { return };
+        if following.own_keys.is_empty() {
+            return;
+        }
+        let (mut keys, mut due) = (std::mem::take(&mut following.own_keys), Vec::new());
+        keys.retain(|(database, key)| {
+            let expires_at = self.keyspace.db(*database).find(key).and_then(|entry| entry.expires_at());
+            let is_due = expires_at.is_some_and(|at| at < now.unix());
+            if is_due {
+                due.push((*database, key.clone()));
+            }
+            expires_at.is_some() && !is_due
+        });
+        for (database, key) in due {
+            let mut db =
+                Db::new(&mut self.keyspace, database, now, Origin::Client, &mut self.lookups, &mut self.unit);
+            db.lazy_expire = self.lazy_expire;
+            db.expire(&key);
+            self.seal(database, None);
+        }
+        if let Some(following) = &mut self.replication.following {
+            following.own_keys = keys;
+        }
+    }
+
     /// Ends the links of our own replicas, who will ask again.
     fn close_replicas(&mut self, world: &mut World<'_>) {
         let replicas = self.replication.primary.replicas().iter();
@@ -412,6 +456,11 @@ impl Engine {
 }
 
 impl Following {
+    /// How many keys are ours to expire.
+    pub(crate) fn own_keys(&self) -> usize {
+        self.own_keys.len()
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Result<(), String> {
         let incoming = self.incoming.as_ref().ok_or("a snapshot that was not announced")?;
         let path = incoming.path.display();

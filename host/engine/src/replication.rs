@@ -252,7 +252,7 @@ impl Engine {
         }
         let waits = std::mem::take(&mut self.replication.waits);
         for wait in waits {
-            let has_lost_log = wait.local == Some(true) && !self.durability.is_on();
+            let has_lost_log = wait.local == Some(true) && !self.config.bool(Directive::AppendOnly);
             let is_late = wait.until.is_some_and(|until| until <= now.steady);
             if !has_lost_log && !is_late && !self.is_satisfied(&wait) {
                 self.replication.waits.push(wait);

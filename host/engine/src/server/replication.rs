@@ -402,7 +402,7 @@ fn waitaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
              local and are not propagated.",
         ));
     }
-    if local && !context.engine.durability.is_on() {
+    if local && !context.engine.config.bool(Directive::AppendOnly) {
         return Err(CommandError::text(NO_LOG));
     }
     let wait = wait_of(context, replicas, Some(local), until);

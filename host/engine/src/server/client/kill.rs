@@ -6,6 +6,7 @@ use tenon_resp::Args;
 
 use super::line::ClientType;
 use super::{client_type, quoting};
+use crate::following::Following;
 use crate::server::ServerContext;
 use crate::session::Session;
 
@@ -36,8 +37,7 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
         .collect();
     // The link to the primary that is followed is nobody's session.
     let following = &context.engine.replication.following;
-    let has_link = following.as_ref().is_some_and(|following| following.upstream.link().is_some());
-    let kills_link = filter.kind == Some(ClientType::Primary) && has_link;
+    let kills_link = following.as_ref().is_some_and(|following| filter.meets_link(following));
     match (is_old_form, victims.len() + usize::from(kills_link)) {
         (true, 0) => return Err(CommandError::text("ERR No such client")),
         (true, _) => context.reply().ok(),
@@ -83,6 +83,17 @@ impl<'a> Filter<'a> {
             }
         }
         Ok(filter)
+    }
+
+    fn meets_link(&self, following: &Following) -> bool {
+        let (Some(link), Some(peer)) = (following.upstream.link(), &following.peer) else { return false };
+        let is_named = self.serial.is_some() || self.address.is_some() || self.kind.is_some();
+        is_named
+            && self.serial.is_none_or(|serial| link.serial == serial)
+            && self.address.is_none_or(|address| peer.address.as_bytes() == address)
+            && self.local.is_none_or(|local| peer.local.as_bytes() == local)
+            && self.kind.is_none_or(|kind| kind == ClientType::Primary)
+            && self.age_seconds_min.is_none()
     }
 
     fn meets(&self, session: &Session, now: Now) -> bool {

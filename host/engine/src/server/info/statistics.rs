@@ -37,6 +37,8 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     // Nothing is forked; what stands in for a fork is a cut.
     lines.field("total_forks", engine.snapshots.cuts);
     lines.zeros(NEVER_USED);
+    let following = engine.replication.following.as_ref();
+    lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", stats.reads);
@@ -64,7 +66,6 @@ const NEVER_USED: &[&str] = &[
     "pubsubshard_channels",
     "latest_fork_usec",
     "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
     "active_defrag_hits",
     "active_defrag_misses",
     "active_defrag_key_hits",
