@@ -1,4 +1,5 @@
-//! Tenon as the primary of redis-server, and of the tools that pretend to be replicas.
+//! Tenon as the primary of redis-server, of another Tenon and of the tools that pretend to be replicas, and as the
+//! replica of either.
 //! Always: once everything is quiet, both ends have the same offset and the same digest.
 
 mod support;
@@ -104,6 +105,65 @@ fn redis_follows_tenon_through_full_and_partial_synchronization_under_writes() {
     writer.command(&["SET", "waited", "for"]);
     assert_eq!(writer.command(&["WAIT", "1", "10000"]).to_string(), "(integer) 1");
     assert_eq!(writer.command(&["WAIT", "2", "50"]).to_string(), "(integer) 1");
+}
+
+/// Cuts the links of a chain of three again and again under writes to its head, then promotes the one in the middle.
+fn chain(head: &Server, middle: &Server, tail: &Server) {
+    let mut chance = Chance::announced("commands");
+    let mut clients = [head, middle, tail].map(Server::client);
+    let [head, middle, tail] = &mut clients;
+    write_some(head, &mut chance, 500);
+    assert_equal(head, middle);
+    assert_equal(head, tail);
+    for _ in 0..3 {
+        middle.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(head, &mut chance, 200);
+        tail.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(head, &mut chance, 200);
+        assert_equal(head, middle);
+        assert_equal(head, tail);
+    }
+    let counts = [&mut *head, &mut *middle].map(|client| field(client, "stats", "sync_full"));
+    assert_eq!(counts, ["1", "1"], "a cut link needs no snapshot");
+    middle.command(&["REPLICAOF", "NO", "ONE"]);
+    write_some(middle, &mut chance, 200);
+    assert_equal(middle, tail);
+    assert_eq!(field(middle, "stats", "sync_full"), "1", "nor does a promotion");
+}
+
+#[test]
+fn tenon_follows_redis_and_redis_follows_that() {
+    let arguments = ["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+    let Some(head) = Server::redis(&arguments) else { return };
+    let middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string()]);
+    wait_for_link(&mut middle.client());
+    let Some(tail) = replica_of(&middle, &[]) else { return };
+    chain(&head, &middle, &tail);
+}
+
+#[test]
+fn tenon_follows_tenon_in_a_chain() {
+    let head = primary(&["--repl-diskless-sync", "no"]);
+    let middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string(), "--appendonly", "yes"]);
+    wait_for_link(&mut middle.client());
+    let tail = primary(&["--replicaof", "127.0.0.1", &middle.port().to_string()]);
+    chain(&head, &middle, &tail);
+}
+
+#[test]
+fn what_a_replica_logs_gives_the_same_data_after_a_restart() {
+    let head = primary(&[]);
+    let mut middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string(), "--appendonly", "yes"]);
+    let (mut writer, mut follower) = (head.client(), middle.client());
+    wait_for_link(&mut follower);
+    wait_until("the log is on", || field(&mut follower, "persistence", "aof_rewrite_in_progress") == "0");
+    write_some(&mut writer, &mut Chance::announced("commands"), 1_000);
+    assert_equal(&mut writer, &mut follower);
+    let digest = follower.command(&["DEBUG", "DIGEST"]).to_string();
+    assert_eq!(follower.command(&["DEBUG", "LOADAOF"]).to_string(), "OK");
+    assert_eq!(follower.command(&["DEBUG", "DIGEST"]).to_string(), digest);
+    middle.restart();
+    assert_equal(&mut writer, &mut middle.client());
 }
 
 #[test]

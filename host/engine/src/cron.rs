@@ -127,7 +127,7 @@ impl Engine {
     }
 
     /// One slice in one database. Says whether there is more to look at.
-    fn expire_in(&mut self, now: Now, index: usize) -> bool {
+    pub(crate) fn expire_in(&mut self, now: Now, index: usize) -> bool {
         let (mut keys, mut ends) =
             (std::mem::take(&mut self.cron.expired_keys), std::mem::take(&mut self.cron.expired_ends));
         keys.clear();

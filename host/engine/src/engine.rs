@@ -226,7 +226,7 @@ impl Engine {
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
-        if let Some(primary) = self.config.primary() {
+        if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
             let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
             self.follow(now, host, port, world);
         }

@@ -29,6 +29,8 @@ pub(crate) struct Following {
     batch: Batch,
     /// What the stream has selected.
     pub(crate) database: usize,
+    /// The stream cannot be run any more.
+    is_lost: bool,
     /// Replies that nobody reads.
     reply: Vec<u8>,
     /// Keys that clients of our own wrote, by database: nobody else expires them.
@@ -48,6 +50,11 @@ impl Engine {
     pub(crate) fn follow(&mut self, now: Now, host: String, port: u16, world: &mut World<'_>) {
         self.drop_upstream(now, world);
         let greeting = greeting(&self.config);
+        // Whoever goes on where we stopped goes on in this database, too.
+        let database = match &self.replication.following {
+            Some(following) => following.database,
+            None => self.journal.replica_db().map_or(0, |database| database as usize),
+        };
         self.replication.following = Some(Box::new(Following {
             upstream: Upstream::new(now.steady, host, port, greeting),
             ticket: None,
@@ -55,11 +62,33 @@ impl Engine {
             incoming: None,
             raw: Vec::new(),
             batch: Batch::new(),
-            database: 0,
+            database,
+            is_lost: false,
             reply: Vec::new(),
             own_keys: HashSet::new(),
         }));
         self.replication.is_following = true;
+    }
+
+    /// The data was brought back from a dump of a replica, which names its place in its primary's stream.
+    pub(crate) fn resume_as_follower(&mut self, now: Now, place: tenon_aof::Origin, world: &mut World<'_>) {
+        let primary = &mut self.replication.primary;
+        primary.begin_history(place.replication_id);
+        primary.open_backlog(place.offset, world.outputs);
+        self.set_readers();
+        if let Some(address) = self.config.primary() {
+            let (host, port) = (String::from_utf8_lossy(&address.host).into_owned(), address.port);
+            self.follow(now, host, port, world);
+        }
+        let database = self.known_database(Some(place.db as usize));
+        if let Some(following) = &mut self.replication.following {
+            following.database = database;
+        }
+    }
+
+    /// A database that a file says the stream has selected. An odd one is of no weight: who begins a stream selects.
+    fn known_database(&self, database: Option<usize>) -> usize {
+        database.filter(|&database| database < self.keyspace.databases()).unwrap_or(0)
     }
 
     /// Goes on as a primary: with the data and the history that are there, under a name of its own.
@@ -270,9 +299,11 @@ impl Engine {
         if was_logging && let Err(reason) = self.turn_log_on(now, world) {
             tracing::warn!("The append-only file cannot be begun anew yet: {reason}");
         }
-        following.database = report.aux.stream_database.and_then(|db| usize::try_from(db).ok()).unwrap_or(0);
+        let database = report.aux.stream_database.and_then(|database| usize::try_from(database).ok());
+        following.database = self.known_database(database);
         following.raw.clear();
         following.own_keys.clear();
+        following.is_lost = false;
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
@@ -314,6 +345,9 @@ impl Engine {
             done += bytes;
             if let Err(error) = decoded {
                 break Err(format!("Protocol error in the stream: {error}"));
+            }
+            if following.is_lost {
+                break Err("the stream cannot be run here".to_owned());
             }
             if bytes == 0 {
                 break Ok(());
@@ -361,7 +395,7 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) {
-        if args.is(0, "PING") || args.is(0, "MULTI") || args.is(0, "EXEC") {
+        if following.is_lost || args.is(0, "PING") || args.is(0, "MULTI") || args.is(0, "EXEC") {
             return;
         }
         if args.is(0, "REPLCONF") {
@@ -375,7 +409,12 @@ impl Engine {
             let index = index.and_then(|index| usize::try_from(index).ok());
             match index.filter(|&index| index < self.keyspace.databases()) {
                 Some(index) => following.database = index,
-                None => tracing::warn!("The primary's stream selects a database that is not configured here"),
+                None => {
+                    tracing::warn!("The primary's stream selects a database that is not configured here");
+                    // What follows cannot be run: everything has to come anew, and then it is refused as a whole.
+                    self.begin_history();
+                    following.is_lost = true;
+                }
             }
             return;
         }

@@ -38,8 +38,15 @@ impl Engine {
             let origin = self.load_dump(now, world)?;
             self.start_journal(origin.map_or(ReplicationOffset(0), |origin| origin.offset));
             self.adopt_log_off(world)?;
-            if let Some(origin) = origin {
-                self.recover_history(now, second_of(origin), world);
+            match origin {
+                Some(origin) if self.config.primary().is_some() => {
+                    self.resume_as_follower(now, origin, world);
+                }
+                Some(origin) => {
+                    self.recover_history(now, second_of(origin), world);
+                    self.expire_loaded(now);
+                }
+                None => {}
             }
         }
         self.stats.dirty_total = 0;
@@ -51,6 +58,17 @@ impl Engine {
             tracing::info!("DB loaded from disk: {seconds:.3} seconds");
         }
         Ok(())
+    }
+
+    /// Whoever goes on from the place that the dump names is told what had expired when it was loaded.
+    fn expire_loaded(&mut self, now: Now) {
+        let before = self.stats.expired_keys;
+        for index in 0..self.keyspace.databases() {
+            while self.keyspace.db(index).volatile_len() > 0 && self.expire_in(now, index) {}
+        }
+        let expired = self.stats.expired_keys - before;
+        self.keys_expired_at_load += expired;
+        self.keys_loaded = self.keys_loaded.saturating_sub(expired);
     }
 
     /// The directory of the log, as configured.

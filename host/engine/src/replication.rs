@@ -411,3 +411,6 @@ fn settings(config: &Config) -> Settings {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,7 @@ impl Primary {
             sync: None,
             wants_acks: false,
             second_at: now + SECOND,
-            ping_at: now,
+            ping_at: now + settings.ping_period,
             alone_since: now,
             lacks_replicas: settings.replicas_min > 0 && settings.lag_seconds_max > 0,
             counts: Counts::default(),
@@ -174,8 +174,10 @@ impl Primary {
 
     /// Takes up what the configuration now says.
     pub fn change_settings(&mut self, now: Micros, settings: Settings, outputs: &mut Outputs) {
+        if settings.ping_period != self.settings.ping_period {
+            self.ping_at = now + settings.ping_period;
+        }
         self.settings = settings;
-        self.ping_at = self.ping_at.min(now + settings.ping_period);
         if let Some(stream) = self.backlog {
             outputs.extend_stream(stream, |stream| stream.expect_to_keep(settings.backlog_bytes));
             self.trim(outputs);
@@ -420,6 +422,7 @@ impl Primary {
         if self.sync.is_some() {
             self.settle_snapshot(now, outputs, actions);
         }
+        self.trim(outputs);
         let Some(stream) = self.backlog else { return };
         let end = outputs.stream(stream).end();
         for replica in self.replicas.iter_mut().filter(|replica| !replica.is_dropped) {
@@ -446,11 +449,15 @@ impl Primary {
             return;
         }
         self.second_at = now + SECOND;
+        self.trim(outputs);
         if self.replicas.is_empty() {
             self.end_history_in_time(now, actions);
-        } else if now >= self.ping_at {
+        }
+        if now >= self.ping_at {
             self.ping_at = now + self.settings.ping_period;
-            actions.push(Action::Ping);
+            if !self.replicas.is_empty() {
+                actions.push(Action::Ping);
+            }
         }
         let sync = self.sync.as_ref().map(|sync| (sync.framing, sync.stream));
         for replica in self.replicas.iter_mut().filter(|replica| !replica.is_dropped) {

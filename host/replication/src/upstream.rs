@@ -38,6 +38,7 @@ pub struct Upstream {
     line: Vec<u8>,
     heard_at: Micros,
     ack_at: Micros,
+    up_since: Micros,
     down_since: Micros,
 }
 
@@ -115,6 +116,7 @@ impl Upstream {
             line,
             heard_at: now,
             ack_at: now,
+            up_since: now,
             down_since: now,
         }
     }
@@ -203,20 +205,21 @@ impl Upstream {
         self.say(Word::Ping, &[b"PING"], outputs);
     }
 
-    /// The link is gone, or there is none: another attempt follows after a pause.
+    /// The link is gone, or there is none: another attempt follows, after a pause unless the link was a good one.
     pub fn lost(&mut self, now: Micros) {
+        let was_good = self.is_up() && now.since(self.up_since) > SECOND;
         if self.is_up() {
             self.down_since = now;
         }
         self.link = None;
         self.line.clear();
-        self.state = State::Resting(now + SECOND);
+        self.state = State::Resting(if was_good { now } else { now + SECOND });
     }
 
     /// The snapshot is loaded: the stream follows.
     pub fn loaded(&mut self, now: Micros) {
         self.state = State::Streaming;
-        self.heard_at = now;
+        (self.heard_at, self.up_since) = (now, now);
     }
 
     /// Tells the primary how far we are.
@@ -322,6 +325,7 @@ impl Upstream {
             [b"+CONTINUE", rest @ ..] => {
                 tracing::info!("Successful partial resynchronization with master.");
                 self.state = State::Streaming;
+                self.up_since = self.heard_at;
                 Heard::Continues(rest.first().and_then(|id| ReplicationId::parse(id)))
             }
             _ => failed(&format!("Unexpected reply to PSYNC from master: {}", shown(line))),

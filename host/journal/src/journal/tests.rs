@@ -235,3 +235,18 @@ fn effects_that_do_not_belong_together_are_not_wrapped() {
     let expected = ["SELECT 0", "DEL a", "DEL b"].map(String::from).to_vec();
     assert_eq!(taken(&mut journal), (vec![(0, expected.clone())], expected));
 }
+
+#[test]
+fn what_is_followed_is_passed_on_as_it_came_and_counted() {
+    let mut journal = journal();
+    journal.set_offset(ReplicationOffset(5_000));
+    let bytes = b"*1\r\n$4\r\nPING\r\n";
+    journal.relay(bytes);
+    unit(&mut journal, &[(2, "SET a 1", Targets::LOG)]);
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!(log, vec![(2, vec!["SELECT 2".to_owned(), "SET a 1".to_owned()])]);
+    assert_eq!((replicas, journal.offset()), (vec!["PING".to_owned()], ReplicationOffset(5_014)));
+    journal.set_readers(true, false);
+    journal.relay(bytes);
+    assert_eq!((journal.take_batch().is_none(), journal.offset()), (true, ReplicationOffset(5_028)));
+}
