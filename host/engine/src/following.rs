@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tenon_aof::{Log, Phase};
 use tenon_base::{ConnectionId, DiskFile, Micros, Now, Output, Peer, Ticket, World, describe};
 use tenon_commands::{Context, Db, Origin, Words, key_positions};
 use tenon_config::{Config, Directive};
@@ -113,7 +114,7 @@ impl Engine {
 
     /// What goes by the clock while a primary is followed.
     pub(crate) fn tend_upstream(&mut self, now: Now, world: &mut World<'_>) {
-        let offset = self.journal.offset();
+        let (offset, synced) = (self.journal.offset(), self.synced_offset());
         let Some(following) = &mut self.replication.following else { return };
         let upstream = &mut following.upstream;
         if upstream.is_silent(now.steady) {
@@ -121,7 +122,7 @@ impl Engine {
             return self.drop_upstream(now, world);
         }
         if upstream.take_ack_due(now.steady) {
-            upstream.acknowledge(offset, None, world.outputs);
+            upstream.acknowledge(offset, synced, world.outputs);
         }
         if upstream.take_connect(now.steady) {
             let (host, port) = upstream.address();
@@ -400,7 +401,8 @@ impl Engine {
         }
         if args.is(0, "REPLCONF") {
             if args.is(1, "GETACK") {
-                following.upstream.acknowledge(self.journal.offset(), None, world.outputs);
+                let (offset, synced) = (self.journal.offset(), self.synced_offset());
+                following.upstream.acknowledge(offset, synced, world.outputs);
             }
             return;
         }
@@ -484,6 +486,11 @@ impl Engine {
         if let Some(following) = &mut self.replication.following {
             following.own_keys = keys;
         }
+    }
+
+    /// How much of the stream is safe on our disk, if it is kept there.
+    fn synced_offset(&self) -> Option<ReplicationOffset> {
+        self.durability.log().filter(|log| log.phase() == Phase::On).map(Log::synced_offset)
     }
 
     /// Ends the links of our own replicas, who will ask again.

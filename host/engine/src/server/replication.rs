@@ -1,6 +1,6 @@
 //! PSYNC, SYNC, REPLCONF, REPLICAOF, ROLE, WAIT, WAITAOF: what replicas say, and what clients ask about them.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use tenon_base::Micros;
 use tenon_commands::{Argument, Categories, CommandError, Flags, Group, Outcome, Row, Words};
