@@ -118,7 +118,7 @@ impl Engine {
         let Some(following) = &mut self.replication.following else { return };
         let upstream = &mut following.upstream;
         if upstream.is_silent(now.steady) {
-            tracing::warn!("MASTER timeout: no data nor PING received...");
+            tracing::warn!("{}", upstream.silence());
             return self.drop_upstream(now, world);
         }
         if upstream.take_ack_due(now.steady) {
@@ -422,12 +422,13 @@ impl Engine {
         }
         let table = &self.commands;
         let found = table.find(args.get(0)).filter(|&id| table[id].accepts(args.len()));
-        let Some(Run::Data(handler)) = found.map(|id| table[id].run) else {
+        let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
             let name = args.get(0);
             let name = name[..name.len().min(64)].escape_ascii();
             tracing::warn!("The primary's stream has a command that is passed over: '{name}'");
             return;
         };
+        let began = world.stopwatch.read();
         let mut db = Db::new(
             &mut self.keyspace,
             following.database,
@@ -447,6 +448,8 @@ impl Engine {
         let outcome = handler(&mut context, args);
         following.reply.clear();
         self.seal(following.database, Some(args));
+        let spent = world.stopwatch.read().since(began);
+        self.stats.count_call(id, spent, outcome.is_err());
         if let Err(error) = outcome {
             let name = String::from_utf8_lossy(args.get(0)).into_owned();
             tracing::warn!("A command of the primary's stream was refused here: '{name}': {error}");

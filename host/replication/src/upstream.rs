@@ -188,6 +188,20 @@ impl Upstream {
         self.link.is_some() && now.since(self.heard_at) > self.greeting.timeout
     }
 
+    /// What that silence is called, by what was waited for.
+    pub fn silence(&self) -> &'static str {
+        match self.state {
+            State::Streaming => "MASTER timeout: no data nor PING received...",
+            State::Announced | State::Receiving(_) => {
+                "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
+                 parameter in redis.conf to a larger value."
+            }
+            State::Resting(_) | State::Connecting | State::Greeting(_) => {
+                "Timeout connecting to the MASTER..."
+            }
+        }
+    }
+
     /// Whether it is time to tell the primary how far we are.
     pub fn take_ack_due(&mut self, now: Micros) -> bool {
         let is_due = self.is_up() && self.ack_at <= now;
