@@ -181,6 +181,8 @@ fn what_a_replica_logs_gives_the_same_data_after_a_restart() {
     wait_for_link(&mut follower);
     wait_until("the log is on", || field(&mut follower, "persistence", "aof_rewrite_in_progress") == "0");
     write_some(&mut writer, &mut Chance::announced("commands"), 1_000);
+    // Until what was given 20 ms to live is gone from both.
+    sleep(Duration::from_millis(300));
     assert_equal(&mut writer, &mut follower);
     let digest = follower.command(&["DEBUG", "DIGEST"]).to_string();
     assert_eq!(follower.command(&["DEBUG", "LOADAOF"]).to_string(), "OK");
