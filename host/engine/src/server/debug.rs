@@ -1,6 +1,8 @@
 //! DEBUG: what tests and curious operators need. Behind `enable-debug-command`, see `gates`.
 //! Nothing here crashes the server on request.
 
+mod tables;
+
 use tenon_base::Micros;
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
 use tenon_keyspace::{Entry, Expiry};
@@ -74,8 +76,14 @@ static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "HTSTATS",
         words: 3..=4,
-        run: table_statistics,
+        run: tables::of_database,
         help: &["HTSTATS <dbid> [full]", "    Figures of a database's table."],
+    },
+    Subcommand {
+        name: "HTSTATS-KEY",
+        words: 3..=4,
+        run: tables::of_key,
+        help: &["HTSTATS-KEY <key> [full]", "    Figures of the table that a large collection is kept in."],
     },
     Subcommand {
         name: "LISTPACK",
@@ -228,24 +236,6 @@ fn error(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let lines: Vec<&str> = SUBCOMMANDS.iter().flat_map(|own| own.help.iter().copied()).collect();
     context.help("DEBUG", &lines)
-}
-
-fn table_statistics(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let keyspace = &context.engine.keyspace;
-    let database = usize::try_from(args.integer(2)?)
-        .ok()
-        .filter(|&number| number < keyspace.databases())
-        .ok_or(CommandError::text("ERR Out of range database"))?;
-    let database = keyspace.db(database);
-    let text = format!(
-        "[Dictionary HT]\n number of elements: {}\n bytes, with the values: {}\n\
-         [Expires HT]\n number of elements: {} (kept in the same table)\n",
-        database.len(),
-        database.used_memory(),
-        database.volatile_len()
-    );
-    context.reply().verbatim(b"txt", text.as_bytes());
-    Ok(())
 }
 
 fn listpack(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
