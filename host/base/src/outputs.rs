@@ -18,6 +18,8 @@ pub struct Outputs {
     buffers: Vec<OutBuffer>,
     /// Slots written to since the flusher last took them.
     dirty: Vec<u32>,
+    /// Slots that something was pushed to, which the flusher may send to later.
+    pushed: VecDeque<u32>,
     /// Slots that hold at least one segment back.
     held: Vec<u32>,
     requests: Vec<Output>,
@@ -52,6 +54,7 @@ pub struct OutBuffer {
     sent: usize,
     segments: VecDeque<Segment>,
     is_dirty: bool,
+    is_pushed: bool,
     is_listed_held: bool,
 }
 
@@ -82,15 +85,33 @@ impl Outputs {
 
     /// The vector to write a reply to `connection` into. The connection is flushed after this turn.
     pub fn writer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = self.room(connection);
+        if !std::mem::replace(&mut buffer.is_dirty, true) {
+            self.dirty.push(connection.slot);
+        }
+        self.bytes(connection)
+    }
+
+    /// The vector to write a message to `connection` into. It leaves after this turn or soon after: so many may get
+    /// it that others would wait for their replies meanwhile.
+    pub fn push_writer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = self.room(connection);
+        if !buffer.is_dirty && !std::mem::replace(&mut buffer.is_pushed, true) {
+            self.pushed.push_back(connection.slot);
+        }
+        self.bytes(connection)
+    }
+
+    fn room(&mut self, connection: ConnectionId) -> &mut OutBuffer {
         let slot = connection.slot as usize;
         if slot >= self.buffers.len() {
             self.buffers.resize_with(slot + 1, OutBuffer::default);
         }
-        let buffer = &mut self.buffers[slot];
-        if !buffer.is_dirty {
-            buffer.is_dirty = true;
-            self.dirty.push(connection.slot);
-        }
+        &mut self.buffers[slot]
+    }
+
+    fn bytes(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = &mut self.buffers[connection.slot as usize];
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
@@ -177,6 +198,22 @@ impl Outputs {
         for &slot in slots.iter() {
             self.buffers[slot as usize].is_dirty = false;
         }
+    }
+
+    /// Moves some of the slots that something was pushed to into `slots`, for the flusher.
+    pub fn take_pushed(&mut self, slots: &mut Vec<u32>, slots_max: usize) {
+        let count = self.pushed.len().min(slots_max);
+        for slot in self.pushed.drain(..count) {
+            // One that was discarded meanwhile is not in the list any more, though its number may be.
+            if std::mem::take(&mut self.buffers[slot as usize].is_pushed) {
+                slots.push(slot);
+            }
+        }
+    }
+
+    /// Whether messages wait to be sent.
+    pub fn has_pushed(&self) -> bool {
+        !self.pushed.is_empty()
     }
 
     /// The bytes of a slot that may leave now.
@@ -317,6 +354,28 @@ mod tests {
         assert_eq!(flush(&mut outputs), "-E");
         outputs.reach(|reached| reached.synced = 10);
         assert_eq!(flush(&mut outputs), "p-E");
+    }
+
+    #[test]
+    fn messages_leave_a_few_at_a_time() {
+        let mut outputs = Outputs::default();
+        let connection = |slot| ConnectionId { serial: u64::from(slot) + 1, slot };
+        let mut slots = Vec::new();
+        outputs.writer(connection(1)).push(b'r');
+        for slot in 0..5 {
+            outputs.push_writer(connection(slot)).push(b'p');
+            outputs.push_writer(connection(slot)).push(b'q');
+        }
+        outputs.discard(2);
+        outputs.take_dirty(&mut slots);
+        assert_eq!((slots.as_slice(), outputs.sendable(1)), (&[1][..], &b"rpq"[..]));
+        slots.clear();
+        outputs.take_pushed(&mut slots, 2);
+        assert_eq!(slots, [0]);
+        assert!(outputs.has_pushed());
+        outputs.take_pushed(&mut slots, 9);
+        assert_eq!(slots, [0, 3, 4]);
+        assert!(!outputs.has_pushed());
     }
 
     #[test]

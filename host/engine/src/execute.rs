@@ -6,7 +6,6 @@
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
 use tenon_commands::{Begin, CommandError, Context, Db, Flags, Wait, key_positions};
 use tenon_config::Directive;
-use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
@@ -370,79 +369,6 @@ impl Engine {
                 }
                 outcome.map(|()| None)
             }
-        }
-    }
-
-    /// Ends a unit: what it did becomes one record, and its reply waits for it.
-    pub(crate) fn seal(
-        &mut self,
-        now: Now,
-        database: usize,
-        request: Option<Args<'_>>,
-        world: &mut World<'_>,
-    ) {
-        if self.is_in_exec {
-            return self.end_request(now, database, request, world);
-        }
-        let unit = &mut self.unit;
-        if unit.is_idle() && self.unstamped_pushes.is_empty() {
-            return unit.clear();
-        }
-        if !self.waiting.queues.is_empty() {
-            self.waiting.queues.note(unit.touched(), unit.touched_databases());
-        }
-        self.stats.expired_keys += unit.expired_keys;
-        self.stats.dirty_total += unit.dirty;
-        self.journal.begin_unit();
-        let mut is_logged = false;
-        for (index, words, targets) in unit.operations() {
-            self.journal.operation(index, words, targets);
-            is_logged |= targets.log;
-        }
-        if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, Targets::ALL);
-            is_logged = true;
-        }
-        self.journal.seal();
-        let mut stamp = None;
-        if is_logged {
-            let position = self.journal.position();
-            stamp = self.durability.stamp(position);
-            self.reply_stamp = stamp;
-            let is_whole_database = !unit.touched_databases().is_empty();
-            self.durability.note_touched(unit.touched(), is_whole_database, position);
-        }
-        self.tell(now, world);
-        self.stamp_pushes(stamp, world);
-        (self.told_keys, self.told_databases) = (0, 0);
-        self.unit.clear();
-    }
-
-    /// Ends a request inside an EXEC: what it did becomes part of the record that EXEC will be.
-    fn end_request(&mut self, now: Now, database: usize, request: Option<Args<'_>>, world: &mut World<'_>) {
-        self.stats.expired_keys += self.unit.expired_keys;
-        self.stats.dirty_total += self.unit.dirty;
-        self.tell(now, world);
-        if let Some(request) = request {
-            self.unit.end_request(database, request);
-        }
-    }
-
-    /// Tells watchers and subscribers what the request that has just run has changed.
-    fn tell(&mut self, now: Now, world: &mut World<'_>) {
-        if !self.watchers.is_empty() {
-            self.tell_watchers(now);
-        }
-        if self.unit.has_events() {
-            self.notify_events(now, world);
-        }
-    }
-
-    /// Appends what is sealed at once, before an end that does not wait for the turn's.
-    pub(crate) fn append_sealed(&mut self, now: Now) {
-        let Some(log) = self.durability.log_mut() else { return };
-        if let Some(batch) = self.journal.take_batch() {
-            log.append(now, &batch);
         }
     }
 

@@ -2,7 +2,7 @@
 //! objects answers.
 
 use tenon_base::ConnectionId;
-use tenon_commands::{CommandError, Flags, Group, Outcome};
+use tenon_commands::{CommandError, Flags, Group, Outcome, quoted};
 use tenon_config::Directive;
 use tenon_resp::{Args, Proto};
 
@@ -155,5 +155,5 @@ fn unknown_subcommand(parent: &str, word: &[u8]) -> CommandError {
 
 /// Line breaks would end the reply early.
 fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace(['\r', '\n'], " ")
+    quoted(bytes).replace(['\r', '\n'], " ")
 }

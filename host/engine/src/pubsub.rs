@@ -172,7 +172,7 @@ impl Engine {
         let is_logged = self.durability.is_on();
         let Some(session) = self.sessions.get_mut(to).filter(|session| !session.is_closing) else { return };
         let is_own = self.executing == Some(to);
-        let out = if is_own { &mut self.own_pushes } else { world.outputs.writer(to) };
+        let out = if is_own { &mut self.own_pushes } else { world.outputs.push_writer(to) };
         let start = out.len();
         out.extend_from_slice(frame);
         if session.proto == Proto::Resp3 {
@@ -198,7 +198,7 @@ impl Engine {
             self.own_pushes.extend_from_slice(line);
             return;
         }
-        world.outputs.writer(to).extend_from_slice(line);
+        world.outputs.push_writer(to).extend_from_slice(line);
         self.check_output_limit(now, to, world);
     }
 
