@@ -87,7 +87,7 @@ impl Context<'_> {
     pub fn wrote_quietly(&mut self, key: &[u8], count: usize) {
         if self.db.unit.wants_keys() {
             let (index, hash) = (self.db.index(), self.db.database_ref().hash(key));
-            self.db.unit.touch(index, hash);
+            self.db.unit.touch(index, hash, key);
         }
         self.db.unit.dirty += count as u64;
     }

@@ -82,6 +82,9 @@ impl Engine {
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);
                     self.close_over_soft_limit(now, world);
+                    if self.tracking.is_over() {
+                        self.shed_tracked_keys(now, world);
+                    }
                     self.expire_some(now, world);
                 }
                 Timer::Second => {

@@ -263,7 +263,8 @@ impl Engine {
         let wants_events = crate::notify::is_wanted(self.notified);
         let wants_keys =
             self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
-        self.unit.listen(wants_events, wants_keys);
+        self.unit.listen(wants_events, wants_keys || self.tracking.is_on());
+        self.unit.listen_to_names(self.tracking.wants_names());
     }
 
     /// Lets go the replies whose stamps are satisfied.

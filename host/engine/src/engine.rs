@@ -28,6 +28,7 @@ use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
 use crate::watch::Watchers;
@@ -79,6 +80,7 @@ pub struct Engine {
     pub(crate) told_databases: usize,
     pub(crate) watchers: Watchers,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: Tracking,
     /// Where messages are formatted.
     pub(crate) push_frame: Vec<u8>,
     /// Messages to the client whose request runs.
@@ -205,6 +207,7 @@ impl Engine {
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
+        let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
             replication_id: dice.hex(40),
@@ -242,6 +245,7 @@ impl Engine {
             told_databases: 0,
             watchers: Watchers::default(),
             pubsub: Pubsub::default(),
+            tracking,
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
@@ -356,6 +360,7 @@ impl Engine {
         self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
+        self.untrack(connection);
         self.stop_monitoring(connection);
         self.sessions.remove(connection);
     }
@@ -444,9 +449,11 @@ impl Machine for Engine {
         self.walk_cuts(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
+        self.settle_broadcasts(now, world);
         self.settle_log(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
+        self.free_tracked_keys(world);
     }
 
     fn wake_at(&self) -> Option<Micros> {
@@ -456,6 +463,7 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
         ];
         moments.into_iter().flatten().min()
     }

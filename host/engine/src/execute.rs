@@ -170,6 +170,9 @@ impl Engine {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
+        if self.tracking.is_over() {
+            self.shed_tracked_keys(now, world);
+        }
         let start = world.outputs.writer(connection).len();
         self.executing = Some(connection);
         let outcome = self.pass_and_run(now, connection, command, args, world);
@@ -312,7 +315,23 @@ impl Engine {
     }
 
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
+    #[inline]
     pub(crate) fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Option<Box<Wait>>, CommandError> {
+        let outcome = self.run_unit(now, connection, id, args, world);
+        if self.tracking.is_on() {
+            self.remember_reads(now, connection, id, args, world);
+        }
+        outcome
+    }
+
+    fn run_unit(
         &mut self,
         now: Now,
         connection: ConnectionId,

@@ -23,6 +23,7 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;

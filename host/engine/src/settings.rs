@@ -65,6 +65,7 @@ impl Engine {
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
+        self.tracking.set_keys_max(tracked_keys_max(&self.config));
         self.durability.settings_changed();
     }
 
@@ -90,6 +91,11 @@ impl Engine {
 /// `dir`.
 fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `tracking-table-max-keys`; 0 for any number.
+pub(crate) fn tracked_keys_max(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::TrackingTableMaxKeys)).unwrap_or(0)
 }
 
 /// `slowlog-log-slower-than`: commands that take so long are kept.

@@ -443,6 +443,7 @@ fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 fn touch_everything(context: &mut ServerContext<'_, '_>) {
     let engine = &mut *context.engine;
     (0..engine.keyspace.databases()).for_each(|index| engine.unit.touch_database(index));
+    engine.unit.note_flush();
 }
 
 /// What a transaction has done is in no file yet, so a load in its midst would lose it.

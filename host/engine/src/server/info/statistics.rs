@@ -37,6 +37,11 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
     lines.zeros(NEVER_USED);
+    let [_, keys, items, prefixes] = engine.tracking.counts();
+    lines.field("tracking_total_keys", keys);
+    lines.field("tracking_total_items", items);
+    lines.field("tracking_total_prefixes", prefixes);
+    lines.zeros(&["unexpected_error_replies"]);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", stats.reads);
@@ -57,7 +62,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
 
-/// Counters of what does not exist here: defragmentation, tracking.
+/// Counters of what does not exist here: defragmentation.
 const NEVER_USED: &[&str] = &[
     "latest_fork_usec",
     "migrate_cached_sockets",
@@ -68,10 +73,6 @@ const NEVER_USED: &[&str] = &[
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
-    "unexpected_error_replies",
 ];
 
 fn kilobytes(bytes: u64) -> f64 {
