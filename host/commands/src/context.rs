@@ -39,6 +39,8 @@ pub struct Limits {
     pub stream: StreamLimits,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
+    /// Whether RESTORE overlooks checksums (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skips_checksums: bool,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `hll-sparse-max-bytes`: the longest sparse HyperLogLog.

@@ -440,7 +440,6 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, None, world);
@@ -450,10 +449,15 @@ impl Machine for Engine {
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
         self.settle_broadcasts(now, world);
+        let log_began = self.durability.is_on().then(|| world.stopwatch.read());
         self.settle_log(now, world);
+        if let Some(began) = log_began {
+            self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
+        }
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
+        self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
     fn wake_at(&self) -> Option<Micros> {

@@ -55,7 +55,8 @@ impl Engine {
 
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
-        self.limits = limits(&self.config, self.seed);
+        let skips_checksums = self.limits.skips_checksums;
+        self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -66,6 +67,7 @@ impl Engine {
             (self.set_log_level)(self.config.log_level());
         }
         self.tracking.set_keys_max(tracked_keys_max(&self.config));
+        self.save_settings_changed();
         self.durability.settings_changed();
     }
 
@@ -143,6 +145,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+        skips_checksums: false,
     }
 }
 

@@ -5,6 +5,7 @@ mod tables;
 
 use tenon_base::Micros;
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
+use tenon_journal::Targets;
 use tenon_keyspace::{Entry, Expiry};
 use tenon_rdb::{dataset_digest, dump, value_digest};
 use tenon_resp::{Args, Proto};
@@ -47,6 +48,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         words: 2..=2,
         run: accept,
         help: &["CHANGE-REPL-ID", "    Accepted; there is no replication whose identity could change."],
+    },
+    Subcommand {
+        name: "CONFIG-REWRITE-FORCE-ALL",
+        words: 2..=2,
+        run: rewrite_whole_config,
+        help: &[
+            "CONFIG-REWRITE-FORCE-ALL",
+            "    As CONFIG REWRITE, but with a line for every directive, at its default or not.",
+        ],
     },
     Subcommand {
         name: "DICT-RESIZING",
@@ -113,6 +123,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         help: &["OBJECT <key>", "    Tell how a value is kept."],
     },
     Subcommand {
+        name: "PAUSE-CRON",
+        words: 3..=3,
+        run: pause_cron,
+        help: &["PAUSE-CRON <0|1>", "    Whether what is done by the clock is left undone."],
+    },
+    Subcommand {
         name: "POPULATE",
         words: 3..=5,
         run: populate,
@@ -151,6 +167,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         ],
     },
     Subcommand {
+        name: "REPLICATE",
+        words: 3..=ANY,
+        run: replicate,
+        help: &[
+            "REPLICATE <word> [<word> ...]",
+            "    Send replicas a command that is not run here. The data may differ afterwards.",
+        ],
+    },
+    Subcommand {
         name: "REPLYBUFFER",
         words: 4..=4,
         run: reply_buffer,
@@ -166,6 +191,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         help: &[
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys whose time has come are looked for. They are gone for readers anyway.",
+        ],
+    },
+    Subcommand {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        words: 3..=3,
+        run: set_skip_checksums,
+        help: &[
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Whether checksums of dump files and of RESTORE's payloads are overlooked.",
         ],
     },
     Subcommand {
@@ -399,10 +433,24 @@ fn reply_buffer(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome 
     Ok(())
 }
 
+fn rewrite_whole_config(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    super::config::rewrite_with(context, tenon_config::Rewritten::Everything)
+}
+
+fn pause_cron(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.cron.is_paused = args.integer(2).unwrap_or(0) != 0;
+    context.reply().ok();
+    Ok(())
+}
+
+fn replicate(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let database = context.session().database;
+    context.engine.unit.propagate_to(database, args.rest(2), Targets::REPLICAS);
+    context.reply().ok();
+    Ok(())
+}
+
 fn load_log(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    if !context.engine.durability.is_on() {
-        return Err(CommandError::text("ERR the append-only file is off"));
-    }
     outside_transaction(context)?;
     if let Err(sentence) = context.engine.reload_log(context.now, context.world) {
         tracing::warn!("{sentence}");
@@ -460,6 +508,12 @@ fn set_active_expire(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Out
     Ok(())
 }
 
+fn set_skip_checksums(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.limits.skips_checksums = args.integer(2).unwrap_or(0) != 0;
+    context.reply().ok();
+    Ok(())
+}
+
 fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let seconds = args.float(2).unwrap_or(0.0).max(0.0);
     context.world.interlude.sleep(Micros((seconds * 1e6) as u64));
@@ -469,6 +523,8 @@ fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use tenon_base::{Input, Signal};
+
     use super::*;
     use crate::testing::Bench;
 
@@ -504,5 +560,42 @@ mod tests {
         let bytes: i64 = bench.run(1, "MEMORY USAGE k:1 SAMPLES 0").parse().unwrap();
         assert!((100..1_000).contains(&bytes));
         assert_eq!(bench.run(1, "MEMORY USAGE k:1 SAMPLES"), "(error) ERR syntax error");
+    }
+
+    #[test]
+    fn checksums_can_be_overlooked() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes")]);
+        bench.run(1, "SET k value");
+        let dumped = bench.run(1, "DUMP k");
+        let restore = format!("RESTORE k 0 {} REPLACE", dumped.replacen("value", "other", 1));
+        let refusal = "(error) ERR DUMP payload version or checksum are wrong";
+        assert_eq!(bench.run(1, &restore), refusal);
+        bench.run(1, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+        bench.run(1, "CONFIG SET hz 20");
+        assert_eq!(bench.run(1, &restore), "OK");
+        assert_eq!(bench.run(1, "GET k"), "\"other\"");
+        bench.run(1, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 0");
+        assert_eq!(bench.run(1, &restore), refusal);
+    }
+
+    #[test]
+    fn while_the_clock_does_nothing_nothing_is_removed_by_it_and_no_signal_is_heard() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes"), ("save", "900 1")]);
+        bench.run(1, "SET k 1 PX 10");
+        bench.run(1, "DEBUG PAUSE-CRON 1");
+        bench.sleep(1_000);
+        assert_eq!(bench.run(1, "DBSIZE"), "1");
+        assert_eq!(bench.run(1, "SHUTDOWN ABORT"), "(error) ERR No shutdown in progress.");
+        bench.input(Input::Signal(Signal::Terminate));
+        bench.settle();
+        assert_eq!(bench.run(1, "SHUTDOWN ABORT"), "OK");
+        bench.run(1, "DEBUG PAUSE-CRON 0");
+        bench.sleep(1_000);
+        assert_eq!((bench.run(1, "DBSIZE"), bench.exit_code), ("0".to_owned(), None));
+        bench.run(1, "DEBUG PAUSE-CRON 1");
+        bench.input(Input::Signal(Signal::Terminate));
+        bench.run(1, "DEBUG PAUSE-CRON 0");
+        bench.sleep(1_000);
+        assert_eq!(bench.exit_code, Some(0));
     }
 }

@@ -54,10 +54,10 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     let spent_us: u64 = stats.calls.iter().map(|counts| counts.usec).sum();
     lines.field("eventloop_cycles", stats.turns);
-    lines.zeros(&["eventloop_duration_sum"]);
+    lines.field("eventloop_duration_sum", stats.turns_by_part.whole_us);
     lines.field("eventloop_duration_cmd_sum", spent_us);
     lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
-    lines.zeros(&["instantaneous_eventloop_duration_usec"]);
+    lines.field("instantaneous_eventloop_duration_usec", stats.turn_microseconds());
     lines.field("acl_access_denied_auth", stats.logins_refused);
     lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
@@ -115,6 +115,15 @@ pub(super) fn keyspace(lines: &mut Lines, facts: &Facts<'_>) {
             ));
         }
     }
+}
+
+/// What turns are spent with; shown only where it is asked for by name.
+pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
+    let times = &facts.engine.stats.turns_by_part;
+    lines.field("eventloop_duration_aof_sum", times.log_us);
+    lines.field("eventloop_duration_cron_sum", times.cron_us);
+    lines.field("eventloop_duration_max", times.longest_us);
+    lines.field("eventloop_cmd_per_cycle_max", times.commands_max);
 }
 
 pub(super) fn policies(lines: &mut Lines, facts: &Facts<'_>) {
