@@ -21,6 +21,7 @@ use crate::durability::Durability;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
+use crate::replication::{self, Replication};
 use crate::server;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
@@ -110,8 +111,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Names the history of this data set to replicas.
-    pub(crate) replication_id: String,
+    pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
 }
 
@@ -173,6 +173,8 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    SnapshotForReplicas,
+    Link,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -210,7 +212,7 @@ impl Engine {
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
-            replication_id: dice.hex(40),
+            replication: Replication::new(started, replication::new_id(&mut dice), &config),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
@@ -277,6 +279,10 @@ impl Engine {
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
+            let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
+            self.follow(now, host, port, world);
+        }
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -298,6 +304,10 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
+    }
+
+    fn forget_ticket(&mut self, ticket: Ticket) {
+        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -398,10 +408,11 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -430,9 +441,17 @@ impl Machine for Engine {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => self.closed(connection),
+            Input::Closed { connection } => {
+                self.closed(connection);
+                self.replication_closed(now, connection);
+                self.upstream_closed(now, connection, world);
+            }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Linked { ticket, result } => {
+                self.forget_ticket(ticket);
+                self.linked(now, ticket, result, world);
+            }
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -445,7 +464,10 @@ impl Machine for Engine {
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.settle_waits(now, world);
+        self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
+        self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
         self.settle_broadcasts(now, world);
@@ -454,6 +476,7 @@ impl Machine for Engine {
         if let Some(began) = log_began {
             self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
         }
+        self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
@@ -468,6 +491,7 @@ impl Machine for Engine {
             self.waiting.wake_at(),
             self.pause.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
+            self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

@@ -6,6 +6,7 @@ mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
+mod following;
 mod gates;
 mod load;
 mod notify;
@@ -13,6 +14,7 @@ mod output_limits;
 mod pause;
 mod policies;
 mod pubsub;
+mod replication;
 mod save_job;
 mod seal;
 mod server;
@@ -20,6 +22,7 @@ mod session;
 mod settings;
 mod snapshots;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;

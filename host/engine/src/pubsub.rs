@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tenon_base::{ConnectionId, Now, SegmentKind, Stamp, World, glob_matches};
-use tenon_resp::{Proto, write_array_header, write_bulk};
+use tenon_commands::Words;
+use tenon_resp::{Args, Proto, write_array_header, write_bulk};
 
 use crate::engine::Engine;
 use crate::session::{ReplyMode, Session};
@@ -21,6 +22,17 @@ pub(crate) enum Space {
     Patterns,
     /// SSUBSCRIBE.
     ShardChannels,
+}
+
+impl Space {
+    /// Where a request publishes to, if that is what it does.
+    pub(crate) fn of_message(args: Args<'_>) -> Option<Space> {
+        let is_message = |name| args.len() == 3 && args.is(0, name);
+        if is_message("PUBLISH") {
+            return Some(Space::Channels);
+        }
+        is_message("SPUBLISH").then_some(Space::ShardChannels)
+    }
 }
 
 /// All subscriptions, by name.

@@ -31,6 +31,7 @@ impl Engine {
             return Err(error);
         }
         self.settings_changed(&changed);
+        self.replication_settings_changed(now, world);
         Ok(())
     }
 
@@ -85,7 +86,7 @@ impl Engine {
         if self.config.bool(Directive::AppendOnly) {
             self.turn_log_on(now, world)
         } else {
-            self.turn_log_off(now)
+            self.turn_log_off(now, world)
         }
     }
 }

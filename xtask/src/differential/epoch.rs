@@ -96,10 +96,8 @@ struct Queue {
 
 impl Queue {
     fn agree(&mut self, call: &Call, tenon: &Reply, redis: &Reply) -> bool {
-        if redis.bytes() == b"QUEUED" {
-            if let Some(calls) = &mut self.open {
-                calls.push(call.clone());
-            }
+        if let Some(calls) = self.open.as_mut().filter(|_| redis.bytes() == b"QUEUED") {
+            calls.push(call.clone());
         }
         match call.name.as_str() {
             "multi" if !redis.is_error() => self.open = Some(Vec::new()),

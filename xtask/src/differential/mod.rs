@@ -34,6 +34,7 @@ usage: cargo xtask differential [OPTION...]
   --epoch N        only this stretch of the seed's commands
   --differences N  go on after a difference, until there are so many (1)
   --only TEXT      only commands whose name contains TEXT, and those that fill keys
+  --exceptions     instead: what need not be equal byte for byte, and why
   --server PATH    this server instead of building and running target/release/tenon
   --redis PATH     this judge instead of the redis-server on the PATH
 ";
@@ -63,6 +64,11 @@ struct Options {
 
 /// Runs what the words after `differential` ask for.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    if words == ["--exceptions"] {
+        let never = NEVER.iter().map(|(name, reason)| format!("{name}: not called: {reason}"));
+        rules::exceptions().into_iter().chain(never).for_each(|line| println!("{line}"));
+        return Ok(());
+    }
     let Some(options) = parse(words)? else {
         print!("{USAGE}");
         return Ok(());

@@ -277,7 +277,7 @@ impl Dictionary {
             (1, _) => b"+inf".to_vec(),
             (2, Kind::Text) => chance.pick(&[&b"-"[..], b"+"]).to_vec(),
             (3 | 4, Kind::Text) => {
-                let mark = *chance.pick(&[b'[', b'(']);
+                let mark = *chance.pick(b"[(");
                 [vec![mark], self.member(chance)].concat()
             }
             (3, _) => format!("({}", chance.below(4)).into_bytes(),

@@ -107,7 +107,7 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
         return Err(());
     }
     engine.abort_save();
-    engine.append_sealed(now);
+    engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
         && log.phase() != tenon_aof::Phase::Off
     {
