@@ -608,4 +608,29 @@ mod tests {
         bench.sleep(1_000);
         assert_eq!(bench.exit_code, Some(0));
     }
+
+    #[test]
+    fn a_log_that_is_off_can_be_written_and_loaded_once() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes"), ("save", "")]);
+        bench.run(1, "SET k 1");
+        assert_eq!(
+            bench.run(1, "DEBUG LOADAOF"),
+            "(error) ERR Error trying to load the AOF files, check server logs"
+        );
+        assert_eq!(bench.run(1, "GET k"), "\"1\"");
+        assert_eq!(bench.run(1, "BGREWRITEAOF"), "Background append only file rewriting started");
+        bench.sleep(100);
+        let told = bench.text(1, "INFO persistence");
+        assert!(
+            told.contains("aof_enabled:0\r\n") && told.contains("aof_rewrite_in_progress:0\r\n"),
+            "{told}"
+        );
+        assert!(!bench.engine.durability.is_on());
+        bench.run(1, "SET later 1");
+        assert_eq!(bench.run(1, "DEBUG LOADAOF"), "OK");
+        assert_eq!((bench.run(1, "GET k"), bench.run(1, "DBSIZE")), ("\"1\"".to_owned(), "1".to_owned()));
+        assert_eq!(bench.run(1, "CONFIG SET appendonly yes"), "OK");
+        bench.sleep(100);
+        assert!(bench.engine.durability.is_on(), "a log that is wanted stays");
+    }
 }

@@ -101,7 +101,8 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
     let phase = engine.durability.log_mut().map(|log| log.phase());
-    if phase == Some(tenon_aof::Phase::Waiting) && !mode.force {
+    let is_wanted = engine.config.bool(Directive::AppendOnly);
+    if phase == Some(tenon_aof::Phase::Waiting) && is_wanted && !mode.force {
         // What replaces the dump as the truth is not complete yet.
         tracing::warn!("Writing initial AOF, can't exit.");
         return Err(());

@@ -35,12 +35,13 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     lines.field("keyspace_hits", engine.lookups.hits);
     lines.field("keyspace_misses", engine.lookups.misses);
-    // Nothing is forked; what stands in for a fork is a cut.
-    lines.field("total_forks", engine.snapshots.cuts);
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
-    lines.zeros(&["latest_fork_usec", "migrate_cached_sockets"]);
+    // Nothing is forked; what stands in for a fork is a cut.
+    lines.zeros(&["latest_fork_usec"]);
+    lines.field("total_forks", engine.snapshots.cuts);
+    lines.zeros(&["migrate_cached_sockets"]);
     let following = engine.replication.following.as_ref();
     lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
