@@ -195,7 +195,10 @@ fn limits(ctx: &Context<'_>) -> tenon_rdb::Limits {
 }
 
 fn refusal(error: RestoreError) -> CommandError {
-    CommandError::Text(format!("ERR {error}").into())
+    match error {
+        RestoreError::Footer => CommandError::Text(format!("ERR {error}").into()),
+        RestoreError::Data(reason) => CommandError::BadPayload(reason.to_string().into()),
+    }
 }
 
 /// The access clock so many seconds ago. What lies before its beginning counts as half a turn ago.

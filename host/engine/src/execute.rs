@@ -186,6 +186,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
+            if let CommandError::BadPayload(reason) = &error {
+                tracing::warn!("A payload was refused, its integrity check failed: {reason}");
+            }
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
