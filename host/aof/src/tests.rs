@@ -17,7 +17,7 @@ use crate::*;
 
 const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A log of ours with a rewrite, a failed disk and a torn end behind it.
 fn write_log(disk: &MemoryDisk, directory: &Directory) {

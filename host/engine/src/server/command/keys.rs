@@ -78,8 +78,23 @@ fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
         // It reads the old value only if that is asked for.
         "set" if has(b"GET") => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
         "set" => KeyFlags::OW.and(KeyFlags::UPDATE),
+        "bitfield" if only_gets(request) => KeyFlags::RO.and(KeyFlags::ACCESS),
+        "bitfield" => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
         _ => spec.flags,
     }
+}
+
+/// Whether a BITFIELD writes nothing; what is malformed may write.
+fn only_gets(request: Args<'_>) -> bool {
+    let mut at = 2;
+    while let Some(word) = request.try_get(at) {
+        at += match word {
+            word if word.eq_ignore_ascii_case(b"GET") => 3,
+            word if word.eq_ignore_ascii_case(b"OVERFLOW") => 2,
+            _ => return false,
+        };
+    }
+    at == request.len()
 }
 
 #[cfg(test)]
@@ -117,6 +132,7 @@ mod tests {
 
     static ROWS: &[Row<Handler>] = &[
         row("set", -3, Flags::WRITE, &[KeySpec::at(1, CHANGE.and(KeyFlags::VARIABLE_FLAGS))]),
+        row("bitfield", -2, Flags::WRITE, &[KeySpec::at(1, CHANGE.and(KeyFlags::VARIABLE_FLAGS))]),
         row("store", -4, Flags::WRITE, &[KeySpec::at(1, REPLACE), KeySpec::number(2, READ)]),
         row("pairs", -3, Flags::WRITE, &[KeySpec::range(1, -1, 2, REPLACE)]),
         row("perhaps", -2, Flags::NO_MANDATORY_KEYS, &[KeySpec::number(1, READ)]),
@@ -141,6 +157,9 @@ mod tests {
         assert_eq!(found("SET k v"), Ok(vec![key("k", REPLACE)]));
         assert_eq!(found("set get v"), Ok(vec![key("get", REPLACE)]));
         assert_eq!(found("set k v ex 10 Get"), Ok(vec![key("k", CHANGE)]));
+        assert_eq!(found("bitfield k overflow sat get u8 0 GET i8 set"), Ok(vec![key("k", READ)]));
+        assert_eq!(found("bitfield k get u8 0 set u8 0 1"), Ok(vec![key("k", CHANGE)]));
+        assert_eq!(found("bitfield k get u8"), Ok(vec![key("k", CHANGE)]));
         assert_eq!(found("store d 2 a b c"), Ok(vec![key("d", REPLACE), key("a", READ), key("b", READ)]));
         assert_eq!(found("pairs a 1 b 2"), Ok(vec![key("a", REPLACE), key("b", REPLACE)]));
         assert_eq!(found("perhaps 0"), Ok(Vec::new()));
