@@ -19,6 +19,7 @@ mod words;
 
 pub use catalogue::Catalogue;
 pub use error::{RuleError, SetUserError};
+pub use password::PasswordMaker;
 pub use selector::{Access, Channels, Denied, Request, Selector};
 pub use user::User;
 pub use users::{Change, UserId, Users};

@@ -53,3 +53,49 @@ impl fmt::Debug for Hash {
         out.write_str("(not shown)")
     }
 }
+
+/// Makes passwords that nobody can guess, not even from others that it made: ACL GENPASS.
+pub struct PasswordMaker {
+    secret: [u8; BYTES],
+    made: u64,
+}
+
+impl PasswordMaker {
+    /// `secret` is 32 bytes of entropy that nothing else is made from.
+    pub fn new(secret: [u8; 32]) -> PasswordMaker {
+        PasswordMaker { secret, made: 0 }
+    }
+
+    /// So many hexadecimal digits.
+    pub fn make(&mut self, digits: usize) -> String {
+        let mut password = String::with_capacity(digits + 2 * BYTES);
+        while password.len() < digits {
+            let block = Sha256::new().chain_update(self.secret).chain_update(self.made.to_le_bytes());
+            password += &Hash(block.finalize().into()).hex();
+            self.made += 1;
+        }
+        password.truncate(digits);
+        password
+    }
+}
+
+impl fmt::Debug for PasswordMaker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("PasswordMaker(not shown)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_long_enough_and_all_different() {
+        let mut maker = PasswordMaker::new([7; 32]);
+        let made: Vec<String> = [1, 64, 64, 65, 1024].into_iter().map(|digits| maker.make(digits)).collect();
+        assert_eq!(made.iter().map(String::len).collect::<Vec<_>>(), [1, 64, 64, 65, 1024]);
+        assert_ne!(made[1], made[2]);
+        assert!(!made[4][64..].contains(&made[4][..64]));
+        assert!(!format!("{maker:?}").contains('7'));
+    }
+}

@@ -10,7 +10,7 @@ use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
-use crate::gates;
+use crate::gates::{self, Refusal};
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
@@ -73,7 +73,7 @@ impl Engine {
         let mut batch = std::mem::take(&mut self.batch);
         let mut bytes = bytes;
         while let Some(session) = self.sessions.get_mut(connection) {
-            self.decode_limits.authenticated = session.is_authenticated;
+            self.decode_limits.authenticated = session.is_authenticated || self.users.is_open();
             let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
             let executed = self.run_batch(now, connection, &batch, bytes, world);
             let is_whole = executed == batch.len();
@@ -226,7 +226,7 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         self.reply_stamp = None;
-        let id = match self.admit(connection, command, args) {
+        let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
@@ -265,14 +265,19 @@ impl Engine {
     /// Lets a request in, or says why not.
     fn admit(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         command: Option<CommandId>,
         args: Args<'_>,
+        world: &mut World<'_>,
     ) -> Result<CommandId, CommandError> {
         let id = gates::known(self, command, args)?;
         if let Err(refusal) = gates::pass(self, connection, id, args) {
             self.stats.count_rejected(id);
-            return Err(refusal);
+            return Err(match refusal {
+                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                Refusal::Other(error) => error,
+            });
         }
         Ok(id)
     }
@@ -327,6 +332,7 @@ impl Engine {
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
+                let keys_are_limited = self.limits_keys(connection, id, args);
                 let mut db = Db::new(
                     &mut self.keyspace,
                     database,
@@ -336,6 +342,7 @@ impl Engine {
                     &mut self.unit,
                 );
                 db.no_touch = no_touch;
+                db.keys_are_limited = keys_are_limited;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
                 let mut reply = Reply::new(world.outputs.writer(connection), proto);

@@ -1,12 +1,14 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod access;
 mod command_base;
 mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
 mod gates;
+mod keys;
 mod load;
 mod notify;
 mod output_limits;
