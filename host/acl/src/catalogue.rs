@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 /// The commands and subcommands of a server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     categories: Vec<(u32, &'static str)>,
     entries: Vec<Entry>,
     by_name: BTreeMap<Vec<u8>, u16>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) categories: u32,

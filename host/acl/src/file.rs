@@ -23,7 +23,8 @@ pub(crate) fn parse(
         if line.is_empty() {
             continue;
         }
-        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).collect();
+        // A name may be empty; rules that are empty mean nothing.
+        let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
         let [b"user", name, rules @ ..] = words.as_slice() else {
             errors +=
                 &format!("{file_name}:{number} should start with user keyword followed by the username. ");

@@ -274,6 +274,7 @@ fn what_is_described_makes_the_same_user() {
     ] {
         let mut users = users();
         users.set_user(b"ann", &rules).unwrap();
+        users.set_user(b"", &rules).unwrap();
         let text = users.file_text();
         let mut again = Users::new(catalogue());
         again.load("f", &text).unwrap();
@@ -304,7 +305,7 @@ fn a_file_replaces_all_users_or_none() {
     );
     assert!(users.find(b"ann").is_some() && users.find(b"cid").is_none());
     let change =
-        users.load("f.acl", b"user default on >x ~* +@all\r\n\nuser  bob on  (+get ~a)  \n").unwrap();
+        users.load("f.acl", b"user default on >x ~* +@all\r\n\nuser bob on  (+get  ~a)  \n").unwrap();
     assert_eq!(change, Change { removed: vec![ann], lost_channels: vec![UserId::DEFAULT] });
     assert!(users.find(b"ann").is_none() && users.find(b"bob").is_some() && !users.is_open());
     users.load("f.acl", b"").unwrap();

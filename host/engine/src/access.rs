@@ -101,9 +101,9 @@ impl Engine {
     }
 
     /// Whether a command whose keys no rule tells must keep to those that its user is allowed.
-    pub(crate) fn limits_keys(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> bool {
-        let Some(session) = self.sessions.get(connection) else { return false };
-        let user = &self.users[session.user];
+    #[inline]
+    pub(crate) fn limits_keys(&self, user: UserId, id: CommandId, args: Args<'_>) -> bool {
+        let user = &self.users[user];
         !user.is_unrestricted() && {
             let command = &self.commands[id];
             keys::has_unknown(command) && !user.may_read_every_key(&request(command, id, args))

@@ -330,9 +330,9 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let keys_are_limited = self.limits_keys(session.user, id, args);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
-                let keys_are_limited = self.limits_keys(connection, id, args);
                 let mut db = Db::new(
                     &mut self.keyspace,
                     database,

@@ -188,7 +188,8 @@ fn hello(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     if let Some((user, password)) = login {
         log_in(context, args, user, password)?;
     }
-    if !context.session().is_authenticated {
+    let session = context.engine.sessions.get(context.connection);
+    if session.is_some_and(|session| context.engine.must_log_in(session)) {
         return Err(CommandError::text(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
