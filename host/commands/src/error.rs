@@ -34,6 +34,12 @@ impl CommandError {
     }
 }
 
+/// A word of a request as an error quotes it: up to a zero byte, which ends texts in C, and as text.
+pub fn quoted(word: &[u8]) -> String {
+    let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len());
+    String::from_utf8_lossy(&word[..end]).into_owned()
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

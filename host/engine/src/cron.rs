@@ -102,6 +102,10 @@ impl Engine {
 
     /// Removes some of what has expired. Comes back soon if there is more, but leaves the clients their share.
     fn expire_some(&mut self, now: Now, world: &mut World<'_>) {
+        if self.replication.is_following {
+            // What a follower has is its primary's to expire.
+            return self.expire_own_keys(now, world);
+        }
         if !self.active_expire || self.pause.is_on() {
             return;
         }
@@ -124,7 +128,7 @@ impl Engine {
     }
 
     /// One slice in one database. Says whether there is more to look at.
-    fn expire_in(&mut self, now: Now, index: usize, world: &mut World<'_>) -> bool {
+    pub(crate) fn expire_in(&mut self, now: Now, index: usize, world: &mut World<'_>) -> bool {
         let (mut keys, mut ends) =
             (std::mem::take(&mut self.cron.expired_keys), std::mem::take(&mut self.cron.expired_ends));
         keys.clear();
@@ -159,7 +163,7 @@ impl Engine {
         let limit = Micros::from_millis(timeout as u64 * 1_000);
         let is_idle = |session: &&crate::session::Session| {
             // Who listens has nothing to say.
-            let listens = session.subscriptions.is_some() || session.is_monitor;
+            let listens = session.subscriptions.is_some() || session.is_monitor || session.is_replica;
             session.parked.is_none() && !listens && now.steady.since(session.last_heard) > limit
         };
         let idle: Vec<_> = self.sessions.iter().filter(is_idle).map(|session| session.id).collect();

@@ -9,7 +9,7 @@ use tenon_aof::{JobId, Keep, Log, LogEvent, LogJob, Phase, Settings, SyncFacts};
 use tenon_base::{Level, Micros, Now, Stamp, World};
 use tenon_commands::Touched;
 use tenon_config::{AppendFsync, Config, Directive};
-use tenon_journal::{Journal, LogPosition};
+use tenon_journal::LogPosition;
 use tenon_policy::{
     Bound, Cause, Durability as Promise, FsyncFacts, FsyncPlan, NEVER, Outcome as PolicyOutcome, ceiling_us,
     durability_in_force,
@@ -185,14 +185,9 @@ impl Engine {
     /// Ends a turn: appends what was sealed, asks the policy if there is reason to, and releases what that made
     /// safe.
     pub(crate) fn settle_log(&mut self, now: Now, world: &mut World<'_>) {
+        self.append_sealed(now, world);
         let Some(log) = self.durability.log.as_mut() else { return };
-        match self.journal.take_batch() {
-            Some(batch) => {
-                log.append(now, &batch);
-                self.journal.recycle(batch);
-            }
-            None => log.advance(self.journal.position(), self.journal.offset()),
-        }
+        log.advance(self.journal.position(), self.journal.offset());
         self.keep_promise(now);
         self.release(world);
         self.decide_sync(now, world);
@@ -248,13 +243,12 @@ impl Engine {
     }
 
     /// CONFIG SET appendonly no: what the log has is synced, then it is let go.
-    pub(crate) fn turn_log_off(&mut self, now: Now) -> Result<(), String> {
-        self.append_sealed(now);
+    pub(crate) fn turn_log_off(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        self.append_sealed(now, world);
         let stopped = self.durability.log_mut().map_or(Ok(()), |log| log.stop(now));
-        set_readers(&mut self.journal, false);
+        self.set_readers();
         self.durability.set_lock(None);
         self.durability.unsynced.clear();
-        self.listen_to_units();
         stopped
     }
 
@@ -452,10 +446,4 @@ pub(crate) fn log_settings(config: &Config, promise: Promise) -> Settings {
 /// The settings with which the log starts.
 pub(crate) fn initial_log_settings(config: &Config) -> Settings {
     log_settings(config, configured(config))
-}
-
-/// Says to a journal who reads it.
-pub(crate) fn set_readers(journal: &mut Journal, is_logged: bool) {
-    journal.set_readers(is_logged, false);
-    journal.seam();
 }

@@ -23,6 +23,7 @@ use crate::durability::Durability;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
+use crate::replication::{self, Replication};
 use crate::server;
 use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
@@ -114,8 +115,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Names the history of this data set to replicas.
-    pub(crate) replication_id: String,
+    pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
 }
 
@@ -177,6 +177,8 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    SnapshotForReplicas,
+    Link,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -215,7 +217,7 @@ impl Engine {
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
-            replication_id: dice.hex(40),
+            replication: Replication::new(started, replication::new_id(&mut dice), &config),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
@@ -285,6 +287,10 @@ impl Engine {
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
+            let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
+            self.follow(now, host, port, world);
+        }
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -306,6 +312,10 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
+    }
+
+    fn forget_ticket(&mut self, ticket: Ticket) {
+        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -405,10 +415,11 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -437,9 +448,17 @@ impl Machine for Engine {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => self.closed(connection),
+            Input::Closed { connection } => {
+                self.closed(connection);
+                self.replication_closed(now, connection);
+                self.upstream_closed(now, connection, world);
+            }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Linked { ticket, result } => {
+                self.forget_ticket(ticket);
+                self.linked(now, ticket, result, world);
+            }
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -453,10 +472,14 @@ impl Machine for Engine {
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.settle_waits(now, world);
+        self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
+        self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
         self.settle_log(now, world);
+        self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
     }
@@ -468,6 +491,7 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

@@ -7,6 +7,7 @@ mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
+mod following;
 mod gates;
 mod keys;
 mod load;
@@ -15,12 +16,15 @@ mod output_limits;
 mod pause;
 mod policies;
 mod pubsub;
+mod replication;
 mod save_job;
+mod seal;
 mod server;
 mod session;
 mod settings;
 mod snapshots;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;

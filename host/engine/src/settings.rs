@@ -32,6 +32,7 @@ impl Engine {
             return Err(error);
         }
         self.settings_changed(&changed);
+        self.replication_settings_changed(now, world);
         Ok(())
     }
 
@@ -88,7 +89,7 @@ impl Engine {
         if self.config.bool(Directive::AppendOnly) {
             self.turn_log_on(now, world)
         } else {
-            self.turn_log_off(now)
+            self.turn_log_off(now, world)
         }
     }
 }

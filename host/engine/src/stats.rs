@@ -109,6 +109,7 @@ impl Stats {
     pub(crate) fn note_sent(&mut self, totals: SentTotals) {
         self.sent.bytes += totals.bytes - self.sent_seen.bytes;
         self.sent.sends += totals.sends - self.sent_seen.sends;
+        self.sent.shared_bytes += totals.shared_bytes - self.sent_seen.shared_bytes;
         self.sent_seen = totals;
     }
 

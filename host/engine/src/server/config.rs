@@ -147,6 +147,7 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 
 fn reset_statistics(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     context.engine.stats.reset();
+    context.engine.replication.primary.reset_counts();
     context.engine.lookups = LookupCounts::default();
     context.reply().ok();
     Ok(())

@@ -208,6 +208,7 @@ fn hello(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 fn greet(context: &mut ServerContext<'_, '_>) {
     let (serial, proto) = (context.connection.serial, context.session().proto);
+    let role: &[u8] = if context.engine.replication.is_following { b"replica" } else { b"master" };
     let mut reply = context.reply();
     reply.map(7);
     reply.bulk(b"server");
@@ -221,7 +222,7 @@ fn greet(context: &mut ServerContext<'_, '_>) {
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(role);
     reply.bulk(b"modules");
     reply.array(0);
 }

@@ -43,8 +43,11 @@ static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "CHANGE-REPL-ID",
         words: 2..=2,
-        run: accept,
-        help: &["CHANGE-REPL-ID", "    Accepted; there is no replication whose identity could change."],
+        run: change_replication_id,
+        help: &[
+            "CHANGE-REPL-ID",
+            "    Name the history anew, so that no replica can go on where it stopped.",
+        ],
     },
     Subcommand {
         name: "DICT-RESIZING",
@@ -185,6 +188,13 @@ fn unknown(word: &[u8]) -> CommandError {
 }
 
 fn accept(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.reply().ok();
+    Ok(())
+}
+
+fn change_replication_id(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.engine.begin_history();
+    tracing::info!("Changing replication IDs after receiving change-repl-id");
     context.reply().ok();
     Ok(())
 }

@@ -92,7 +92,7 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
     engine.abort_save();
-    engine.append_sealed(now);
+    engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
         && log.phase() != tenon_aof::Phase::Off
     {

@@ -102,6 +102,7 @@ fn flags(session: &Session) -> String {
     let letters = [
         ('O', session.is_monitor),
         ('P', session.subscriptions.is_some()),
+        ('S', session.is_replica),
         ('x', session.transaction.is_some()),
         ('b', session.parked.is_some()),
         ('d', session.is_dirty),

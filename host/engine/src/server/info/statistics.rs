@@ -12,13 +12,17 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("instantaneous_ops_per_sec", stats.ops_per_second());
     lines.field("total_net_input_bytes", stats.net_input_bytes);
     lines.field("total_net_output_bytes", stats.sent.bytes);
-    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.zeros(&["total_net_repl_input_bytes"]);
+    lines.field("total_net_repl_output_bytes", stats.sent.shared_bytes);
     lines.hundredths("instantaneous_input_kbps", kilobytes(stats.input_bytes_per_second()));
     lines.hundredths("instantaneous_output_kbps", kilobytes(stats.output_bytes_per_second()));
     lines.hundredths("instantaneous_input_repl_kbps", 0.0);
     lines.hundredths("instantaneous_output_repl_kbps", 0.0);
     lines.field("rejected_connections", stats.connections_rejected);
-    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    let syncs = engine.replication.primary.counts();
+    lines.field("sync_full", syncs.full);
+    lines.field("sync_partial_ok", syncs.partial_ok);
+    lines.field("sync_partial_err", syncs.partial_refused);
     lines.field("expired_keys", stats.expired_keys);
     lines.hundredths("expired_stale_perc", 0.0);
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
@@ -36,6 +40,9 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
+    lines.zeros(&["latest_fork_usec", "migrate_cached_sockets"]);
+    let following = engine.replication.following.as_ref();
+    lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
@@ -61,9 +68,6 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
 
 /// Counters of what does not exist here: defragmentation, tracking.
 const NEVER_USED: &[&str] = &[
-    "latest_fork_usec",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
     "active_defrag_hits",
     "active_defrag_misses",
     "active_defrag_key_hits",
