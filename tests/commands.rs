@@ -27,6 +27,7 @@ const CHANGED: &[(&str, &str, &str, &str)] = &[
     ("brpoplpush", "flags", "1~ blocking 2~ denyoom 3~ write", "7.2 lets scripts call it"),
     ("bzpopmax", "flags", "1~ blocking 2~ fast 3~ write", "7.2 lets scripts call it"),
     ("bzpopmin", "flags", "1~ blocking 2~ fast 3~ write", "7.2 lets scripts call it"),
+    ("wait", "flags", "(empty set)", "7.2 lets scripts call it"),
     ("msetnx", "tips", "(empty set)", "7.2 has no policy for a command that sets all or nothing"),
     (
         "randomkey",

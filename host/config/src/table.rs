@@ -361,7 +361,7 @@ directives! {
         mutable: true, flags: PLAIN, effect: Later },
     TrackingTableMaxKeys => Row { name: "tracking-table-max-keys", alias: None,
         kind: Integer { min: 0, max: LONG_MAX }, default: "1000000",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Acts },
     NotifyKeyspaceEvents => Row { name: "notify-keyspace-events", alias: None, kind: Events, default: "",
         mutable: true, flags: PLAIN, effect: Later },
     LatencyTrackingInfoPercentiles => Row { name: "latency-tracking-info-percentiles", alias: None,

@@ -104,6 +104,9 @@ impl Link {
     }
 }
 
+/// New connections taken in before those that are there already get their turn, so that a storm of them starves nobody.
+const ACCEPTS_IN_A_ROW: usize = 64;
+
 /// Accepts until the listener is dropped.
 pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     worker: &Shared<M>,
@@ -111,9 +114,17 @@ pub(crate) fn spawn_acceptor<M: Machine + 'static>(
 ) -> tokio::task::AbortHandle {
     let worker = Rc::clone(worker);
     let task = tokio::task::spawn_local(async move {
+        let mut in_a_row = 0;
         loop {
             match acceptor.accept().await {
-                Ok((stream, peer)) => serve(&worker, stream, peer),
+                Ok((stream, peer)) => {
+                    serve(&worker, stream, peer);
+                    in_a_row += 1;
+                    if in_a_row == ACCEPTS_IN_A_ROW {
+                        in_a_row = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
                 // Out of descriptors, or the peer is gone already: a pause, so that this does not spin.
                 Err(error) => {
                     tracing::warn!("Accepting a connection failed: {error}");

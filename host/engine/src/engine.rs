@@ -32,6 +32,7 @@ use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
 use crate::watch::Watchers;
@@ -86,6 +87,7 @@ pub struct Engine {
     pub(crate) told_databases: usize,
     pub(crate) watchers: Watchers,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: Tracking,
     /// Where messages are formatted.
     pub(crate) push_frame: Vec<u8>,
     /// Messages to the client whose request runs.
@@ -215,6 +217,7 @@ impl Engine {
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
+        let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
@@ -255,6 +258,7 @@ impl Engine {
             told_databases: 0,
             watchers: Watchers::default(),
             pubsub: Pubsub::default(),
+            tracking,
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
@@ -378,6 +382,7 @@ impl Engine {
         self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
+        self.untrack(connection);
         self.stop_monitoring(connection);
         self.sessions.remove(connection);
     }
@@ -466,7 +471,6 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, None, world);
@@ -478,10 +482,17 @@ impl Machine for Engine {
         self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
+        self.settle_broadcasts(now, world);
+        let log_began = self.durability.is_on().then(|| world.stopwatch.read());
         self.settle_log(now, world);
+        if let Some(began) = log_began {
+            self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
+        }
         self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
+        self.free_tracked_keys(world);
+        self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
     fn wake_at(&self) -> Option<Micros> {
@@ -491,6 +502,7 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
             self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()

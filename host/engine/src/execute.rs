@@ -172,6 +172,9 @@ impl Engine {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
+        if self.tracking.is_over() {
+            self.shed_tracked_keys(now, world);
+        }
         let start = world.outputs.writer(connection).len();
         let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         self.executing = Some(connection);
@@ -183,6 +186,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
+            if let CommandError::BadPayload(reason) = &error {
+                tracing::warn!("A payload was refused, its integrity check failed: {reason}");
+            }
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
@@ -357,7 +363,23 @@ impl Engine {
     }
 
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
+    #[inline]
     pub(crate) fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Option<Box<Wait>>, CommandError> {
+        let outcome = self.run_unit(now, connection, id, args, world);
+        if self.tracking.is_on() {
+            self.remember_reads(now, connection, id, args, world);
+        }
+        outcome
+    }
+
+    fn run_unit(
         &mut self,
         now: Now,
         connection: ConnectionId,

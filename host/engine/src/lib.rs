@@ -28,6 +28,7 @@ mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;

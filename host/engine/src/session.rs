@@ -9,6 +9,7 @@ use tenon_resp::{Decoder, OwnedArgs, Proto};
 
 use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
+use crate::tracking::SessionTracking;
 use crate::transaction::Transaction;
 use crate::watch::WatchedKeys;
 
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     /// A watched key has changed: the next EXEC does nothing.
     pub(crate) is_dirty: bool,
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// Since CLIENT TRACKING ON.
+    pub(crate) tracking: Option<Box<SessionTracking>>,
     /// It is told of all commands (MONITOR).
     pub(crate) is_monitor: bool,
     /// The running unit has pushed something to it that waits for a stamp.
@@ -139,6 +142,7 @@ impl Session {
             watched: WatchedKeys::new(),
             is_dirty: false,
             subscriptions: None,
+            tracking: None,
             is_monitor: false,
             has_unstamped_pushes: false,
             over_soft_limit_since: None,

@@ -57,7 +57,8 @@ impl Engine {
 
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
-        self.limits = limits(&self.config, self.seed);
+        let skips_checksums = self.limits.skips_checksums;
+        self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -72,6 +73,8 @@ impl Engine {
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
+        self.tracking.set_keys_max(tracked_keys_max(&self.config));
+        self.save_settings_changed();
         self.durability.settings_changed();
     }
 
@@ -97,6 +100,11 @@ impl Engine {
 /// `dir`.
 pub(crate) fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `tracking-table-max-keys`; 0 for any number.
+pub(crate) fn tracked_keys_max(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::TrackingTableMaxKeys)).unwrap_or(0)
 }
 
 /// `slowlog-log-slower-than`: commands that take so long are kept.
@@ -149,6 +157,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+        skips_checksums: false,
     }
 }
 

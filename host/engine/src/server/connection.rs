@@ -263,6 +263,7 @@ fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let connection = context.connection;
     context.engine.end_transaction(connection);
     context.engine.unsubscribe_all(connection);
+    context.engine.untrack(connection);
     context.engine.stop_monitoring(connection);
     let session = context.session();
     session.proto = Proto::Resp2;
