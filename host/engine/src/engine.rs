@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
+    Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
@@ -108,6 +109,8 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// See [`Setup`].
+    pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     /// Names the history of this data set to replicas.
     pub(crate) replication_id: String,
     pub(crate) memory: MemoryMarks,
@@ -165,6 +168,8 @@ pub struct Gauges {
 pub(crate) struct ListenState {
     pub(crate) is_requested: bool,
     pub(crate) is_ready: bool,
+    /// Rises whenever certificates and keys are to be read again.
+    pub(crate) tls_revision: u64,
 }
 
 /// What a job was started for.
@@ -192,12 +197,28 @@ pub struct Setup {
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Tells whoever started the process how far it is.
+    pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
+}
+
+/// What a supervisor wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// What was saved is being loaded.
+    Loading,
+    /// Clients are served.
+    Ready,
+    /// The last save goes on.
+    Saving,
+    /// The server ends.
+    Stopping,
 }
 
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
-        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
+        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level, tell_supervisor } =
+            setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
@@ -260,6 +281,7 @@ impl Engine {
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
+            tell_supervisor,
         }
     }
 
@@ -400,9 +422,15 @@ impl Engine {
         }
     }
 
-    fn listened(&mut self, now: Now, ticket: Ticket, result: Result<(), String>, world: &mut World<'_>) {
+    fn listen_ended(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<(), ListenError>,
+        world: &mut World<'_>,
+    ) {
         let Some(Purpose::Listen(client)) = self.jobs.remove(&ticket) else { return };
-        server::config::listened(self, now, client, result, world);
+        self.listened(now, client, result, world);
     }
 
     /// Large values and cleared databases are freed where nobody waits for it.
@@ -427,7 +455,7 @@ impl Machine for Engine {
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
             Input::Closed { connection } => self.closed(connection),
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
-            Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -438,7 +466,7 @@ impl Machine for Engine {
         self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
-            self.listen(&config, None, world);
+            self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
         self.walk_cuts(now, world);
@@ -458,5 +486,15 @@ impl Machine for Engine {
             self.pause.wake_at(),
         ];
         moments.into_iter().flatten().min()
+    }
+
+    fn report(&mut self, now: Now, report: Report, world: &mut World<'_>) -> Reported {
+        match report {
+            Report::Metrics => Reported { is_good: true, text: self.metrics(now, world) },
+            Report::Readiness => match self.why_not_ready() {
+                None => Reported { is_good: true, text: "ready\n".to_owned() },
+                Some(reason) => Reported { is_good: false, text: format!("{reason}\n") },
+            },
+        }
     }
 }

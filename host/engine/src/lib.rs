@@ -8,6 +8,7 @@ mod engine; // read me first
 mod execute;
 mod gates;
 mod load;
+mod metrics;
 mod notify;
 mod output_limits;
 mod pause;
@@ -18,6 +19,7 @@ mod server;
 mod session;
 mod settings;
 mod snapshots;
+mod sockets;
 mod stats;
 mod table;
 #[cfg(test)]
@@ -27,7 +29,9 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Setup};
+pub use engine::{Engine, Gauges, Identity, Milestone, Setup};
+pub use policies::policy_refusals;
+pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

@@ -7,7 +7,7 @@ use tenon_config::{Directive, ShutdownMode};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
-use crate::engine::Engine;
+use crate::engine::{Engine, Milestone};
 
 /// One command.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
@@ -91,6 +91,7 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+    (engine.tell_supervisor)(Milestone::Stopping);
     engine.abort_save();
     engine.append_sealed(now);
     if let Some(log) = engine.durability.log_mut()
@@ -107,6 +108,7 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     let is_saved = mode.save || (!engine.config.save_points().is_empty() && !mode.no_save);
     if is_saved {
         tracing::info!("Saving the final RDB snapshot before exiting.");
+        (engine.tell_supervisor)(Milestone::Saving);
         if engine.save_now(now, world).is_err() {
             tracing::warn!("Error trying to save the DB, can't exit.");
             if !mode.force {
