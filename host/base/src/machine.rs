@@ -99,6 +99,13 @@ pub enum Input<'a> {
         /// Bound sockets, or what failed and why.
         result: Result<(), ListenError>,
     },
+    /// What [`Output::Connect`] asked for was done, or not.
+    Linked {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The connection and its ends, or the sentence that says why there is none.
+        result: Result<(ConnectionId, Peer), String>,
+    },
     /// A signal to the process.
     Signal(Signal),
 }
@@ -170,6 +177,17 @@ pub enum Output {
         /// All of them.
         listening: Listening,
     },
+    /// Open a connection to a TCP address. Its bytes come, and its end is told, as those of a client.
+    Connect {
+        /// Names the answer.
+        ticket: Ticket,
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// How long the attempt may take.
+        patience: Micros,
+    },
     /// End the process with this exit code, once everything releasable was sent.
     Exit {
         /// The exit code.
@@ -200,7 +218,7 @@ pub struct Listening {
     /// `tcp-keepalive` in seconds, 0 for none.
     pub keepalive_seconds: u32,
     /// How encrypted connections are made; `None` where no listener is encrypted.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
 }
 
 /// One address.

@@ -16,6 +16,8 @@ use crate::worker::Shared;
 const CONNECTIONS_MAX: u32 = 16;
 /// What a request may be long, all lines together.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// What is read of one that is too long, before its connection is closed without an answer.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// From the first byte to the last.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -69,13 +71,13 @@ async fn converse<M: Machine + 'static>(worker: &Shared<M>, stream: &TcpStream) 
     Ok(())
 }
 
-/// Everything up to the empty line; `None` if it is too long.
+/// Everything up to the empty line; `None` if it is too long, which is read to its end so that the answer is heard.
 async fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::new();
     let mut block = [0; 1024];
     while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > HEAD_BYTES_MAX {
-            return Ok(None);
+        if head.len() > READ_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         stream.readable().await?;
         match stream.try_read(&mut block) {
@@ -85,7 +87,7 @@ async fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Some(head))
+    Ok((head.len() <= HEAD_BYTES_MAX).then_some(head))
 }
 
 /// What the first line asks for.

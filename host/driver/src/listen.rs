@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
@@ -9,12 +10,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tenon_base::{ListenError, Listener, Listening, Peer, Protocol, Tls, Transport, describe};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -30,21 +32,29 @@ pub(crate) struct Listeners {
     tls: Option<Encrypting>,
 }
 
+/// The context that the next handshake is made with.
+type Current = Rc<RefCell<Arc<ServerConfig>>>;
+
 /// What encrypted connections are made with now.
 struct Encrypting {
     settings: Tls,
     /// Shared with the acceptors, so that what changes holds from the next connection on.
-    context: Rc<RefCell<Arc<ServerConfig>>>,
+    context: Current,
     handshakes: Handshakes,
 }
 
 struct Serving {
     listener: Listener,
+    doors: Vec<Door>,
     acceptors: Vec<AbortHandle>,
 }
 
+/// A bound socket while it is served. It is taken out to be closed at once: an acceptor ends only in its own time.
+type Door = Rc<RefCell<Option<Bound>>>;
+
 impl Drop for Serving {
     fn drop(&mut self) {
+        self.doors.iter().for_each(|door| drop(door.take()));
         self.acceptors.iter().for_each(AbortHandle::abort);
         if let Listener::Unix { path, .. } = &self.listener {
             // Gone already is as good.
@@ -55,11 +65,11 @@ impl Drop for Serving {
 
 /// A bound socket that accepts connections.
 pub(crate) struct Acceptor {
-    socket: Bound,
+    door: Door,
     pub(crate) protocol: Protocol,
     keepalive_seconds: Rc<Cell<u32>>,
     /// Where connections go first, if they are encrypted.
-    handshakes: Option<(mpsc::Sender<Raw>, Rc<RefCell<Arc<ServerConfig>>>)>,
+    handshakes: Option<(mpsc::Sender<Raw>, Current)>,
 }
 
 enum Bound {
@@ -78,24 +88,26 @@ impl Listeners {
     ) -> Result<(), ListenError> {
         let wants_tls = wanted.listeners.iter().any(|one| protocol(one) == Protocol::RespOverTls);
         assert!(!wants_tls || wanted.tls.is_some(), "an encrypted address without certificates");
-        let context = self.new_context(wanted.tls.as_ref()).map_err(ListenError::Tls)?;
+        let context = self.new_context(wanted.tls.as_deref()).map_err(ListenError::Tls)?;
         let opened = self.open(&wanted).map_err(ListenError::Address)?;
         if let (Some(context), Some(settings)) = (context, &wanted.tls) {
-            self.encrypt(settings.clone(), context, spawn_handshaken).map_err(ListenError::Tls)?;
+            self.encrypt((**settings).clone(), context, spawn_handshaken).map_err(ListenError::Tls)?;
         }
         self.keepalive_seconds.set(wanted.keepalive_seconds);
         self.serving.retain(|serving| wanted.listeners.contains(&serving.listener));
         for (listener, sockets) in opened {
             let protocol = protocol(&listener);
             let handshakes = self.tls.as_ref().filter(|_| protocol == Protocol::RespOverTls);
-            let acceptor = |socket| Acceptor {
-                socket,
+            let doors: Vec<Door> =
+                sockets.into_iter().map(|socket| Rc::new(RefCell::new(Some(socket)))).collect();
+            let acceptor = |door: &Door| Acceptor {
+                door: Rc::clone(door),
                 protocol,
                 keepalive_seconds: Rc::clone(&self.keepalive_seconds),
                 handshakes: handshakes.map(|tls| (tls.handshakes.sender(), Rc::clone(&tls.context))),
             };
-            let acceptors = sockets.into_iter().map(|socket| spawn(acceptor(socket))).collect();
-            self.serving.push(Serving { listener, acceptors });
+            let acceptors = doors.iter().map(|door| spawn(acceptor(door))).collect();
+            self.serving.push(Serving { listener, doors, acceptors });
         }
         Ok(())
     }
@@ -148,35 +160,9 @@ impl Listeners {
 impl Acceptor {
     /// The next connection; `None` where it is on its way to a handshake first.
     pub(crate) async fn accept(&self) -> io::Result<Option<(Stream, Peer)>> {
-        match &self.socket {
-            Bound::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let seconds = self.keepalive_seconds.get();
-                if seconds > 0 {
-                    SockRef::from(&stream).set_tcp_keepalive(&keepalive(seconds))?;
-                }
-                let mut peer = Peer {
-                    address: address.to_string(),
-                    local: stream.local_addr()?.to_string(),
-                    descriptor: stream.as_raw_fd(),
-                    transport: Transport::Tcp,
-                    is_local: address.ip().to_canonical().is_loopback(),
-                };
-                let Some((handshakes, context)) = &self.handshakes else {
-                    return Ok(Some((Stream::Tcp(stream), peer)));
-                };
-                peer.transport = Transport::Tls;
-                let context = Arc::clone(&context.borrow());
-                let raw = Raw { socket: stream.into_std()?, peer, context };
-                handshakes
-                    .send(raw)
-                    .await
-                    .map_err(|_| io::Error::other("the thread of handshakes has ended"))?;
-                Ok(None)
-            }
-            Bound::Unix(listener, path) => {
-                let (stream, _) = listener.accept().await?;
+        let (stream, address) = match poll_fn(|context| self.poll_accept(context)).await? {
+            Accepted::Tcp(stream, address) => (stream, address),
+            Accepted::Unix(stream, path) => {
                 let peer = Peer {
                     address: format!("{path}:0"),
                     local: format!("{path}:0"),
@@ -184,10 +170,49 @@ impl Acceptor {
                     transport: Transport::Unix,
                     is_local: true,
                 };
-                Ok(Some((Stream::Unix(stream), peer)))
+                return Ok(Some((Stream::Unix(stream), peer)));
             }
+        };
+        stream.set_nodelay(true)?;
+        let seconds = self.keepalive_seconds.get();
+        if seconds > 0 {
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive(seconds))?;
+        }
+        let mut peer = Peer {
+            address: address.to_string(),
+            local: stream.local_addr()?.to_string(),
+            descriptor: stream.as_raw_fd(),
+            transport: Transport::Tcp,
+            is_local: address.ip().to_canonical().is_loopback(),
+        };
+        let Some((handshakes, context)) = &self.handshakes else {
+            return Ok(Some((Stream::Tcp(stream), peer)));
+        };
+        peer.transport = Transport::Tls;
+        let context = Arc::clone(&context.borrow());
+        let raw = Raw { socket: stream.into_std()?, peer, context };
+        handshakes.send(raw).await.map_err(|_| io::Error::other("the thread of handshakes has ended"))?;
+        Ok(None)
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match &*self.door.borrow() {
+            Some(Bound::Tcp(listener)) => {
+                listener.poll_accept(context).map_ok(|(stream, address)| Accepted::Tcp(stream, address))
+            }
+            Some(Bound::Unix(listener, path)) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| Accepted::Unix(stream, path.clone()))
+            }
+            // Closed: this task is about to be ended.
+            None => Poll::Pending,
         }
     }
+}
+
+/// What came in.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, String),
 }
 
 /// Dead peers are noticed after about `seconds`, as Redis divides them.

@@ -6,6 +6,7 @@ mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
+mod following;
 mod gates;
 mod load;
 mod metrics;
@@ -14,16 +15,20 @@ mod output_limits;
 mod pause;
 mod policies;
 mod pubsub;
+mod replication;
 mod save_job;
+mod seal;
 mod server;
 mod session;
 mod settings;
 mod snapshots;
 mod sockets;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;

@@ -31,6 +31,7 @@ impl Engine {
             return Err(error);
         }
         self.settings_changed(&changed);
+        self.replication_settings_changed(now, world);
         Ok(())
     }
 
@@ -55,7 +56,8 @@ impl Engine {
 
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
-        self.limits = limits(&self.config, self.seed);
+        let skips_checksums = self.limits.skips_checksums;
+        self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -65,6 +67,8 @@ impl Engine {
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
+        self.tracking.set_keys_max(tracked_keys_max(&self.config));
+        self.save_settings_changed();
         self.durability.settings_changed();
     }
 
@@ -82,7 +86,7 @@ impl Engine {
         if self.config.bool(Directive::AppendOnly) {
             self.turn_log_on(now, world)
         } else {
-            self.turn_log_off(now)
+            self.turn_log_off(now, world)
         }
     }
 }
@@ -90,6 +94,11 @@ impl Engine {
 /// `dir`.
 fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `tracking-table-max-keys`; 0 for any number.
+pub(crate) fn tracked_keys_max(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::TrackingTableMaxKeys)).unwrap_or(0)
 }
 
 /// `slowlog-log-slower-than`: commands that take so long are kept.
@@ -137,6 +146,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+        skips_checksums: false,
     }
 }
 

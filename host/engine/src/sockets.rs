@@ -157,7 +157,7 @@ fn listening(config: &Config, tls_revision: u64) -> Listening {
         listeners,
         backlog: u32::try_from(config.integer(Directive::TcpBacklog)).unwrap_or(511),
         keepalive_seconds: u32::try_from(config.integer(Directive::TcpKeepalive)).unwrap_or(300),
-        tls: tls_settings(config).map(|tls| Tls { revision: tls_revision, ..tls }),
+        tls: tls_settings(config).map(|tls| Box::new(Tls { revision: tls_revision, ..tls })),
     }
 }
 

@@ -3,7 +3,7 @@
 use tenon_keyspace::Entry;
 use tenon_resp::Args;
 
-use crate::{CommandError, Context, Outcome};
+use crate::{CommandError, Context, Outcome, quoted};
 
 /// The access clock has so many bits and then begins anew.
 const CLOCK_MASK: u32 = 0x00FF_FFFF;
@@ -24,8 +24,7 @@ const HELP: [&str; 11] = [
 
 /// OBJECT with a word that is no subcommand.
 pub(super) fn unknown(_: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let word = String::from_utf8_lossy(args.get(1));
-    let shown: String = word.chars().take(128).collect();
+    let shown: String = quoted(args.get(1)).chars().take(128).collect();
     Err(CommandError::Text(format!("ERR unknown subcommand '{shown}'. Try OBJECT HELP.").into()))
 }
 
