@@ -580,3 +580,13 @@ fn check_rewrite(text: &[u8], config: &Config, seed: u64) {
         assert!(again.value(directive) == config.value(directive), "seed {seed}: {}", directive.name());
     }
 }
+
+#[test]
+fn what_redis_does_not_know_can_be_set_to_what_it_is() {
+    let mut config = Config::default();
+    set(&mut config, &[("aof-checksum", "yes"), ("policy-directory", "")]).unwrap();
+    let refused = set(&mut config, &[("aof-checksum", "no")]).unwrap_err();
+    assert!(format!("{refused:?}").contains("immutable"), "{refused:?}");
+    // Redis refuses this, though nothing would change.
+    assert!(set(&mut config, &[("databases", "16")]).is_err());
+}
