@@ -240,10 +240,7 @@ impl Zset {
             return 0..0;
         }
         match &self.form {
-            Form::Compact(listpack) => {
-                let start = compact::count_while(listpack, |_, score| !range.starts_by(score));
-                start..compact::count_while(listpack, |_, score| !range.ends_before(score)).max(start)
-            }
+            Form::Compact(listpack) => compact::ranks_of_scores(listpack, range),
             Form::Large(large) => large.ranks_of_scores(range),
         }
     }
@@ -254,10 +251,9 @@ impl Zset {
             Form::Compact(listpack) => {
                 let mut text = [0; INTEGER_TEXT_BYTES_MAX];
                 let start =
-                    compact::count_while(listpack, |member, _| !range.starts_by(member.as_bytes(&mut text)));
-                let end = compact::count_while(listpack, |member, _| {
-                    !range.ends_before(member.as_bytes(&mut text))
-                });
+                    compact::count_while(listpack, |member| !range.starts_by(member.as_bytes(&mut text)));
+                let end =
+                    compact::count_while(listpack, |member| !range.ends_before(member.as_bytes(&mut text)));
                 start..end
             }
             Form::Large(large) => large.ranks_of_members(range),
