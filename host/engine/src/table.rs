@@ -56,6 +56,8 @@ pub struct Command {
     pub subcommands: Vec<CommandId>,
     /// The first key's word, where that is fixed: what prefetch looks at.
     pub(crate) first_key: Option<u8>,
+    /// Whether it is for collections, whose content lies apart from the key: prefetch goes one step further.
+    pub(crate) wants_collection: bool,
 }
 
 impl Command {
@@ -161,6 +163,10 @@ impl CommandTable {
             arguments: row.arguments,
             subcommands: Vec::new(),
             first_key: first_key(row.keys),
+            wants_collection: matches!(
+                row.group,
+                Group::List | Group::Set | Group::SortedSet | Group::Hash | Group::Geo | Group::Stream
+            ),
         });
         for subcommand in row.subcommands {
             let child = self.add(subcommand, Some(row.name), wrap);

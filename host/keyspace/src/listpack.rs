@@ -98,6 +98,11 @@ impl Listpack {
         self.block.bytes()
     }
 
+    /// Where the bytes begin, to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.block.address()
+    }
+
     /// The bytes of the whole, head and end included.
     #[inline]
     pub fn total_bytes(&self) -> usize {

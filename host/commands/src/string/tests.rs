@@ -306,3 +306,13 @@ fn other_types_are_refused_and_overwritten_by_set_alone() {
     assert_eq!(bench.run("SET l 1"), "OK");
     assert_eq!((bench.events().as_str(), bench.run("TYPE l").as_str()), ("set l", "string"));
 }
+
+#[test]
+fn many_keys_are_set_and_read_together() {
+    let mut bench = Bench::new();
+    let pairs: Vec<String> = (0..50).map(|number| format!("k{number} v{number}")).collect();
+    assert_eq!(bench.run(&format!("MSET {}", pairs.join(" "))), "OK");
+    let keys: Vec<String> = (0..50).rev().map(|number| format!("k{number}")).collect();
+    let values: Vec<String> = (0..50).rev().map(|number| format!("\"v{number}\"")).collect();
+    assert_eq!(bench.run(&format!("MGET {}", keys.join(" "))), format!("[{}]", values.join(", ")));
+}

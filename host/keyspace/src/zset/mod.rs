@@ -122,6 +122,14 @@ impl Zset {
         }
     }
 
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(large) => std::ptr::from_ref(&**large).cast(),
+        }
+    }
+
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {
