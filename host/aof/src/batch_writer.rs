@@ -14,6 +14,7 @@ pub(crate) const SELECT_BYTES_MAX: usize = 48;
 pub(crate) const TIMESTAMP_BYTES_MAX: usize = 32;
 
 const SELECT: &[u8] = b"*2\r\n$6\r\nSELECT\r\n";
+const MULTI_AND_SELECT: &[u8] = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nSELECT\r\n";
 
 /// What goes around the commands of a batch.
 pub(crate) struct Frame<'a> {
@@ -40,7 +41,8 @@ impl Frame<'_> {
         }
         let mut select = self.select;
         for piece in pieces {
-            if std::mem::take(&mut select) && !piece.starts_with(SELECT) {
+            let selects = piece.starts_with(SELECT) || piece.starts_with(MULTI_AND_SELECT);
+            if std::mem::take(&mut select) && !selects {
                 write_select(out, self.db);
             }
             out.extend_from_slice(piece);

@@ -52,7 +52,7 @@ impl Choice {
 }
 
 /// Writes something `count` times, as long as the reply stays below `bytes_max`: a client may ask for more
-/// than memory can hold.
+/// than memory can hold. It ends early where the client is to be closed for so much.
 pub(crate) fn repeat(
     reply: &mut Reply<'_>,
     count: usize,
@@ -68,6 +68,9 @@ pub(crate) fn repeat(
         if reply.position() - start > bytes_max {
             reply.truncate(start);
             return Err(REPLY_TOO_LONG);
+        }
+        if reply.is_full() {
+            break;
         }
     }
     Ok(())
@@ -106,6 +109,8 @@ mod tests {
         assert_eq!(repeat(&mut reply, 3, 100, |reply| reply.bulk(b"x")), Ok(()));
         assert!(repeat(&mut reply, 15, 100, |reply| reply.bulk(b"long enough")).is_err());
         assert!(repeat(&mut reply, usize::MAX, 100, |_| unreachable!("refused before")).is_err());
-        assert_eq!(out.len(), 3 * 7);
+        reply.set_bytes_max(40);
+        assert_eq!(repeat(&mut reply, 10, 100, |reply| reply.bulk(b"y")), Ok(()));
+        assert_eq!(out.len(), 3 * 7 + 3 * 7);
     }
 }

@@ -129,17 +129,22 @@ impl<'a> Db<'a> {
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         let clock = if self.no_touch { None } else { Some(self.clock()) };
-        self.read(key, clock)
+        self.read(key, clock, true)
     }
 
     /// Looks a key up for reading about it, not it: counts a hit or a miss and leaves the access clock alone, as
-    /// EXISTS, TYPE, TTL and OBJECT do.
+    /// EXISTS, TYPE and TTL do.
     pub fn inspect(&mut self, key: &[u8]) -> Option<Entry<'_>> {
-        self.read(key, None)
+        self.read(key, None, true)
+    }
+
+    /// As [`Db::inspect`], and tells nobody of a key that is not there, as OBJECT does.
+    pub fn inspect_quietly(&mut self, key: &[u8]) -> Option<Entry<'_>> {
+        self.read(key, None, false)
     }
 
     #[inline]
-    fn read(&mut self, key: &[u8], clock: Option<u32>) -> Option<Entry<'_>> {
+    fn read(&mut self, key: &[u8], clock: Option<u32>, tells: bool) -> Option<Entry<'_>> {
         let removes = !self.keeps_expired;
         let Db { keyspace, lookups, unit, index, .. } = self;
         let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), removes, clock);
@@ -148,7 +153,12 @@ impl<'a> Db<'a> {
         }
         match found.entry {
             Some(_) => lookups.hits += 1,
-            None => lookups.misses += 1,
+            None => {
+                lookups.misses += 1;
+                if tells {
+                    unit.notify(Event::KEYMISS, *index, key);
+                }
+            }
         }
         found.entry
     }

@@ -36,6 +36,25 @@ pub enum EventClass {
     Miss,
 }
 
+impl EventClass {
+    /// The letter that selects it in `notify-keyspace-events`.
+    pub const fn letter(self) -> u8 {
+        match self {
+            EventClass::Generic => b'g',
+            EventClass::String => b'$',
+            EventClass::List => b'l',
+            EventClass::Set => b's',
+            EventClass::Hash => b'h',
+            EventClass::SortedSet => b'z',
+            EventClass::Stream => b't',
+            EventClass::Expired => b'x',
+            EventClass::Evicted => b'e',
+            EventClass::New => b'n',
+            EventClass::Miss => b'm',
+        }
+    }
+}
+
 macro_rules! events {
     ($($constant:ident $name:literal $class:ident;)*) => {
         impl Event {
@@ -56,6 +75,7 @@ events! {
     MOVE_TO "move_to" Generic;
     EXPIRED "expired" Expired;
     NEW "new" New;
+    KEYMISS "keymiss" Miss;
     SET "set" String;
     SETRANGE "setrange" String;
     APPEND "append" String;

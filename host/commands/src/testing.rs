@@ -10,7 +10,9 @@ use tenon_keyspace::{
 };
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
-use crate::{CommandError, Context, Db, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit};
+use crate::{
+    CommandError, Context, Db, EventClass, Garbage, Handler, Limits, LookupCounts, Origin, Row, TABLES, Unit,
+};
 
 const DATABASES: usize = 4;
 /// When every bench begins, in milliseconds since 1970.
@@ -93,9 +95,20 @@ impl Bench {
         shown.collect::<Vec<_>>().join("; ")
     }
 
-    /// The keyspace events of the last command: `set a; expire a`, with `@2 ` as in [`Bench::effects`].
+    /// The keyspace events of the last command: `set a; expire a`, with `@2 ` as in [`Bench::effects`]. Keys that were
+    /// looked for in vain are left out; see [`Bench::misses`].
     pub(crate) fn events(&self) -> String {
-        let shown = self.node.unit.events().map(|(event, database, key)| {
+        self.events_that(|class| class != EventClass::Miss)
+    }
+
+    /// The keys that the last command has looked for in vain: `keymiss a`.
+    pub(crate) fn misses(&self) -> String {
+        self.events_that(|class| class == EventClass::Miss)
+    }
+
+    fn events_that(&self, are_wanted: fn(EventClass) -> bool) -> String {
+        let events = self.node.unit.events().filter(|(event, ..)| are_wanted(event.class));
+        let shown = events.map(|(event, database, key)| {
             let seam =
                 if database as usize == self.database { String::new() } else { format!("@{database} ") };
             format!("{seam}{} {}", event.name, shown_word(key))

@@ -84,6 +84,35 @@ impl Unit {
         self.wait.take()
     }
 
+    /// Whether nothing was done that anybody must hear of.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.dirty == 0
+            && self.used == 0
+            && self.events.is_empty()
+            && self.touched.is_empty()
+            && self.touched_databases.is_empty()
+    }
+
+    /// Ends one request of several that make up the unit: what it is to be propagated as is kept until the unit ends,
+    /// and so are the keys it touched. Its changes are to be counted, and its events told, before.
+    pub fn end_request(&mut self, database: usize, request: Args<'_>) {
+        if self.dirty > 0 && !self.is_refined {
+            let words = &mut self.slot(database).words;
+            for (index, word) in request.iter().enumerate() {
+                match request.take_large(index) {
+                    Some(bytes) => words.push_large(bytes),
+                    None => words.push(word),
+                }
+            }
+        }
+        self.dirty = 0;
+        self.expired_keys = 0;
+        self.is_refined = false;
+        self.events.clear();
+        self.event_keys.clear();
+    }
+
     /// Empties it for the next unit.
     pub fn clear(&mut self) {
         self.wait = None;
@@ -139,6 +168,13 @@ impl Unit {
         self.push(database, words);
     }
 
+    /// Propagates `words` to `targets` alone, whatever else the unit does, and though nothing changed.
+    pub fn propagate_to(&mut self, database: usize, words: Args<'_>, targets: Targets) {
+        let operation = self.slot(database);
+        operation.targets = targets;
+        words.iter().for_each(|word| operation.words.push(word));
+    }
+
     /// Propagates nothing in place of the request, though something changed.
     pub fn propagate_nothing(&mut self) {
         self.is_refined = true;
@@ -169,6 +205,11 @@ impl Unit {
     /// Databases all of whose keys changed at once; one may come more than once.
     pub fn touched_databases(&self) -> &[u32] {
         &self.touched_databases
+    }
+
+    /// Whether there are events to tell.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Events in order: what, database, key.

@@ -81,6 +81,7 @@ impl Engine {
                     self.stats.note_sent(world.outputs.sent_totals());
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);
+                    self.close_over_soft_limit(now, world);
                     self.expire_some(now, world);
                 }
                 Timer::Second => {
@@ -110,7 +111,7 @@ impl Engine {
         for offset in 0..databases {
             let index = (self.cron.expire_database + offset) % databases;
             if self.keyspace.db(index).volatile_len() > 0 {
-                has_more |= self.expire_in(now, index);
+                has_more |= self.expire_in(now, index, world);
             }
         }
         self.cron.expire_database = (self.cron.expire_database + 1) % databases;
@@ -123,7 +124,7 @@ impl Engine {
     }
 
     /// One slice in one database. Says whether there is more to look at.
-    fn expire_in(&mut self, now: Now, index: usize) -> bool {
+    fn expire_in(&mut self, now: Now, index: usize, world: &mut World<'_>) -> bool {
         let (mut keys, mut ends) =
             (std::mem::take(&mut self.cron.expired_keys), std::mem::take(&mut self.cron.expired_ends));
         keys.clear();
@@ -142,7 +143,7 @@ impl Engine {
             db.lazy_expire = self.lazy_expire;
             db.expire(&keys[start..end]);
             start = end;
-            self.seal(index, None);
+            self.seal(now, index, None, world);
         }
         let has_more = !progress.complete || ends.len() == EXPIRE_KEYS_MAX;
         (self.cron.expired_keys, self.cron.expired_ends) = (keys, ends);
@@ -157,7 +158,9 @@ impl Engine {
         }
         let limit = Micros::from_millis(timeout as u64 * 1_000);
         let is_idle = |session: &&crate::session::Session| {
-            session.parked.is_none() && now.steady.since(session.last_heard) > limit
+            // Who listens has nothing to say.
+            let listens = session.subscriptions.is_some() || session.is_monitor;
+            session.parked.is_none() && !listens && now.steady.since(session.last_heard) > limit
         };
         let idle: Vec<_> = self.sessions.iter().filter(is_idle).map(|session| session.id).collect();
         for connection in idle {

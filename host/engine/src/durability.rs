@@ -118,12 +118,18 @@ impl Durability {
         self.promise == Promise::Always && self.is_on()
     }
 
-    /// Remembers what a unit that ended at `position` changed. Without keys, it may have been anything.
-    pub(crate) fn note_touched(&mut self, touched: &[Touched], position: LogPosition) {
+    /// Remembers what a unit that ended at `position` changed. Without keys, or with whole databases, it may have
+    /// been anything.
+    pub(crate) fn note_touched(
+        &mut self,
+        touched: &[Touched],
+        is_whole_database: bool,
+        position: LogPosition,
+    ) {
         if !self.wants_keys() {
             return;
         }
-        if touched.is_empty() {
+        if touched.is_empty() || is_whole_database {
             self.unsynced_all = position;
         }
         for key in touched {
@@ -230,8 +236,12 @@ impl Engine {
         }
         let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
         self.durability.set_lock(Some(lock));
-        if self.snapshots.running().is_some() {
+        if self.snapshots.running().is_some() || self.is_in_exec {
             self.snapshots.rewrite_scheduled = true;
+            tracing::info!(
+                "The append-only file is switched on while something else is at work. An AOF background was \
+                 scheduled to start when possible."
+            );
             return Ok(());
         }
         self.begin_rewrite(now)
@@ -250,7 +260,10 @@ impl Engine {
 
     /// Says to units whether anybody must know what they touch.
     pub(crate) fn listen_to_units(&mut self) {
-        self.unit.listen(false, self.durability.wants_keys() || !self.waiting.queues.is_empty());
+        let wants_events = crate::notify::is_wanted(self.notified);
+        let wants_keys =
+            self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
+        self.unit.listen(wants_events, wants_keys);
     }
 
     /// Lets go the replies whose stamps are satisfied.

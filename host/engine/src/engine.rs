@@ -2,7 +2,7 @@
 //! its settling lets effects out.
 //! Always: effects are appended before the replies that tell of them leave.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tenon_base::{
     ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
-use tenon_config::{Config, Directive, LogLevel};
+use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
 use tenon_journal::Journal;
 use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
@@ -20,6 +20,7 @@ use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::pause::Pause;
 use crate::policies::Policies;
+use crate::pubsub::Pubsub;
 use crate::server;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
@@ -29,6 +30,7 @@ use crate::stats::Stats;
 use crate::table::CommandTable;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
+use crate::watch::Watchers;
 
 /// One tenant.
 pub struct Engine {
@@ -42,6 +44,10 @@ pub struct Engine {
     pub(crate) limits: Limits,
     pub(crate) decode_limits: DecodeLimits,
     pub(crate) lazy_expire: bool,
+    /// `client-output-buffer-limit`.
+    pub(crate) output_limits: OutputLimits,
+    /// `notify-keyspace-events`.
+    pub(crate) notified: KeyspaceEvents,
     pub(crate) unit: Unit,
     pub(crate) lookups: LookupCounts,
     pub(crate) dice: Dice,
@@ -62,6 +68,27 @@ pub struct Engine {
     pub(crate) reply_stamp: Option<Stamp>,
     /// When the last command ended: where the next one's time begins.
     pub(crate) mark: Micros,
+    /// Whose request runs.
+    pub(crate) executing: Option<ConnectionId>,
+    /// An EXEC runs: its commands are one unit.
+    pub(crate) is_in_exec: bool,
+    /// The running EXEC has emptied all databases.
+    pub(crate) has_flushed_in_exec: bool,
+    /// How many keys and databases that the running EXEC has touched watchers were told of.
+    pub(crate) told_keys: usize,
+    pub(crate) told_databases: usize,
+    pub(crate) watchers: Watchers,
+    pub(crate) pubsub: Pubsub,
+    /// Where messages are formatted.
+    pub(crate) push_frame: Vec<u8>,
+    /// Messages to the client whose request runs.
+    pub(crate) own_pushes: Vec<u8>,
+    /// What the running unit has pushed to others: to whom, and from where on in what they are sent.
+    pub(crate) unstamped_pushes: Vec<(ConnectionId, usize)>,
+    /// Who is told of all commands.
+    pub(crate) monitors: Vec<ConnectionId>,
+    /// Who is over a soft output limit.
+    pub(crate) over_soft_limit: BTreeSet<ConnectionId>,
     pub(crate) listening: ListenState,
     /// What each job in flight is for.
     jobs: HashMap<Ticket, Purpose>,
@@ -188,6 +215,8 @@ impl Engine {
             limits: settings::limits(&config, seed),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
+            output_limits: config.output_limits(),
+            notified: config.keyspace_events(),
             config,
             config_file,
             unit: Unit::default(),
@@ -206,6 +235,18 @@ impl Engine {
             identity,
             reply_stamp: None,
             mark: started.steady,
+            executing: None,
+            is_in_exec: false,
+            has_flushed_in_exec: false,
+            told_keys: 0,
+            told_databases: 0,
+            watchers: Watchers::default(),
+            pubsub: Pubsub::default(),
+            push_frame: Vec::new(),
+            own_pushes: Vec::new(),
+            unstamped_pushes: Vec::new(),
+            monitors: Vec::new(),
+            over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),
             jobs: HashMap::new(),
             next_ticket: 1,
@@ -230,6 +271,7 @@ impl Engine {
         // All that serves is there, and no data yet.
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
+        self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
         tracing::info!("Server initialized");
         Ok(())
@@ -278,7 +320,9 @@ impl Engine {
         self.forget_waiting(connection);
         if let Some(session) = self.sessions.get_mut(connection) {
             session.is_closing = true;
-            session.is_gone |= at_once;
+            if at_once && !std::mem::replace(&mut session.is_gone, true) {
+                world.outputs.discard(connection.slot);
+            }
             world.outputs.request(Output::Close { connection, at_once });
         }
     }
@@ -306,6 +350,14 @@ impl Engine {
             Reply::new(world.outputs.writer(connection), Proto::Resp2).error(text);
             self.close(connection, false, world);
         }
+    }
+
+    fn closed(&mut self, connection: ConnectionId) {
+        self.forget_waiting(connection);
+        self.unwatch(connection);
+        self.unsubscribe_all(connection);
+        self.stop_monitoring(connection);
+        self.sessions.remove(connection);
     }
 
     /// Why a new connection is turned away, if it is.
@@ -373,10 +425,7 @@ impl Machine for Engine {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => {
-                self.forget_waiting(connection);
-                drop(self.sessions.remove(connection));
-            }
+            Input::Closed { connection } => self.closed(connection),
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {

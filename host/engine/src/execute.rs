@@ -6,13 +6,15 @@
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
 use tenon_commands::{Begin, CommandError, Context, Db, Flags, Wait, key_positions};
 use tenon_config::Directive;
+use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates;
+use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
-use crate::table::{CommandId, Run};
+use crate::table::{Command, CommandId, Run};
 
 /// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
 const GROUP: usize = 16;
@@ -165,12 +167,14 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Flow {
-        if self.must_stall(command) {
+        if self.must_stall(connection, command) {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
         let start = world.outputs.writer(connection).len();
+        self.executing = Some(connection);
         let outcome = self.pass_and_run(now, connection, command, args, world);
+        self.executing = None;
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
@@ -182,7 +186,7 @@ impl Engine {
             self.reply_stamp = None;
             return Flow::Stop;
         }
-        self.end_reply(connection, start, world);
+        self.end_reply(now, connection, command, start, world);
         if self.sessions.get(connection).is_some_and(|session| session.is_runnable()) {
             Flow::Next
         } else {
@@ -192,18 +196,25 @@ impl Engine {
 
     /// Sees to the end of a reply written since `start`: left out if nobody wants it, held until the log has come as
     /// far as it must.
-    pub(crate) fn end_reply(&mut self, connection: ConnectionId, start: usize, world: &mut World<'_>) {
-        let Some(session) = self.sessions.get_mut(connection) else { return };
-        match session.replies {
-            ReplyMode::On => {}
-            ReplyMode::Off => world.outputs.writer(connection).truncate(start),
-            ReplyMode::SkipNext => session.replies = ReplyMode::Skip,
-            ReplyMode::Skip => {
-                world.outputs.writer(connection).truncate(start);
-                session.replies = ReplyMode::On;
-            }
+    pub(crate) fn end_reply(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        start: usize,
+        world: &mut World<'_>,
+    ) {
+        let Some(session) = self.sessions.get(connection) else { return };
+        if session.is_gone {
+            self.reply_stamp = None;
+            self.own_pushes.clear();
+            return world.outputs.discard(connection.slot);
+        }
+        if session.replies != ReplyMode::On {
+            self.silence(connection, command, start, world);
         }
         self.hold_reply(connection, start, world);
+        self.check_output_limit(now, connection, world);
     }
 
     fn pass_and_run(
@@ -215,24 +226,30 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         self.reply_stamp = None;
-        let id = gates::known(self, command, args)?;
-        if let Err(refusal) = gates::pass(self, connection, id, args) {
-            self.stats.count_rejected(id);
-            return Err(refusal);
-        }
+        let id = match self.admit(connection, command, args) {
+            Ok(id) => id,
+            Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
+        };
         if self.keep_for_pause(connection, id, args) {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += u64::from(!self.waiting.is_retrying());
+        if session.transaction.is_some() && self.queue(connection, id, args, world) {
+            self.mark = world.stopwatch.read();
+            return Ok(());
+        }
         let outcome = self.run(now, connection, id, args, world);
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended)) + self.waiting.spent_before();
+        if !self.monitors.is_empty() && !self.waiting.is_retrying() {
+            self.feed_monitors(now, connection, id, args, world);
+        }
         if let Ok(Some(wait)) = outcome {
             // It counts as called when it has its answer.
-            self.park_waiting(now, connection, id, args, *wait, spent);
+            self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
         self.stats.count_call(id, spent, outcome.is_err());
@@ -245,8 +262,58 @@ impl Engine {
         outcome.map(|_| ())
     }
 
+    /// Lets a request in, or says why not.
+    fn admit(
+        &mut self,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        args: Args<'_>,
+    ) -> Result<CommandId, CommandError> {
+        let id = gates::known(self, command, args)?;
+        if let Err(refusal) = gates::pass(self, connection, id, args) {
+            self.stats.count_rejected(id);
+            return Err(refusal);
+        }
+        Ok(id)
+    }
+
+    /// Takes back the reply written since `start`, as CLIENT REPLY says.
+    fn silence(
+        &mut self,
+        connection: ConnectionId,
+        command: Option<CommandId>,
+        start: usize,
+        world: &mut World<'_>,
+    ) {
+        let is_heard = self.answers_by_push(command);
+        let session = self.sessions.get_mut(connection).expect("still the same session");
+        let takes_back = match session.replies {
+            ReplyMode::On => false,
+            ReplyMode::Off => true,
+            ReplyMode::SkipNext => {
+                session.replies = ReplyMode::Skip;
+                false
+            }
+            ReplyMode::Skip => {
+                session.replies = ReplyMode::On;
+                true
+            }
+        };
+        if takes_back && !is_heard {
+            world.outputs.writer(connection).truncate(start);
+        }
+    }
+
+    /// Whether a command's answers are messages, which CLIENT REPLY does not silence.
+    fn answers_by_push(&self, command: Option<CommandId>) -> bool {
+        command.is_some_and(|id| {
+            let command = &self.commands[id];
+            command.flags.has(Flags::PUBSUB.and(Flags::NOSCRIPT)) && command.name.ends_with("subscribe")
+        })
+    }
+
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
-    fn run(
+    pub(crate) fn run(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -258,7 +325,8 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
-                self.unit.set_may_wait(true);
+                let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
+                self.unit.set_may_wait(!self.is_in_exec);
                 let mut db = Db::new(
                     &mut self.keyspace,
                     database,
@@ -270,9 +338,12 @@ impl Engine {
                 db.no_touch = no_touch;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
+                let mut reply = Reply::new(world.outputs.writer(connection), proto);
+                // What was sent already and is still in the buffer makes this a little less than it could be.
+                reply.set_bytes_max(reply_bytes_max);
                 let mut context = Context {
                     db,
-                    reply: Reply::new(world.outputs.writer(connection), proto),
+                    reply,
                     dice: &mut self.dice,
                     limits: &self.limits,
                     garbage: &mut self.garbage,
@@ -283,7 +354,7 @@ impl Engine {
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 // What waits has done nothing yet that its words would tell.
-                self.seal(database, Some(args).filter(|_| wait.is_none()));
+                self.seal(now, database, Some(args).filter(|_| wait.is_none()), world);
                 if has_flushed {
                     self.flushed_all(now, world);
                 }
@@ -293,35 +364,78 @@ impl Engine {
                 let mut context = ServerContext { engine: self, connection, command: id, now, world };
                 let outcome = handler(&mut context, args);
                 let database = self.sessions.get(connection).map_or(0, |session| session.database);
-                self.seal(database, Some(args));
+                self.seal(now, database, Some(args), world);
+                if std::mem::take(&mut self.has_flushed_in_exec) {
+                    self.flushed_all(now, world);
+                }
                 outcome.map(|()| None)
             }
         }
     }
 
     /// Ends a unit: what it did becomes one record, and its reply waits for it.
-    pub(crate) fn seal(&mut self, database: usize, request: Option<Args<'_>>) {
+    pub(crate) fn seal(
+        &mut self,
+        now: Now,
+        database: usize,
+        request: Option<Args<'_>>,
+        world: &mut World<'_>,
+    ) {
+        if self.is_in_exec {
+            return self.end_request(now, database, request, world);
+        }
         let unit = &mut self.unit;
-        self.stats.expired_keys += unit.expired_keys;
+        if unit.is_idle() && self.unstamped_pushes.is_empty() {
+            return unit.clear();
+        }
         if !self.waiting.queues.is_empty() {
             self.waiting.queues.note(unit.touched(), unit.touched_databases());
         }
-        if unit.dirty == 0 && unit.is_silent() {
-            return unit.clear();
-        }
+        self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
         self.journal.begin_unit();
+        let mut is_logged = false;
         for (index, words, targets) in unit.operations() {
             self.journal.operation(index, words, targets);
+            is_logged |= targets.log;
         }
         if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, tenon_journal::Targets::ALL);
+            self.journal.operation(database as u32, args, Targets::ALL);
+            is_logged = true;
         }
         self.journal.seal();
-        let position = self.journal.position();
-        self.reply_stamp = self.durability.stamp(position);
-        self.durability.note_touched(unit.touched(), position);
-        unit.clear();
+        let mut stamp = None;
+        if is_logged {
+            let position = self.journal.position();
+            stamp = self.durability.stamp(position);
+            self.reply_stamp = stamp;
+            let is_whole_database = !unit.touched_databases().is_empty();
+            self.durability.note_touched(unit.touched(), is_whole_database, position);
+        }
+        self.tell(now, world);
+        self.stamp_pushes(stamp, world);
+        (self.told_keys, self.told_databases) = (0, 0);
+        self.unit.clear();
+    }
+
+    /// Ends a request inside an EXEC: what it did becomes part of the record that EXEC will be.
+    fn end_request(&mut self, now: Now, database: usize, request: Option<Args<'_>>, world: &mut World<'_>) {
+        self.stats.expired_keys += self.unit.expired_keys;
+        self.stats.dirty_total += self.unit.dirty;
+        self.tell(now, world);
+        if let Some(request) = request {
+            self.unit.end_request(database, request);
+        }
+    }
+
+    /// Tells watchers and subscribers what the request that has just run has changed.
+    fn tell(&mut self, now: Now, world: &mut World<'_>) {
+        if !self.watchers.is_empty() {
+            self.tell_watchers(now);
+        }
+        if self.unit.has_events() {
+            self.notify_events(now, world);
+        }
     }
 
     /// Appends what is sealed at once, before an end that does not wait for the turn's.
@@ -333,7 +447,12 @@ impl Engine {
     }
 
     /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
-    fn stamp_of_read(&self, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Option<Stamp> {
+    pub(crate) fn stamp_of_read(
+        &self,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+    ) -> Option<Stamp> {
         let command = &self.commands[id];
         // SORT may look at keys that its words do not name.
         let names_no_keys = command.keys.iter().any(|spec| spec.begin == Begin::Unknown);
@@ -354,6 +473,11 @@ impl Engine {
     /// FLUSHALL gives up a running save, whose data is no longer wanted, and leaves an empty dump if saves are
     /// configured.
     fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
+        if self.is_in_exec {
+            // A dump would hold what is not sealed yet.
+            self.has_flushed_in_exec = true;
+            return;
+        }
         self.abort_save();
         if !self.config.save_points().is_empty() {
             // The client is not to blame if that fails; the log tells.
@@ -362,8 +486,15 @@ impl Engine {
     }
 
     /// Whether so much waits for the disk that this command must wait, too.
-    fn must_stall(&self, command: Option<CommandId>) -> bool {
-        self.durability.is_full() && command.is_some_and(|id| self.commands[id].flags.has(Flags::WRITE))
+    fn must_stall(&self, connection: ConnectionId, command: Option<CommandId>) -> bool {
+        self.durability.is_full() && command.is_some_and(|id| self.writes(connection, &self.commands[id]))
+    }
+
+    /// Whether a command is about to write: itself, or as an EXEC that does. Inside MULTI it is only queued.
+    fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
+        let Some(session) = self.sessions.get(connection) else { return false };
+        let is_queued = session.transaction.is_some() && command.name != "exec";
+        !is_queued && session.effective_flags(command).has(Flags::WRITE)
     }
 
     /// Keeps a write, and everything behind it on its connection, until the disk has caught up.
@@ -407,8 +538,12 @@ impl Engine {
 
     /// Holds the reply written since `start` until the log has come as far as it must.
     fn hold_reply(&mut self, connection: ConnectionId, start: usize, world: &mut World<'_>) {
-        if let Some(stamp) = self.reply_stamp.take() {
+        let stamp = self.reply_stamp.take();
+        if let Some(stamp) = stamp {
             world.outputs.hold(connection, start, stamp, SegmentKind::Reply);
+        }
+        if !self.own_pushes.is_empty() {
+            self.release_own_pushes(connection, stamp, world);
         }
     }
 

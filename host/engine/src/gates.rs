@@ -2,9 +2,9 @@
 //! objects answers.
 
 use tenon_base::ConnectionId;
-use tenon_commands::{CommandError, Flags, Outcome};
+use tenon_commands::{CommandError, Flags, Group, Outcome};
 use tenon_config::Directive;
-use tenon_resp::Args;
+use tenon_resp::{Args, Proto};
 
 use crate::engine::Engine;
 use crate::table::{Command, CommandId};
@@ -12,7 +12,8 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 4] = [may_debug, authenticated, snapshots_work, log_works];
+const GATES: [Gate; 6] =
+    [may_debug, authenticated, fits_transaction, snapshots_work, log_works, fits_subscriber];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -64,9 +65,39 @@ fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -
     Err(CommandError::text("NOAUTH Authentication required."))
 }
 
+/// Some commands cannot be part of a transaction.
+fn fits_transaction(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    let is_outside = !command.flags.has(Flags::NO_MULTI)
+        || engine.sessions.get(connection).is_none_or(|session| session.transaction.is_none());
+    if is_outside { Ok(()) } else { Err(CommandError::text("ERR Command not allowed inside a transaction")) }
+}
+
+/// A subscriber that speaks RESP2 could not tell a reply from a message, so few commands are left to it.
+fn fits_subscriber(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if engine.pubsub.is_empty() {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if session.subscriptions.is_none()
+        || session.proto == Proto::Resp3
+        || matches!(command.full_name.as_str(), "ping" | "quit" | "reset")
+        || (command.group == Group::Pubsub && command.name.ends_with("subscribe"))
+    {
+        return Ok(());
+    }
+    Err(CommandError::Text(
+        format!(
+            "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context",
+            command.full_name
+        )
+        .into(),
+    ))
+}
+
 /// After a failed save, and while `save` is configured, writes are refused if so configured.
-fn snapshots_work(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
-    if is_write_or_ping(command) && engine.snapshots.refuses_writes(&engine.config) {
+fn snapshots_work(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if is_write_or_ping(engine, connection, command) && engine.snapshots.refuses_writes(&engine.config) {
         return Err(CommandError::text(
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
              Commands that may modify the data set are disabled, because this instance is configured to report \
@@ -78,8 +109,8 @@ fn snapshots_work(engine: &Engine, _: ConnectionId, command: &Command) -> Outcom
 }
 
 /// While the log cannot be written, writes are refused; reads go on.
-fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
-    if !is_write_or_ping(command) {
+fn log_works(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !is_write_or_ping(engine, connection, command) {
         return Ok(());
     }
     match engine.durability.failure() {
@@ -90,9 +121,15 @@ fn log_works(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
     }
 }
 
-/// PING tells a health check that writes would fail.
-fn is_write_or_ping(command: &Command) -> bool {
-    command.flags.has(Flags::WRITE) || command.name == "ping"
+/// PING tells a health check that writes would fail; EXEC is what it runs.
+fn is_write_or_ping(engine: &Engine, connection: ConnectionId, command: &Command) -> bool {
+    let is_exec_of_writes = || {
+        let session = engine.sessions.get(connection);
+        session.is_some_and(|session| session.effective_flags(command).has(Flags::WRITE))
+    };
+    command.flags.has(Flags::WRITE)
+        || command.name == "ping"
+        || (command.name == "exec" && is_exec_of_writes())
 }
 
 fn unknown_command(args: Args<'_>) -> CommandError {

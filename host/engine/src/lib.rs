@@ -8,8 +8,11 @@ mod engine; // read me first
 mod execute;
 mod gates;
 mod load;
+mod notify;
+mod output_limits;
 mod pause;
 mod policies;
+mod pubsub;
 mod save_job;
 mod server;
 mod session;
@@ -19,8 +22,10 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod testing;
+mod transaction;
 mod transition;
 mod waiting;
+mod watch;
 
 pub use engine::{Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};

@@ -10,7 +10,6 @@ use tenon_resp::{Args, OwnedArgs};
 
 use crate::engine::Engine;
 use crate::session::Parked;
-use crate::table::Command;
 
 /// Which requests are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +34,11 @@ impl Pause {
     }
 
     /// Whether a request for this command is kept.
-    fn holds(&self, command: &Command) -> bool {
+    fn holds(&self, flags: Flags) -> bool {
         match self.running {
             None => false,
             Some((Scope::All, _)) => true,
-            Some((Scope::Writes, _)) => {
-                command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE)
-            }
+            Some((Scope::Writes, _)) => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         }
     }
 
@@ -79,10 +76,13 @@ impl Engine {
         command: crate::table::CommandId,
         args: Args<'_>,
     ) -> bool {
-        if !self.pause.holds(&self.commands[command]) {
+        if !self.pause.is_on() {
             return false;
         }
         let Some(session) = self.sessions.get_mut(connection) else { return false };
+        if !self.pause.holds(session.effective_flags(&self.commands[command])) {
+            return false;
+        }
         session.parked = Some(Parked::Again(OwnedArgs::from(args)));
         self.pause.kept.push_back(connection);
         true

@@ -4,7 +4,10 @@
 use tenon_base::{ConnectionId, Micros, Now, Peer};
 use tenon_resp::{Decoder, OwnedArgs, Proto};
 
+use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
+use crate::transaction::Transaction;
+use crate::watch::WatchedKeys;
 
 /// A connected client.
 pub(crate) struct Session {
@@ -20,6 +23,18 @@ pub(crate) struct Session {
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
     pub(crate) replies: ReplyMode,
+    /// Since MULTI.
+    pub(crate) transaction: Option<Box<Transaction>>,
+    pub(crate) watched: WatchedKeys,
+    /// A watched key has changed: the next EXEC does nothing.
+    pub(crate) is_dirty: bool,
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// It is told of all commands (MONITOR).
+    pub(crate) is_monitor: bool,
+    /// The running unit has pushed something to it that waits for a stamp.
+    pub(crate) has_unstamped_pushes: bool,
+    /// The second of the steady clock since which it has been over its soft output limit.
+    pub(crate) over_soft_limit_since: Option<u64>,
     /// What it waits for; meanwhile nothing else of it runs.
     pub(crate) parked: Option<Parked>,
     /// Nothing more of it is run: it is to be closed once its replies are sent.
@@ -54,6 +69,35 @@ pub(crate) enum Parked {
     Again(OwnedArgs),
 }
 
+/// Classes of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientType {
+    Normal,
+    Primary,
+    Replica,
+    Pubsub,
+}
+
+impl ClientType {
+    /// By the word for it, in letters of either case.
+    pub(crate) fn parse(word: &[u8]) -> Option<ClientType> {
+        let words = [
+            ("normal", ClientType::Normal),
+            ("master", ClientType::Primary),
+            ("slave", ClientType::Replica),
+            ("replica", ClientType::Replica),
+            ("pubsub", ClientType::Pubsub),
+        ];
+        let found = words.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, kind)| kind)
+    }
+
+    /// The class of a session: nobody replicates yet.
+    pub(crate) fn of(session: &Session) -> ClientType {
+        if session.subscriptions.is_some() { ClientType::Pubsub } else { ClientType::Normal }
+    }
+}
+
 impl Session {
     pub(crate) fn new(id: ConnectionId, peer: Peer, now: Now, is_authenticated: bool) -> Session {
         Session {
@@ -69,6 +113,13 @@ impl Session {
             no_evict: false,
             no_touch: false,
             replies: ReplyMode::On,
+            transaction: None,
+            watched: WatchedKeys::new(),
+            is_dirty: false,
+            subscriptions: None,
+            is_monitor: false,
+            has_unstamped_pushes: false,
+            over_soft_limit_since: None,
             parked: None,
             is_closing: false,
             is_gone: false,

@@ -58,6 +58,9 @@ impl Engine {
         self.limits = limits(&self.config, self.seed);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
+        self.output_limits = self.config.output_limits();
+        self.notified = self.config.keyspace_events();
+        self.listen_to_units();
         self.slow_log.set_limits(slow_threshold(&self.config), slow_kept(&self.config));
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());

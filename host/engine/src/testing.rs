@@ -159,6 +159,11 @@ impl Bench {
         replies
     }
 
+    /// As [`Bench::replies`], written as [`Bench::run`] does.
+    pub(crate) fn shown(&mut self, client: u64) -> String {
+        self.replies(client).iter().map(render).collect::<Vec<_>>().join("; ")
+    }
+
     /// Connects a client, if it is not connected yet.
     pub(crate) fn connect(&mut self, client: u64) -> ConnectionId {
         let id = connection(client);

@@ -54,7 +54,6 @@ impl Engine {
     /// Parks a session whose request has no answer yet; `spent` is what its runs have taken.
     pub(crate) fn park_waiting(
         &mut self,
-        now: Now,
         connection: ConnectionId,
         command: CommandId,
         args: Args<'_>,
@@ -79,7 +78,8 @@ impl Engine {
             kind,
             wakes_when_gone,
             spent,
-            deadline: timeout.map(|millis| now.steady + Micros::from_millis(millis)),
+            // The turn may have begun long before this request: nobody's time is up early.
+            deadline: timeout.map(|millis| self.mark + Micros::from_millis(millis)),
             database: index as u32,
             keys: keys.into_iter().map(|key| (database.hash(&key), key)).collect(),
         });
@@ -212,7 +212,7 @@ impl Engine {
                 self.stats.count_error(error);
             }
         }
-        self.end_reply(connection, start, world);
+        self.end_reply(now, connection, Some(command), start, world);
         self.stats.count_call(command, spent, error.is_some());
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, command, request.as_args(), spent);

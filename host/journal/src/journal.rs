@@ -2,7 +2,7 @@
 //!
 //! Knows no command and checks none; SELECT, MULTI and EXEC are its own, and nobody else writes them into the stream.
 //! Always: a unit of one operation is that operation, a unit of several is wrapped in MULTI and EXEC; SELECT stands
-//! before MULTI, and inside it where the operations' databases differ. Nothing is allocated per unit once the buffers
+//! inside, before the first operation of another database, as Redis writes it. Nothing is allocated per unit once the buffers
 //! have grown.
 
 use std::ops::Range;
@@ -204,9 +204,10 @@ impl Journal {
     }
 
     fn write_record(&mut self, unit: &Unit) {
-        let Some(first) = unit.encoded.first() else { return };
         let targets = unit.encoded.iter().fold(Targets::NONE, |all, operation| all.union(operation.targets));
-        self.begin_record(first.db, targets);
+        if let Some(first) = unit.encoded.iter().find(|operation| operation.targets.log) {
+            self.begin_logged(first.db);
+        }
         let wrapped = unit.encoded.len() > 1;
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(MULTI));
@@ -227,9 +228,9 @@ impl Journal {
         }
     }
 
-    /// Selects the record's first database, in a new batch if the log has not selected it.
-    fn begin_record(&mut self, db: u32, targets: Targets) {
-        if targets.log && (self.log_db != Some(db) || self.sealed.marks.is_empty()) {
+    /// Begins a new batch if the log has not selected the database of the record's first operation.
+    fn begin_logged(&mut self, db: u32) {
+        if self.log_db != Some(db) || self.sealed.marks.is_empty() {
             self.sealed.marks.push(Mark {
                 first_segment: self.sealed.segments.len(),
                 db,
@@ -238,7 +239,6 @@ impl Journal {
                 positions: LogPosition(self.position.0 - 1)..self.position,
             });
         }
-        self.select(db, targets);
     }
 
     /// Writes SELECT to those of `targets` that have another database selected.

@@ -24,6 +24,7 @@ pub enum Proto {
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     proto: Proto,
+    bytes_max: usize,
 }
 
 /// A length to be filled in by `Reply::finish`.
@@ -42,7 +43,19 @@ impl<'a> Reply<'a> {
     /// A writer that appends to `out`.
     #[inline]
     pub fn new(out: &'a mut Vec<u8>, proto: Proto) -> Self {
-        Reply { out, proto }
+        Reply { out, proto, bytes_max: usize::MAX }
+    }
+
+    /// Says how many bytes the out-buffer may hold before its client is closed for them.
+    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Whether the client is to be closed for what is written already, so that nothing more need be. Nothing stops
+    /// a writer that does not ask.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.out.len() > self.bytes_max
     }
 
     /// The protocol in which this writes.
@@ -53,7 +66,7 @@ impl<'a> Reply<'a> {
 
     /// A second writer on the same buffer, for a helper that takes one by value.
     pub fn reborrow(&mut self) -> Reply<'_> {
-        Reply { out: self.out, proto: self.proto }
+        Reply { out: self.out, proto: self.proto, bytes_max: self.bytes_max }
     }
 
     /// How many bytes the out-buffer holds: a mark for `truncate` and `written_since`.

@@ -77,5 +77,5 @@ pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn find<'c>(ctx: &'c mut Context<'_>, args: Args<'_>) -> Option<Entry<'c>> {
-    ctx.db.inspect(args.get(2))
+    ctx.db.inspect_quietly(args.get(2))
 }

@@ -259,3 +259,21 @@ fn keys_lists_what_matches() {
     assert_eq!(bench.run("RANDOMKEY"), "(nil)");
     assert_eq!(bench.run("DBSIZE"), "0");
 }
+
+#[test]
+fn what_is_looked_for_in_vain_is_told() {
+    let mut bench = Bench::new();
+    bench.run("SET a 1");
+    for (line, told) in [
+        ("EXISTS a b c", "keymiss b; keymiss c"),
+        ("TYPE b", "keymiss b"),
+        ("TTL b", "keymiss b"),
+        ("MGET a b", "keymiss b"),
+        ("OBJECT ENCODING b", ""),
+        ("DEL b", ""),
+        ("INCR b", ""),
+    ] {
+        bench.run(line);
+        assert_eq!(bench.misses(), told, "{line}");
+    }
+}

@@ -42,14 +42,8 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     };
     if count < 0 {
         let count = count.unsigned_abs() as usize;
-        return write_repeated(
-            &mut ctx.reply,
-            hash,
-            ctx.dice,
-            count,
-            with_values,
-            ctx.limits.string_bytes_max,
-        );
+        let bytes_max = ctx.limits.string_bytes_max;
+        return write_repeated(&mut ctx.reply, hash, ctx.dice, count, with_values, bytes_max);
     }
     let count = hash.len().min(count as usize);
     write_pairs_head(&mut ctx.reply, count, with_values);
@@ -121,7 +115,7 @@ fn random_options(args: Args<'_>) -> Result<(i64, bool), CommandError> {
 }
 
 /// Writes `count` fields, each chosen among all. A client may ask for more than there is memory for: a reply
-/// longer than `bytes_max` is refused.
+/// longer than `bytes_max` is refused, and one for which its client is to be closed ends early.
 fn write_repeated(
     reply: &mut Reply<'_>,
     hash: &Hash,
@@ -138,6 +132,9 @@ fn write_repeated(
         if reply.position() - start > bytes_max {
             reply.truncate(start);
             return Err(OUT_OF_RANGE);
+        }
+        if reply.is_full() {
+            break;
         }
     }
     Ok(())

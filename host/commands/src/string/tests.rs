@@ -96,6 +96,7 @@ fn an_expired_string_is_gone_and_that_is_propagated_first() {
     bench.sleep(1);
     assert_eq!(bench.run("GET a"), "(nil)");
     assert_eq!((bench.effects().as_str(), bench.events().as_str()), ("DEL a", "expired a"));
+    assert_eq!(bench.misses(), "keymiss a");
     bench.run("SET a 1 PX 10");
     bench.sleep(11);
     assert_eq!(bench.run("INCR a"), "1");

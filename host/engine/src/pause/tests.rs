@@ -80,6 +80,6 @@ fn whoever_waits_is_answered_in_time_in_a_pause() {
     let mut bench = Bench::new(&[]);
     assert_eq!(bench.run(1, "BLPOP k 1"), "");
     bench.run(9, "CLIENT PAUSE 60000 ALL");
-    bench.sleep(1_000);
+    bench.sleep(1_001);
     assert_eq!(heard(&mut bench, 1), "(nil array)");
 }

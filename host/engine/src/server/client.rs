@@ -5,17 +5,18 @@ mod kill;
 mod line;
 mod table;
 
+pub(crate) use line::client_line;
 pub(super) use line::memory_bytes;
 pub(super) use table::COMMANDS;
 
 use tenon_commands::{CommandError, Outcome, Words, timeout_in_milliseconds};
 use tenon_resp::Args;
 
-use self::line::{ClientType, write_line};
+use self::line::write_line;
 use super::ServerContext;
 use super::connection::checked_name;
 use crate::pause::Scope;
-use crate::session::ReplyMode;
+use crate::session::{ClientType, ReplyMode};
 
 fn id(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let serial = context.connection.serial;

@@ -219,6 +219,11 @@ fn set(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let change = context.engine.config.prepare(&pairs, situation).map_err(refusal)?;
     let (now, client) = (context.now, context.connection);
     if context.engine.outlasts_turn(&change) {
+        if context.engine.is_in_exec {
+            return Err(CommandError::text(
+                "ERR CONFIG SET failed - sockets and policies cannot be changed inside a transaction",
+            ));
+        }
         context.session().parked = Some(Parked::Job);
         context.engine.begin_transition(now, Reason::Set { client, change }, context.world);
         return Ok(());

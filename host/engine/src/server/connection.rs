@@ -248,6 +248,15 @@ pub(super) fn checked_name(name: &[u8]) -> Result<&[u8], CommandError> {
 }
 
 fn ping(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let session = context.session();
+    if session.subscriptions.is_some() && session.proto == Proto::Resp2 && args.len() <= 2 {
+        // So that a subscriber can tell it from a message.
+        let mut reply = context.reply();
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.try_get(1).unwrap_or_default());
+        return Ok(());
+    }
     match args.len() {
         1 => context.reply().simple("PONG"),
         2 => context.reply().bulk(args.get(1)),
@@ -264,6 +273,10 @@ fn quit(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 
 fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let has_password = !context.engine.config.text(Directive::RequirePass).is_empty();
+    let connection = context.connection;
+    context.engine.end_transaction(connection);
+    context.engine.unsubscribe_all(connection);
+    context.engine.stop_monitoring(connection);
     let session = context.session();
     session.proto = Proto::Resp2;
     session.database = 0;

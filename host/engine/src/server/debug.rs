@@ -413,10 +413,12 @@ fn load_log(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     if !context.engine.durability.is_on() {
         return Err(CommandError::text("ERR the append-only file is off"));
     }
+    outside_transaction(context)?;
     if let Err(sentence) = context.engine.reload_log(context.now, context.world) {
         tracing::warn!("{sentence}");
         return Err(CommandError::text("ERR Error trying to load the AOF files, check server logs"));
     }
+    touch_everything(context);
     tracing::warn!("Append Only File loaded by DEBUG LOADAOF");
     context.reply().ok();
     Ok(())
@@ -436,12 +438,28 @@ fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
             }
         }
     }
+    outside_transaction(context)?;
     if let Err(sentence) = context.engine.reload(context.now, steps, context.world) {
         tracing::warn!("{sentence}");
         return Err(CommandError::text("ERR Error trying to load the RDB dump, check server logs"));
     }
+    touch_everything(context);
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     context.reply().ok();
+    Ok(())
+}
+
+/// Every key may be another one now.
+fn touch_everything(context: &mut ServerContext<'_, '_>) {
+    let engine = &mut *context.engine;
+    (0..engine.keyspace.databases()).for_each(|index| engine.unit.touch_database(index));
+}
+
+/// What a transaction has done is in no file yet, so a load in its midst would lose it.
+fn outside_transaction(context: &ServerContext<'_, '_>) -> Outcome {
+    if context.engine.is_in_exec {
+        return Err(CommandError::text("ERR Data cannot be loaded inside a transaction"));
+    }
     Ok(())
 }
 

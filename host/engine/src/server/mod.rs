@@ -10,11 +10,16 @@ mod debug;
 mod info;
 mod lolwut;
 mod memory;
+mod monitor;
 mod persistence;
 pub(crate) mod policy;
+mod pubsub;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
+mod transactions;
+
+pub(crate) use client::client_line;
 
 use tenon_base::{ConnectionId, Now, World};
 use tenon_commands::{CommandError, Outcome, Row};
@@ -37,12 +42,15 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,
+    pubsub::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,
     time::COMMANDS,
+    transactions::COMMANDS,
 ];
 
 /// Runs a command that exists for its subcommands only: a word too few.

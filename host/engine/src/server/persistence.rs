@@ -82,6 +82,13 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
             context.reply().simple("Background append only file rewriting scheduled");
             return Ok(());
         }
+        // The base would hold half of a transaction.
+        None if engine.is_in_exec => {
+            engine.snapshots.rewrite_scheduled = engine.durability.is_on();
+            engine.snapshots.rewrite.failures_in_a_row = 0;
+            context.reply().simple("Background append only file rewriting scheduled");
+            return Ok(());
+        }
         None => {}
     }
     engine.snapshots.rewrite.failures_in_a_row = 0;
@@ -111,7 +118,13 @@ fn bgsave(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let engine = &mut *context.engine;
     match engine.snapshots.running() {
         Some(Kind::Save) => return Err(CommandError::text("ERR Background save already in progress")),
-        Some(Kind::Rewrite) if is_scheduled => {
+        // A dump would hold half of a transaction.
+        None if engine.is_in_exec => {
+            engine.snapshots.save_scheduled = true;
+            context.reply().simple("Background saving scheduled");
+            return Ok(());
+        }
+        Some(Kind::Rewrite) if is_scheduled || engine.is_in_exec => {
             engine.snapshots.save_scheduled = true;
             context.reply().simple("Background saving scheduled");
             return Ok(());

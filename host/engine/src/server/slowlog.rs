@@ -182,7 +182,7 @@ fn shortened(command: &Command, args: Args<'_>) -> Vec<Vec<u8>> {
 }
 
 /// Whether a word is a password, or stands where one does.
-fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
+pub(super) fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
     match command.full_name.as_str() {
         "auth" => at > 0,
         "hello" => (2..at).any(|word| args.is(word, "AUTH") && at - word <= 2),

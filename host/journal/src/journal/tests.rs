@@ -68,7 +68,7 @@ fn one_operation_is_itself_and_several_are_wrapped() {
 }
 
 #[test]
-fn a_change_of_database_starts_a_batch_and_select_stands_before_multi() {
+fn a_change_of_database_starts_a_batch_and_select_stands_inside_multi() {
     let mut journal = journal();
     unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
     unit(&mut journal, &[(3, "SET b 1", Targets::ALL), (3, "SET c 1", Targets::ALL)]);
@@ -82,7 +82,7 @@ fn a_change_of_database_starts_a_batch_and_select_stands_before_multi() {
         (
             3,
             strings(&[
-                "SELECT 3", "MULTI", "SET b 1", "SET c 1", "EXEC", "MULTI", "MOVE d 5", "SELECT 5",
+                "MULTI", "SELECT 3", "SET b 1", "SET c 1", "EXEC", "MULTI", "MOVE d 5", "SELECT 5",
                 "SET d 1", "EXEC", "DEL d",
             ]),
         ),
@@ -90,6 +90,17 @@ fn a_change_of_database_starts_a_batch_and_select_stands_before_multi() {
     ];
     assert_eq!(log, expected);
     assert_eq!(replicas, expected.into_iter().flat_map(|(_, commands)| commands).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_is_named_after_what_the_log_gets_of_its_first_record() {
+    let mut journal = journal();
+    unit(&mut journal, &[(1, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(0, "PUBLISH c m", Targets::REPLICAS), (1, "SET a 2", Targets::ALL)]);
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!(log, [(1, ["SELECT 1", "SET a 1", "MULTI", "SET a 2", "EXEC"].map(String::from).to_vec())]);
+    let expected = ["SELECT 1", "SET a 1", "MULTI", "SELECT 0", "PUBLISH c m", "SELECT 1", "SET a 2", "EXEC"];
+    assert_eq!(replicas, expected);
 }
 
 #[test]

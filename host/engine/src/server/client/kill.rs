@@ -4,10 +4,9 @@ use tenon_base::{ConnectionId, Now};
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
 
-use super::line::ClientType;
 use super::{client_type, quoting};
 use crate::server::ServerContext;
-use crate::session::Session;
+use crate::session::{ClientType, Session};
 
 /// Whom to close: those who meet every condition that is set.
 #[derive(Debug, Default)]

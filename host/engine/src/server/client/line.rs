@@ -3,50 +3,23 @@
 
 use std::fmt::Write;
 
-use tenon_base::{Outputs, Transport};
-use tenon_resp::{Args, Proto, write_request};
+use tenon_base::{Now, Outputs, Transport};
+use tenon_resp::{Args, OwnedArgs, Proto, write_request};
 
+use crate::engine::Engine;
+use crate::output_limits::OWN_BUFFER_BYTES;
+use crate::pubsub::Space;
 use crate::server::ServerContext;
 use crate::session::Session;
 
-/// Bytes of pending replies that Redis keeps in a client's own buffer (`obl`); what is beyond is `omem`.
-const STATIC_BUFFER_BYTES: usize = 16 * 1024;
 /// Size of that buffer for a client that is idle (`rbs`).
 const IDLE_BUFFER_BYTES: usize = 1024;
 
-/// Classes of clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClientType {
-    Normal,
-    Primary,
-    Replica,
-    Pubsub,
-}
-
-impl ClientType {
-    /// By the word for it, in letters of either case.
-    pub(super) fn parse(word: &[u8]) -> Option<ClientType> {
-        let words = [
-            ("normal", ClientType::Normal),
-            ("master", ClientType::Primary),
-            ("slave", ClientType::Replica),
-            ("replica", ClientType::Replica),
-            ("pubsub", ClientType::Pubsub),
-        ];
-        let found = words.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|(_, kind)| kind)
-    }
-
-    /// The class of a session: nobody replicates or subscribes yet.
-    pub(super) fn of(_session: &Session) -> ClientType {
-        ClientType::Normal
-    }
-}
-
 /// Bytes that a session takes: its state, what it has sent and is not run yet, what it is yet to be sent.
 pub(in crate::server) fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
+    let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
     let waiting = session.decoder.pending_bytes() + outputs.pending_bytes(session.id.slot);
-    size_of::<Session>() + IDLE_BUFFER_BYTES + waiting
+    size_of::<Session>() + IDLE_BUFFER_BYTES + queued + waiting
 }
 
 /// Appends a client's line, with its line end. `args` is the request that asks.
@@ -56,18 +29,41 @@ pub(super) fn write_line(
     session: &Session,
     args: Args<'_>,
 ) {
-    let asks = session.id == context.connection;
-    let pending = context.world.outputs.pending_bytes(session.id.slot);
-    let beyond = pending.saturating_sub(STATIC_BUFFER_BYTES);
-    let (request, wire) = if asks { (args.total_bytes(), wire_bytes(args)) } else { (0, 0) };
+    let none = OwnedArgs::new();
+    let asked = if session.id == context.connection { args } else { none.as_args() };
+    write_fields(out, context.engine, context.world.outputs, context.now, session, asked);
+    out.push('\n');
+}
+
+/// A client as the log shows it.
+pub(crate) fn client_line(engine: &Engine, outputs: &Outputs, now: Now, session: &Session) -> String {
+    let mut line = String::new();
+    write_fields(&mut line, engine, outputs, now, session, OwnedArgs::new().as_args());
+    line
+}
+
+/// `request` is what of it runs; empty if nothing does.
+fn write_fields(
+    out: &mut String,
+    engine: &Engine,
+    outputs: &Outputs,
+    now: Now,
+    session: &Session,
+    request: Args<'_>,
+) {
+    let pending = outputs.pending_bytes(session.id.slot);
+    let beyond = pending.saturating_sub(OWN_BUFFER_BYTES);
+    let asks = !request.is_empty();
+    let (request, wire) = if !asks { (0, 0) } else { (request.total_bytes(), wire_bytes(request)) };
     let received = session.decoder.pending_bytes() + wire;
-    let now = context.now.steady;
-    let command = session.last_command.map_or("NULL", |id| &context.engine.commands[id].full_name);
+    let now = now.steady;
+    let command = session.last_command.map_or("NULL", |id| &engine.commands[id].full_name);
+    let transaction = session.transaction.as_ref();
     // A string takes everything.
-    let _ = writeln!(
+    let _ = write!(
         out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 qbuf={received} \
-         qbuf-free=0 argv-mem={request} multi-mem=0 rbs={IDLE_BUFFER_BYTES} rbp=0 obl={} oll={} omem={beyond} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={received} \
+         qbuf-free=0 argv-mem={request} multi-mem={} rbs={IDLE_BUFFER_BYTES} rbp=0 obl={} oll={} omem={beyond} \
          tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         session.id.serial,
         session.peer.address,
@@ -78,9 +74,14 @@ pub(super) fn write_line(
         now.since(session.last_heard).millis() / 1_000,
         flags(session),
         session.database,
+        session.subscription_count(Space::Channels),
+        session.subscription_count(Space::Patterns),
+        session.subscription_count(Space::ShardChannels),
+        transaction.map_or(-1, |transaction| transaction.count as i64),
+        transaction.map_or(0, |transaction| transaction.bytes),
         pending - beyond,
-        beyond.div_ceil(STATIC_BUFFER_BYTES),
-        memory_bytes(session, context.world.outputs) + request + wire,
+        beyond.div_ceil(OWN_BUFFER_BYTES),
+        memory_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),
@@ -98,7 +99,11 @@ fn wire_bytes(request: Args<'_>) -> usize {
 /// Letters, in Redis's order; `N` for none.
 fn flags(session: &Session) -> String {
     let letters = [
+        ('O', session.is_monitor),
+        ('P', session.subscriptions.is_some()),
+        ('x', session.transaction.is_some()),
         ('b', session.parked.is_some()),
+        ('d', session.is_dirty),
         ('c', session.is_closing),
         ('U', session.peer.transport == Transport::Unix),
         ('e', session.no_evict),

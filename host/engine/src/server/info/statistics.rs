@@ -3,6 +3,7 @@
 use tenon_policy::{Decision, Guard, Status};
 
 use super::{Facts, Lines, safe};
+use crate::pubsub::Space;
 
 pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     let (engine, stats) = (facts.engine, &facts.engine.stats);
@@ -32,6 +33,9 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("keyspace_misses", engine.lookups.misses);
     // Nothing is forked; what stands in for a fork is a cut.
     lines.field("total_forks", engine.snapshots.cuts);
+    lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
+    lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
+    lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
     lines.zeros(NEVER_USED);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
@@ -53,11 +57,8 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
 
-/// Counters of what does not exist here: subscribers, defragmentation, tracking.
+/// Counters of what does not exist here: defragmentation, tracking.
 const NEVER_USED: &[&str] = &[
-    "pubsub_channels",
-    "pubsub_patterns",
-    "pubsubshard_channels",
     "latest_fork_usec",
     "migrate_cached_sockets",
     "slave_expires_tracked_keys",
