@@ -33,6 +33,7 @@ scripts! {
     bits bitfields hyperloglogs
     geo sort payloads
     transactions pubsub
+    scripting
 }
 
 #[test]

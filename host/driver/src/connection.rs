@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use socket2::{SockRef, Socket};
 use tenon_base::{ConnectionId, Machine, Peer, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -36,6 +37,14 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// The socket itself.
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
         }
     }
 
@@ -80,6 +89,28 @@ impl Link {
     /// Writes what the socket takes.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.borrow().try_write(bytes)
+    }
+
+    /// Whether it is to be heard in the middle of long work.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
+    }
+
+    /// Reads what is there, past the runtime, and puts it in the place of `bytes`.
+    pub(crate) fn receive(&self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        bytes.clear();
+        let stream = self.stream.borrow();
+        let socket = stream.socket();
+        bytes.resize(limit, 0);
+        let mut socket: &Socket = &socket;
+        let count = socket.read(bytes)?;
+        bytes.truncate(count);
+        Ok(count)
+    }
+
+    /// Writes what the socket takes, past the runtime.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.borrow().socket().send(bytes)
     }
 
     /// The socket is full: the task waits for room and flushes then.

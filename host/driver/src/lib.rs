@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod disk;
 mod flusher;
+mod interlude;
 mod lanes;
 mod listen;
 mod spin;

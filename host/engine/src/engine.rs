@@ -21,6 +21,7 @@ use crate::durability::Durability;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
+use crate::scripts::Scripts;
 use crate::server;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
@@ -85,6 +86,7 @@ pub struct Engine {
     pub(crate) own_pushes: Vec<u8>,
     /// What the running unit has pushed to others: to whom, and from where on in what they are sent.
     pub(crate) unstamped_pushes: Vec<(ConnectionId, usize)>,
+    pub(crate) scripts: Scripts,
     /// Who is told of all commands.
     pub(crate) monitors: Vec<ConnectionId>,
     /// Who is over a soft output limit.
@@ -245,6 +247,7 @@ impl Engine {
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
+            scripts: Scripts::default(),
             monitors: Vec::new(),
             over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),

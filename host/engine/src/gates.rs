@@ -12,8 +12,8 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 6] =
-    [may_debug, authenticated, fits_transaction, snapshots_work, log_works, fits_subscriber];
+const GATES: [Gate; 7] =
+    [may_debug, authenticated, fits_transaction, not_busy, snapshots_work, log_works, fits_subscriber];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -39,6 +39,26 @@ pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, arg
         return Err(CommandError::arity(&command.full_name));
     }
     GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+}
+
+/// Whether what a script writes can be kept as things are.
+pub(crate) fn may_persist(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    snapshots_work(engine, connection, command)?;
+    log_works(engine, connection, command)
+}
+
+impl Engine {
+    /// Why a script that says that it may write is not run, if what it writes could not be kept.
+    pub(crate) fn cannot_persist(&self) -> Option<String> {
+        const ADVICE: &str = "Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
+        if self.snapshots.refuses_writes(&self.config) {
+            let what = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
+            return Some(format!("{what} {ADVICE}"));
+        }
+        let failure = self.durability.failure()?;
+        let what = "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk.";
+        Some(format!("{what} {ADVICE} AOF error: {failure}"))
+    }
 }
 
 /// DEBUG needs a configuration switch.
@@ -70,6 +90,14 @@ fn fits_transaction(engine: &Engine, connection: ConnectionId, command: &Command
     let is_outside = !command.flags.has(Flags::NO_MULTI)
         || engine.sessions.get(connection).is_none_or(|session| session.transaction.is_none());
     if is_outside { Ok(()) } else { Err(CommandError::text("ERR Command not allowed inside a transaction")) }
+}
+
+/// While a script runs for too long, little else does.
+fn not_busy(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    match &engine.scripts.running {
+        Some(running) if running.is_slow && !command.flags.has(Flags::ALLOW_BUSY) => Err(running.busy()),
+        _ => Ok(()),
+    }
 }
 
 /// A subscriber that speaks RESP2 could not tell a reply from a message, so few commands are left to it.

@@ -14,6 +14,7 @@ mod pause;
 mod policies;
 mod pubsub;
 mod save_job;
+mod scripts;
 mod server;
 mod session;
 mod settings;

@@ -37,7 +37,8 @@ pub struct Interpreter {
     words: OwnedArgs,
 }
 
-/// A compiled script.
+/// Something compiled: a script, or a library's function. A handle that keeps it.
+#[derive(Clone)]
 pub struct Code(mlua::Function);
 
 /// A function that a library has registered.
@@ -48,7 +49,8 @@ pub struct Function {
     pub description: Option<Vec<u8>>,
     /// As given.
     pub flags: ScriptFlags,
-    callback: mlua::Function,
+    /// What runs.
+    pub code: Code,
 }
 
 /// How a run ended.
@@ -153,13 +155,13 @@ impl Interpreter {
     /// Runs a library's function.
     pub fn call(
         &mut self,
-        function: &Function,
+        function: &Code,
         keys: Args<'_>,
         arguments: Args<'_>,
         host: &mut dyn Host,
     ) -> Ended {
         let run = self.run_callback.clone();
-        self.enter(&run, &function.callback, keys, arguments, host)
+        self.enter(&run, &function.0, keys, arguments, host)
     }
 
     /// Loads a library's code and returns the functions that it registers. An error is a sentence with its code.
@@ -259,7 +261,7 @@ fn registered(function: &Table) -> Result<Function> {
             .raw_get::<Option<LuaString>>("description")?
             .map(|text| text.as_bytes().to_vec()),
         flags,
-        callback: function.raw_get("callback")?,
+        code: Code(function.raw_get("callback")?),
     })
 }
 

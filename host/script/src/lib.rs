@@ -21,7 +21,7 @@ mod told;
 mod digest;
 
 pub use digest::{Digest, sha1_hex};
-pub use interpreter::{Code, Ended, Failure, Flavor, Function, Interpreter, Returned, WrittenError};
+pub use interpreter::{Code, Ended, Failure, Flavor, Function, Interpreter, Place, Returned, WrittenError};
 pub use shebang::{LibraryHead, ScriptFlags, library_head, script_head};
 
 use tenon_resp::{Args, Proto};

@@ -343,7 +343,8 @@ fn a_library_registers_functions_and_nothing_else() {
         b"redis.register_function('f', function(keys, args) return {keys[1], args[1], math.abs(-2)} end)";
     let functions = interpreter.load_library(code, &mut Echo::default()).unwrap_or_default();
     let (keys, arguments) = (OwnedArgs::from(&[b"k".as_slice()]), OwnedArgs::from(&[b"a".as_slice()]));
-    let ended = interpreter.call(&functions[0], keys.as_args(), arguments.as_args(), &mut Echo::default());
+    let ended =
+        interpreter.call(&functions[0].code, keys.as_args(), arguments.as_args(), &mut Echo::default());
     let Ended::Returned(returned) = ended else { panic!("a function that returns") };
     let mut out = Vec::new();
     returned.write(&mut Reply::new(&mut out, Proto::Resp2));

@@ -14,6 +14,7 @@ mod monitor;
 mod persistence;
 pub(crate) mod policy;
 mod pubsub;
+mod scripting;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
@@ -46,6 +47,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     persistence::COMMANDS,
     policy::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,
