@@ -2,6 +2,7 @@
 //! in `server/transactions`; the keys it depends on in `watch`.
 //! Always: the effects of an EXEC are one record; a queue is no larger than the query buffer may be.
 
+use tenon_acl::Denied;
 use tenon_base::{ConnectionId, Now, Stamp, World};
 use tenon_commands::{CommandError, Flags};
 use tenon_resp::{Args, OwnedArgs, Reply};
@@ -85,7 +86,7 @@ impl Engine {
     }
 
     /// Takes note that a request was refused: a transaction that it was meant for will not run, and a refused EXEC
-    /// ends it. Returns what is answered.
+    /// ends it, if there is one. Returns what is answered.
     #[cold]
     pub(crate) fn refused(
         &mut self,
@@ -96,9 +97,10 @@ impl Engine {
         refusal: CommandError,
         world: &mut World<'_>,
     ) -> CommandError {
-        let Some(session) = self.sessions.get_mut(connection) else { return refusal };
-        let Some(transaction) = &mut session.transaction else { return refusal };
-        transaction.is_broken = true;
+        let session = self.sessions.get_mut(connection);
+        if let Some(transaction) = session.and_then(|session| session.transaction.as_mut()) {
+            transaction.is_broken = true;
+        }
         let Some(exec) = command.filter(|&id| self.commands[id].name == "exec") else { return refusal };
         self.end_transaction(connection);
         // Monitors were told of MULTI: they are told of its end.
@@ -150,6 +152,12 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Option<Stamp> {
+        if let Some(refusal) = self.recheck(now, connection, id, args, world) {
+            let session = self.sessions.get(connection)?;
+            self.stats.count_error(&refusal);
+            write_error(&mut Reply::new(world.outputs.writer(connection), session.proto), &refusal);
+            return None;
+        }
         let outcome = self.run(now, connection, id, args, world);
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended));
@@ -167,6 +175,34 @@ impl Engine {
         // A script's reads may have seen what its words do not name.
         let own = self.reply_stamp.take();
         if self.durability.holds_reads() { later(own, self.stamp_of_read(connection, id, args)) } else { own }
+    }
+}
+
+impl Engine {
+    /// Whether the user may still run what was queued; what is answered if not.
+    fn recheck(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Option<CommandError> {
+        let user = self.sessions.get(connection)?.user;
+        let denied = self.check_access(user, id, args).err()?;
+        self.denied(now, connection, id, args, denied, world);
+        let reason = match denied {
+            Denied::Command => "no permission to run the command or subcommand",
+            Denied::Key(_) => "no permission to touch the specified keys",
+            Denied::Channel(_) => {
+                "no permission to access one of the channels used as arguments to the command"
+            }
+        };
+        let text = format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
+             command is no longer allowed for the following reason: {reason}"
+        );
+        Some(CommandError::Text(text.into()))
     }
 }
 

@@ -117,8 +117,12 @@ pub(crate) fn read<S: Source>(
     stream.set_last_id(last_id);
     if has_figures(type_byte) {
         read_id(reader)?; // the first id follows from the entries
+        // It may be greater than the last id: XSETID of Redis 7.0 sets that back as far as one likes.
         stream.set_max_deleted_id(read_id(reader)?);
-        stream.set_entries_added(reader.length()?);
+        stream.set_entries_added(read_count(reader)?);
+        if stream.entries_added() < stream.len() {
+            return Err(unsound(reader, "fewer entries that were ever added than it has"));
+        }
     } else {
         stream.set_entries_added(stream.len());
     }
@@ -140,6 +144,20 @@ fn read_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, LoadError> {
     Ok(StreamId::new(reader.length()?, reader.length()?))
 }
 
+/// A count that is known, as commands set it: as a signed number.
+fn read_count<S: Source>(reader: &mut Reader<S>) -> Result<u64, LoadError> {
+    let count = read_known_count(reader)?;
+    count.ok_or_else(|| unsound(reader, "a count that no command sets"))
+}
+
+fn read_known_count<S: Source>(reader: &mut Reader<S>) -> Result<Option<u64>, LoadError> {
+    match reader.length()? {
+        UNKNOWN => Ok(None),
+        count if i64::try_from(count).is_ok() => Ok(Some(count)),
+        _ => Err(unsound(reader, "a count that no command sets")),
+    }
+}
+
 fn read_raw_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, LoadError> {
     Ok(StreamId::from_bytes(reader.array()?))
 }
@@ -157,7 +175,7 @@ fn read_group<S: Source>(
     reader.string(scratch)?;
     let last_id = read_id(reader)?;
     let entries_read = match has_figures(type_byte) {
-        true => Some(reader.length()?).filter(|&count| count != UNKNOWN),
+        true => read_known_count(reader)?,
         false => stream.entries_added_up_to(last_id),
     };
     if !stream.create_group(scratch, last_id, entries_read) {
@@ -189,7 +207,7 @@ fn read_pending<S: Source>(reader: &mut Reader<S>) -> Result<Vec<Pending>, LoadE
         if pending.last().is_some_and(|last| id <= last.id) {
             return Err(unsound(reader, "ids of pending entries that do not ascend"));
         }
-        let (delivery_time, delivery_count) = (read_time(reader)?, reader.length()?);
+        let (delivery_time, delivery_count) = (read_time(reader)?, read_count(reader)?);
         pending.push(Pending { id, delivery_time, delivery_count });
     }
     Ok(pending)

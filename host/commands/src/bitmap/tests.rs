@@ -304,6 +304,25 @@ fn other_types_are_refused() {
 }
 
 #[test]
+fn what_has_expired_reads_as_missing() {
+    let mut bench = Bench::new();
+    for key in ["a", "b", "c", "d"] {
+        bench.run(&format!("SET {key} xyz PX 10"));
+    }
+    bench.run("SET live x");
+    bench.sleep(11);
+    assert_eq!(bench.run("BITOP OR t a live"), "1");
+    assert_eq!(bench.effects(), "DEL a; BITOP OR t a live");
+    assert_eq!(bench.run("SETBIT b 7 1"), "0");
+    assert_eq!(bench.effects(), "DEL b; SETBIT b 7 1");
+    assert_eq!(bench.events(), "expired b; new b; setbit b");
+    assert_eq!(bench.run("BITFIELD c INCRBY u8 0 5"), "[5]");
+    assert_eq!((bench.run("TTL c").as_str(), bench.run("STRLEN c").as_str()), ("-1", "1"));
+    assert_eq!(bench.run("BITCOUNT d"), "0");
+    assert_eq!((bench.effects().as_str(), bench.dirty()), ("DEL d", 0));
+}
+
+#[test]
 fn fields_agree_with_one_bit_at_a_time() {
     let mut bench = Bench::new();
     let mut dice = tenon_base::Dice::seeded(5);

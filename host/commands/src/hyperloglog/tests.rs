@@ -165,6 +165,22 @@ fn merging_keeps_the_lifetime_of_its_target() {
 }
 
 #[test]
+fn a_sketch_that_has_expired_begins_anew() {
+    let mut bench = Bench::new();
+    for key in ["a", "b", "c"] {
+        bench.run(&format!("PFADD {key} 1 2 3"));
+        bench.run(&format!("PEXPIRE {key} 10"));
+    }
+    bench.sleep(11);
+    assert_eq!(bench.run("PFCOUNT a"), "0");
+    assert_eq!((bench.effects().as_str(), bench.dirty()), ("DEL a", 0));
+    assert_eq!(bench.run("PFADD b 1"), "1");
+    assert_eq!((bench.effects().as_str(), bench.run("PFCOUNT b").as_str()), ("DEL b; PFADD b 1", "1"));
+    assert_eq!(bench.run("PFMERGE b c"), "OK");
+    assert_eq!((bench.effects().as_str(), bench.run("PFCOUNT b").as_str()), ("DEL c; PFMERGE b c", "1"));
+}
+
+#[test]
 fn registers_are_shown() {
     let mut bench = Bench::new();
     bench.run("PFADD a x y");

@@ -5,7 +5,7 @@ use tenon_base::UnixMillis;
 use tenon_keyspace::{StreamEntries, StreamGroupMut, StreamId};
 use tenon_resp::{Args, Reply};
 
-use super::effect::{GroupName, mark};
+use super::effect::{Claims, Delivery, GroupName, delivered_again, mark};
 use super::entries::write_entry;
 use super::help::{no_key_or_group, shown};
 use super::id::{parse_id, parse_start, write_id};
@@ -97,6 +97,7 @@ struct Claimer<'w, 'g> {
     entries: &'w StreamEntries,
     group: &'w mut StreamGroupMut<'g>,
     name: GroupName<'w>,
+    claims: Claims<'w>,
     unit: &'w mut Unit,
     now: UnixMillis,
     changes: u64,
@@ -136,8 +137,11 @@ fn claim_with(
         group.set_seen_time(consumer, now);
     }
     let changes = u64::from(is_new);
-    let mut claimer = Claimer { terms, consumer, entries, group: &mut group, name, unit, now, changes };
+    let claims = Claims::new(name);
+    let mut claimer =
+        Claimer { terms, consumer, entries, group: &mut group, name, claims, unit, now, changes };
     let claimed = act(&mut claimer, &mut ctx.reply);
+    claimer.claims.end(claimer.unit, claimer.group.last_id());
     if claimed > 0 {
         claimer.group.set_active_time(consumer, Some(now));
     } else if is_new {
@@ -155,9 +159,12 @@ impl Claimer<'_, '_> {
             None => (None, 0),
         };
         let Some(entry) = self.entries.find(id) else {
-            let Some(pending) = pending else { return Claim::Refused };
-            let delivery = (pending.delivery_time(), deliveries);
-            self.name.claim(self.unit, pending.consumer(), id, delivery, self.group.last_id());
+            if pending.is_none() {
+                return Claim::Refused;
+            }
+            // Whose it was does not matter to those who follow: they do not find it either.
+            let delivery = Delivery { consumer: self.consumer, time: self.terms.time, count: deliveries };
+            self.claims.add_gone(self.unit, id, delivery, self.group.last_id());
             self.group.acknowledge(id);
             self.changes += 1;
             return Claim::Gone;
@@ -171,7 +178,8 @@ impl Claimer<'_, '_> {
         let deliveries = if time.is_none() { 1 } else { deliveries };
         let deliveries = match self.terms.count {
             Some(count) => count,
-            None => deliveries.saturating_add(u64::from(!self.terms.only_ids)),
+            None if self.terms.only_ids => deliveries,
+            None => delivered_again(deliveries),
         };
         self.group.assign(id, self.consumer, self.terms.time, deliveries);
         if self.terms.only_ids {
@@ -179,8 +187,8 @@ impl Claimer<'_, '_> {
         } else {
             write_entry(reply, entry);
         }
-        let delivery = (self.terms.time, deliveries);
-        self.name.claim(self.unit, self.consumer, id, delivery, self.group.last_id());
+        let delivery = Delivery { consumer: self.consumer, time: self.terms.time, count: deliveries };
+        self.claims.add(self.unit, id, delivery, self.group.last_id());
         self.changes += 1;
         Claim::Made
     }

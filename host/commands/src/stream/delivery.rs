@@ -5,15 +5,12 @@ use tenon_base::UnixMillis;
 use tenon_keyspace::{StreamEntries, StreamGroupMut, StreamId};
 use tenon_resp::Reply;
 
-use super::effect::{GroupName, end_claim};
+use super::effect::{Claims, Delivery, GroupName, delivered_again};
 use super::entries::write_entry;
 use super::id::write_id;
 use super::lag::advance;
 use super::read::Served;
 use crate::{CommandError, Context, Event, Unit};
-
-/// So many IDs are propagated in one request.
-const CLAIMED_IDS_MAX: usize = 128;
 
 const FOUND: &str = "a group that was found a moment ago";
 
@@ -81,8 +78,8 @@ impl<'a> Reader<'a> {
 }
 
 /// One delivery from one stream.
-struct Work<'w, 'g, 'r> {
-    reader: &'w Reader<'r>,
+struct Work<'w, 'g> {
+    reader: &'w Reader<'w>,
     entries: &'w StreamEntries,
     group: &'w mut StreamGroupMut<'g>,
     name: GroupName<'w>,
@@ -90,7 +87,7 @@ struct Work<'w, 'g, 'r> {
     now: UnixMillis,
 }
 
-impl Work<'_, '_, '_> {
+impl Work<'_, '_> {
     /// Makes the consumer known, and says whether it is new.
     fn greet(&mut self) -> bool {
         let is_new = self.group.create_consumer(self.reader.consumer, self.now);
@@ -108,19 +105,14 @@ impl Work<'_, '_, '_> {
         let Some(start) = self.group.last_id().next() else { return 0 };
         let mut read = self.group.entries_read();
         let mut last = self.group.last_id();
+        let mut claims = Claims::new(self.name);
         let mut delivered = 0;
         for entry in self.entries.range(start, StreamId::MAX).take(count) {
             last = entry.id;
             read = advance(self.entries, read, last);
             if is_kept {
                 self.group.assign(last, consumer, self.now, 1);
-                if delivered % CLAIMED_IDS_MAX == 0 {
-                    self.name.begin_claim(self.unit, consumer);
-                }
-                self.unit.extend_operation(last.text().as_bytes());
-                if delivered % CLAIMED_IDS_MAX == CLAIMED_IDS_MAX - 1 {
-                    end_claim(self.unit, (self.now, 1), last);
-                }
+                claims.add(self.unit, last, Delivery { consumer, time: self.now, count: 1 }, last);
             }
             write_entry(reply, entry);
             delivered += 1;
@@ -128,33 +120,32 @@ impl Work<'_, '_, '_> {
         self.group.set_last_id(last);
         self.group.set_entries_read(read);
         if is_kept {
-            if delivered % CLAIMED_IDS_MAX != 0 {
-                end_claim(self.unit, (self.now, 1), last);
-            }
+            claims.end(self.unit, last);
             self.group.set_active_time(consumer, Some(self.now));
         }
         self.name.progress(self.unit, self.group);
         delivered
     }
 
-    /// Writes up to `count` entries that are pending with the consumer, and says how many. What is no longer in the
+    /// Writes up to `most` entries that are pending with the consumer, and says how many. What is no longer in the
     /// stream is told by its ID alone.
-    fn deliver_pending(&mut self, reply: &mut Reply<'_>, after: StreamId, count: usize) -> usize {
+    fn deliver_pending(&mut self, reply: &mut Reply<'_>, after: StreamId, most: usize) -> usize {
         let consumer = self.reader.consumer;
+        let last_id = self.group.last_id();
+        let mut claims = Claims::new(self.name);
         let mut from = after.next();
         let mut written = 0;
         while let Some(start) = from
-            && written < count
+            && written < most
             && let Some((id, pending)) =
                 self.group.consumer_pending_range(consumer, start, StreamId::MAX).next()
         {
-            let deliveries = pending.delivery_count().saturating_add(1);
+            let count = delivered_again(pending.delivery_count());
             match self.entries.find(id) {
                 Some(entry) => {
                     write_entry(reply, entry);
-                    self.group.assign(id, consumer, self.now, deliveries);
-                    let last_id = self.group.last_id();
-                    self.name.claim(self.unit, consumer, id, (self.now, deliveries), last_id);
+                    self.group.assign(id, consumer, self.now, count);
+                    claims.add(self.unit, id, Delivery { consumer, time: self.now, count }, last_id);
                 }
                 None => {
                     reply.array(2);
@@ -165,6 +156,7 @@ impl Work<'_, '_, '_> {
             written += 1;
             from = id.next();
         }
+        claims.end(self.unit, last_id);
         written
     }
 }

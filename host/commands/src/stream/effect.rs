@@ -7,6 +7,11 @@ use tenon_resp::{INTEGER_TEXT_BYTES_MAX, format_integer};
 
 use crate::{Context, Unit};
 
+/// So many IDs are told by one request.
+const CLAIMED_IDS_MAX: usize = 128;
+/// Requests tell counts in 63 bits.
+const DELIVERIES_MAX: u64 = i64::MAX as u64;
+
 /// A group as requests name it.
 #[derive(Clone, Copy)]
 pub(super) struct GroupName<'a> {
@@ -16,26 +21,6 @@ pub(super) struct GroupName<'a> {
 }
 
 impl GroupName<'_> {
-    /// Propagates that an entry is pending with `consumer` since `time`, delivered `count` times; or, if the entry is
-    /// no longer in the stream, that it is no longer pending.
-    pub(super) fn claim(
-        self,
-        unit: &mut Unit,
-        consumer: &[u8],
-        id: StreamId,
-        delivery: (UnixMillis, u64),
-        last_id: StreamId,
-    ) {
-        self.begin_claim(unit, consumer);
-        unit.extend_operation(id.text().as_bytes());
-        end_claim(unit, delivery, last_id);
-    }
-
-    /// Begins what `claim` propagates: the IDs follow, then `end_claim`.
-    pub(super) fn begin_claim(self, unit: &mut Unit, consumer: &[u8]) {
-        unit.propagate_as(self.database, &[b"XCLAIM", self.key, self.group, consumer, b"0"]);
-    }
-
     /// Propagates a consumer that nothing else tells of.
     pub(super) fn consumer(self, unit: &mut Unit, consumer: &[u8]) {
         unit.propagate_as(self.database, &[b"XGROUP", b"CREATECONSUMER", self.key, self.group, consumer]);
@@ -53,24 +38,83 @@ impl GroupName<'_> {
     }
 }
 
-/// Ends what `GroupName::begin_claim` began: one delivery time and number of deliveries for all IDs.
-pub(super) fn end_claim(unit: &mut Unit, (time, count): (UnixMillis, u64), last_id: StreamId) {
-    let mut digits = [0; INTEGER_TEXT_BYTES_MAX];
-    unit.extend_operation(b"TIME");
-    unit.extend_operation(format_integer(time.0, &mut digits));
-    unit.extend_operation(b"RETRYCOUNT");
-    unit.extend_operation(format_integer(count as i64, &mut digits));
-    for word in [&b"FORCE"[..], b"JUSTID", b"LASTID", last_id.text().as_bytes()] {
-        unit.extend_operation(word);
+/// How an entry was delivered: to whom, when last, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delivery<'a> {
+    pub(super) consumer: &'a [u8],
+    pub(super) time: UnixMillis,
+    pub(super) count: u64,
+}
+
+/// Claims on their way out: entries that are pending alike are told by one request. What is no longer in the stream
+/// is told the same way, and whoever follows finds that it is no longer pending.
+/// Always: nothing else is propagated between the first claim and `end`.
+pub(super) struct Claims<'a> {
+    name: GroupName<'a>,
+    /// What the request tells that is being written, and of how many entries.
+    open: Option<(Delivery<'a>, usize)>,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn new(name: GroupName<'a>) -> Claims<'a> {
+        Claims { name, open: None }
+    }
+
+    /// Propagates that an entry is pending; the group has been given entries up to `last_id`.
+    pub(super) fn add(&mut self, unit: &mut Unit, id: StreamId, delivery: Delivery<'a>, last_id: StreamId) {
+        let ids = match self.open {
+            Some((open, ids)) if open == delivery && ids < CLAIMED_IDS_MAX => ids,
+            _ => {
+                self.end(unit, last_id);
+                let GroupName { database, key, group } = self.name;
+                unit.propagate_as(database, &[b"XCLAIM", key, group, delivery.consumer, b"0"]);
+                0
+            }
+        };
+        unit.extend_operation(id.text().as_bytes());
+        self.open = Some((delivery, ids + 1));
+    }
+
+    /// Propagates that an entry is no longer in the stream and no longer pending, with whatever is being told.
+    pub(super) fn add_gone(
+        &mut self,
+        unit: &mut Unit,
+        id: StreamId,
+        delivery: Delivery<'a>,
+        last_id: StreamId,
+    ) {
+        let delivery = self.open.map_or(delivery, |(open, _)| open);
+        self.add(unit, id, delivery, last_id);
+    }
+
+    /// Ends the request that is being written.
+    pub(super) fn end(&mut self, unit: &mut Unit, last_id: StreamId) {
+        let Some((Delivery { time, count, .. }, _)) = self.open.take() else { return };
+        let mut digits = [0; INTEGER_TEXT_BYTES_MAX];
+        unit.extend_operation(b"TIME");
+        unit.extend_operation(format_integer(time.0, &mut digits));
+        unit.extend_operation(b"RETRYCOUNT");
+        unit.extend_operation(format_integer(count as i64, &mut digits));
+        for word in [&b"FORCE"[..], b"JUSTID", b"LASTID", last_id.text().as_bytes()] {
+            unit.extend_operation(word);
+        }
     }
 }
 
-/// Says that `key` changed in a way that no event tells: `count` changes.
+/// One delivery more, as far as can be told.
+pub(super) fn delivered_again(count: u64) -> u64 {
+    count.saturating_add(1).min(DELIVERIES_MAX)
+}
+
+/// Says that `key` changed in a way that no event tells: `count` changes, maybe none.
 pub(super) fn mark(ctx: &mut Context<'_>, key: &[u8], count: u64) {
+    if count == 0 {
+        return;
+    }
     let index = ctx.db.index();
     if ctx.db.unit.wants_keys() {
         let hash = ctx.db.database_ref().hash(key);
-        ctx.db.unit.touch(index, hash);
+        ctx.db.unit.touch(index, hash, key);
     }
     ctx.db.unit.dirty += count;
 }

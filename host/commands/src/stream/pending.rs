@@ -21,9 +21,7 @@ pub(super) fn xack(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         },
         None => 0,
     };
-    if acknowledged > 0 {
-        mark(ctx, key, acknowledged as u64);
-    }
+    mark(ctx, key, acknowledged as u64);
     ctx.reply.integer(acknowledged as i64);
     Ok(())
 }

@@ -55,9 +55,7 @@ pub(super) fn xreadgroup(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         for (index, &wish) in wishes.iter().enumerate() {
             let key = request.key(index);
             let changes = reader.deliver(ctx, key, wish, request.count, &mut served)?;
-            if changes > 0 {
-                mark(ctx, key, changes);
-            }
+            mark(ctx, key, changes);
         }
         if served.finish(&mut ctx.reply) {
             return Ok(());

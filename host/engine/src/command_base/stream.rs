@@ -34,7 +34,8 @@ impl CommandEncoder {
             b"ENTRIESADDED",
             (stream.entries_added() as i64).to_string().as_bytes(),
             b"MAXDELETEDID",
-            stream.max_deleted_id().text().as_bytes(),
+            // XSETID takes no greater one, though Redis 7.0 may have left one.
+            stream.max_deleted_id().min(stream.last_id()).text().as_bytes(),
         ]);
         self.pass_on(database, sink)
     }
@@ -156,8 +157,9 @@ fn pending_and_gone(stream: &Stream) -> BTreeSet<StreamId> {
 
 #[cfg(test)]
 mod tests {
-    use tenon_aof::{CommandBase, Origin, ReplicationId};
+    use tenon_aof::{CommandBase, Origin};
     use tenon_base::UnixMillis;
+    use tenon_journal::ReplicationId;
     use tenon_journal::ReplicationOffset;
     use tenon_keyspace::{StreamKeep, StreamLimits, StreamTrim};
 
@@ -202,6 +204,13 @@ mod tests {
     fn an_empty_stream_is_made_by_an_entry_that_goes_at_once() {
         let expected = ["XADD k MAXLEN 0 0-1 x y", "XSETID k 0-0 ENTRIESADDED 0 MAXDELETEDID 0-0"];
         assert_eq!(commands(&Stream::new()), expected);
+    }
+
+    #[test]
+    fn a_greatest_deleted_id_behind_the_last_is_made_one_that_commands_take() {
+        let mut stream = stream_of([1]);
+        stream.set_max_deleted_id(id(9));
+        assert_eq!(commands(&stream)[1], "XSETID k 1-0 ENTRIESADDED 1 MAXDELETEDID 1-0");
     }
 
     #[test]

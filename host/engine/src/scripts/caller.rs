@@ -11,6 +11,7 @@ use tenon_resp::{Args, Proto};
 use tenon_script::{Called, Host, ScriptFlags};
 
 use super::Call;
+use crate::access::sentence;
 use crate::engine::Engine;
 use crate::gates;
 use crate::table::CommandId;
@@ -67,6 +68,16 @@ impl<'a, 'w> Caller<'a, 'w> {
         if command.flags.has(Flags::NOSCRIPT) && !engine.scripts.allows_all {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
         }
+        gates::may_show(engine, self.connection, command)?;
+        let user = engine.sessions.get(self.connection).map(|session| session.user);
+        if let Some(Err(denied)) = user.map(|user| engine.check_access(user, id, args)) {
+            // What the client is told of it is another sentence; that it is in the log is the same.
+            engine.denied(self.now, self.connection, id, args, denied, self.world);
+            let name = user.map_or(Vec::new(), |user| engine.users.name(user).to_vec());
+            let reason = sentence(denied, &name, &engine.commands[id].full_name, None);
+            return Err(CommandError::Text(format!("ERR ACL failure in script: {reason}").into()));
+        }
+        let command = &engine.commands[id];
         let writes = command.flags.has(Flags::WRITE);
         if self.is_read_only && (writes || command.flags.has(Flags::MAY_REPLICATE)) {
             return Err(CommandError::text("ERR Write commands are not allowed from read-only scripts."));
@@ -120,7 +131,8 @@ impl Host for Caller<'_, '_> {
     fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
         let id = self.engine.commands.find(args.get(0))?;
         let id = gates::known(self.engine, Some(id), args).ok()?;
-        Some(self.engine.commands[id].accepts(args.len()))
+        let session = self.engine.sessions.get(self.connection)?;
+        Some(self.engine.check_access(session.user, id, args).is_ok())
     }
 
     fn set_targets(&mut self, log: bool, replicas: bool) {

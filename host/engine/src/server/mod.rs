@@ -1,7 +1,7 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod acl;
+pub(crate) mod acl;
 mod client;
 mod command;
 pub(crate) mod config;
@@ -14,6 +14,7 @@ mod monitor;
 mod persistence;
 pub(crate) mod policy;
 mod pubsub;
+mod replication;
 mod scripting;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
@@ -48,6 +49,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     policy::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
+    replication::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,

@@ -12,6 +12,9 @@ const WORD_BYTES: usize = 8;
 /// What a value whose blocks stay shared with the keyspace counts as.
 const SHARED_ROOT_BYTES: usize = 64;
 
+/// What a stream that is about to change counts as at most: a change copies a node and the blocks above it.
+const STREAM_PATH_BYTES_MAX: usize = 8 << 10;
+
 /// Keys and values of one database, as they were at the moment of the cut.
 pub struct CutBatch {
     database: usize,
@@ -117,6 +120,9 @@ impl CutBatch {
         match entry.value() {
             ValueRef::String(_) if !self.preimage => entry.value_memory().min(SHARED_ROOT_BYTES),
             ValueRef::String(_) => entry.value_memory(),
+            // Streams are shared from the first entry on: a small one is copied whole by the change that comes.
+            ValueRef::Stream(_) if self.preimage => entry.value_memory().min(STREAM_PATH_BYTES_MAX),
+            ValueRef::Stream(stream) => stream.root_memory(),
             _ if entry.is_tree() => SHARED_ROOT_BYTES,
             _ => entry.value_memory(),
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{Held, Model, Pair, plain};
-use crate::{AbortReason, CutBounds, CutFeed, CutId, CutProgress, Expiry, Keyspace};
+use crate::{
+    AbortReason, CutBounds, CutFeed, CutId, CutProgress, Expiry, Keyspace, StreamId, StreamLimits, ValueRef,
+};
 use tenon_base::Dice;
 
 const BOUNDS: CutBounds = CutBounds { waiting_bytes_max: 1 << 18, preimage_bytes_max: usize::MAX };
@@ -175,4 +177,38 @@ fn filled(keys: u64) -> Keyspace {
         keyspace.db_mut(0).set_integer(&number.to_le_bytes(), number as i64, Expiry::Never);
     }
     keyspace
+}
+
+#[test]
+fn a_short_stream_that_changes_counts_with_the_node_that_is_copied() {
+    let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+    let add = |keyspace: &mut Keyspace, key: u64, milliseconds| {
+        let fields = [(&b"field"[..], &[b'v'; 300][..])];
+        let mut stream = keyspace.db_mut(0).stream_or_new(&key.to_le_bytes()).expect("a stream");
+        let added = stream.append(StreamId::new(milliseconds, 0), fields, &StreamLimits::default());
+        added.expect("a greater id");
+    };
+    for key in 0..100 {
+        (1..=10).for_each(|milliseconds| add(&mut keyspace, key, milliseconds));
+    }
+    let id = keyspace.begin_cut(CutBounds { waiting_bytes_max: 1 << 20, preimage_bytes_max: 1 << 30 });
+    let feed = keyspace.cut_feed(id).expect("just begun");
+    (0..100).for_each(|key| add(&mut keyspace, key, 11));
+    assert!((300_000..600_000).contains(&feed.waiting_bytes().1), "{:?}", feed.waiting_bytes());
+    (0..100).for_each(|key| add(&mut keyspace, key, 12));
+    assert!(feed.waiting_bytes().1 < 600_000, "what was handed over counts once");
+    while keyspace.advance_cut(id, 1_000) == CutProgress::Walking {}
+    let batches = std::iter::from_fn(|| feed.pop());
+    let lengths: Vec<u64> = batches
+        .flat_map(|batch| batch.iter().map(|entry| stream_len(entry.value)).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(lengths, [10; 100]);
+    keyspace.end_cut(id);
+}
+
+fn stream_len(value: ValueRef<'_>) -> u64 {
+    match value {
+        ValueRef::Stream(stream) => stream.iter().count() as u64,
+        other => panic!("{other:?}"),
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tenon_base::{Dice, UnixMillis};
 
 use crate::model::{Pair, held, remove_all};
-use crate::{Expiry, Keyspace, Kind, WrongKind};
+use crate::{Expiry, Keyspace, Kind, Text, Value, ValueRef, WrongKind};
 
 #[test]
 fn random_changes_agree_with_a_model() {
@@ -166,6 +166,17 @@ fn encodings_are_named_as_redis_names_them() {
     db.insert(b"k", value, None);
     assert_eq!(encoding(db), "raw", "moving a value keeps its encoding");
     assert_eq!(db.list_mut(b"k").err(), Some(WrongKind { found: Kind::String }));
+    // Bytes that a command has made stay bytes, digits or not.
+    for made in [&b"12"[..], &[b'x'; 5_000]] {
+        db.insert(b"k", Value::String(Text::from_vec(made.to_vec())), None);
+        assert_eq!(encoding(db), "raw");
+        db.set_string(b"k", b"1", Expiry::Never);
+        db.string_mut(b"k").expect("a string").expect("there").replace_vec(made.to_vec());
+        assert_eq!(encoding(db), "raw");
+        let ValueRef::String(text) = db.find(b"k").expect("there").value() else { panic!("no string") };
+        assert_eq!(text.bytes(&mut [0; 20]), made);
+    }
+    db.check_books();
 }
 
 #[test]

@@ -125,7 +125,9 @@ impl<K: Ord + Clone + Weighed, V: Clone + Weighed> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.find(key)?; // what is not there copies nothing
+        if !self.root.as_ref()?.is_unique() {
+            self.find(key)?; // what is not there copies nothing
+        }
         let memory = &mut self.memory;
         let mut node = self.root.as_mut()?;
         loop {

@@ -178,7 +178,7 @@ fn insert_item<T>(items: &mut Vec<T>, at: usize, item: T) -> Option<Vec<T>> {
     // Ids ascend: leave full what will not be touched again.
     let cut = if at == items.len() { at } else { items.len() / 2 };
     let mut right = items.split_off(cut);
-    if at > cut || cut == items.len() && right.is_empty() {
+    if at > cut || right.is_empty() {
         right.insert(at - cut, item);
     } else {
         items.insert(at, item);

@@ -7,17 +7,16 @@ use std::fmt;
 
 use super::limits::{StreamKeep, StreamLimits, StreamTrim};
 use super::node::{NODE_BYTES_MAX, Node, node_bytes_of};
+use super::nodes::Nodes;
 use super::range::{StreamEntry, StreamRange};
 use super::{StreamId, radix};
 use crate::Malformed;
-use crate::ordered::Map;
-use crate::shared::Shared;
 
 /// Entries and figures. Only a [`super::Stream`] changes them.
 #[derive(Clone)]
 pub struct StreamEntries {
     /// By the id of the first entry that a node ever had.
-    pub(super) nodes: Map<StreamId, Shared<Node>>,
+    pub(super) nodes: Nodes,
     len: u64,
     first_id: StreamId,
     pub(super) last_id: StreamId,
@@ -37,7 +36,7 @@ pub enum AppendError {
 impl StreamEntries {
     pub(super) fn new() -> StreamEntries {
         StreamEntries {
-            nodes: Map::new(),
+            nodes: Nodes::new(),
             len: 0,
             first_id: StreamId::MIN,
             last_id: StreamId::MIN,
@@ -172,14 +171,15 @@ impl StreamEntries {
             !limits.is_full(node.bytes().len(), head.live + head.deleted, more_bytes)
         });
         if has_room {
-            self.nodes.edit_last(|master, node| node.make_unique().push(*master, id, fields));
+            self.nodes.edit_last(|master, node| node.push(master, id, fields));
         } else {
             let mut node = Node::new(fields.clone());
             node.push(id, id, fields);
-            self.nodes.insert(id, Shared::new(node));
+            self.nodes.insert(id, node);
         }
         self.len += 1;
-        self.entries_added = self.entries_added.wrapping_add(1);
+        // Commands and files tell the number in 63 bits.
+        self.entries_added = self.entries_added.saturating_add(1).min(i64::MAX as u64);
         self.last_id = id;
         if self.len == 1 {
             self.first_id = id;
@@ -194,20 +194,18 @@ impl StreamEntries {
             && *master >= id
         {
             let master = *master;
-            self.nodes.remove(&master);
+            self.nodes.remove(master);
         }
     }
 
     pub(super) fn delete(&mut self, id: StreamId) -> bool {
-        if self.find(id).is_none() {
-            return false;
-        }
-        let Some((master, node)) = self.nodes.floor(&id) else { return false };
+        let Some((master, node)) = self.nodes.floor(id) else { return false };
         let (master, live) = (*master, node.head().live);
+        let Some(place) = node.find(master, id) else { return false };
         if live == 1 {
-            self.nodes.remove(&master);
+            self.nodes.remove(master);
         } else {
-            self.nodes.edit(&master, |node| node.make_unique().delete(master, id));
+            self.nodes.edit(master, |node| node.delete(place));
         }
         self.len -= 1;
         self.max_deleted_id = self.max_deleted_id.max(id);
@@ -234,7 +232,7 @@ impl StreamEntries {
                 }
             };
             if goes_whole {
-                self.nodes.remove(&master);
+                self.nodes.remove(master);
                 self.len -= live;
                 removed += live;
                 continue;
@@ -266,8 +264,7 @@ impl StreamEntries {
             StreamKeep::Newest(_) => None,
             StreamKeep::From(id) => Some(id),
         };
-        let trimmed =
-            self.nodes.edit(&master, |node| node.make_unique().delete_first(master, surplus, until));
+        let trimmed = self.nodes.edit(master, |node| node.delete_first(master, surplus, until));
         trimmed.expect("the first node is there")
     }
 
@@ -279,7 +276,7 @@ impl StreamEntries {
         }
         let live = node.head().live;
         let was_empty = self.is_empty();
-        self.nodes.insert(master, Shared::new(node));
+        self.nodes.insert(master, node);
         self.len += live;
         if was_empty {
             self.find_first_id();

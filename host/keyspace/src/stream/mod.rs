@@ -8,6 +8,7 @@ mod group;
 mod id;
 mod limits;
 mod node;
+mod nodes;
 mod radix;
 mod range;
 #[cfg(test)]
@@ -55,10 +56,14 @@ impl Stream {
 
     /// The heap bytes owned, in size classes; nodes shared with a clone count for both. Takes constant time.
     pub fn memory(&self) -> usize {
-        let groups = self.body.groups.as_ref();
-        let groups =
-            groups.map_or(0, |groups| size_class(size_of::<Groups>()) + groups.map.memory() + groups.memory);
-        size_class(size_of::<Body>()) + self.body.entries.memory() + groups
+        let groups = self.body.groups.as_ref().map_or(0, |groups| groups.map.memory() + groups.memory);
+        self.root_memory() + self.body.entries.memory() + groups
+    }
+
+    /// The heap bytes that a clone has for itself.
+    pub(crate) fn root_memory(&self) -> usize {
+        let groups = self.body.groups.as_ref().map_or(0, |_| size_class(size_of::<Groups>()));
+        size_class(size_of::<Body>()) + groups
     }
 
     /// The name of the encoding, as `OBJECT ENCODING` shows it.

@@ -8,7 +8,7 @@
 //! flags, milliseconds, sequence, M, field 1, value 1 ... field M, value M, elements before this   any other
 //! ```
 //! The numbers of an id are differences from the node's id. A deleted entry keeps its place, and a flag says so. Its
-//! id may come again behind it, since XSETID may set the last id back to that of the last entry which is left.
+//! id may come again behind it: XSETID may set the last id back, before Redis 7 also behind what XDEL had deleted.
 
 use super::StreamId;
 use super::range::StreamFields;
@@ -154,14 +154,16 @@ impl Node {
         removed
     }
 
-    /// Marks the entry of this id as deleted; false if there is none that is not deleted yet.
-    pub(super) fn delete(&mut self, master: StreamId, id: StreamId) -> bool {
-        let record = self.records(master).find(|record| record.id == id && !record.is_deleted);
-        let Some(record) = record else { return false };
-        let to_end = record.start.len_bytes();
-        self.flag_deleted(to_end);
+    /// Where the entry of this id is, unless it is deleted: how many bytes before the end.
+    pub(super) fn find(&self, master: StreamId, id: StreamId) -> Option<usize> {
+        let record = self.records(master).find(|record| record.id == id && !record.is_deleted)?;
+        Some(record.start.len_bytes())
+    }
+
+    /// Marks an entry, which is not deleted yet, as deleted.
+    pub(super) fn delete(&mut self, place: usize) {
+        self.flag_deleted(place);
         self.count_deleted(1);
-        true
     }
 
     /// Sets the flag of the entry that begins so many bytes before the end.

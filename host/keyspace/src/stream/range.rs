@@ -3,10 +3,9 @@
 
 use super::StreamId;
 use super::entries::StreamEntries;
-use super::node::{Node, Records, RecordsBackward};
+use super::node::{Records, RecordsBackward};
+use super::nodes::{NodesBackward, NodesForward};
 use crate::listpack::{Element, Iter};
-use crate::ordered::{Backward, Forward};
-use crate::shared::Shared;
 
 /// An entry.
 #[derive(Clone, Debug)]
@@ -61,18 +60,18 @@ pub struct StreamRange<'s> {
 }
 
 enum Direction<'s> {
-    Ascending(Forward<'s, StreamId, Shared<Node>>, Option<Records<'s>>),
-    Descending(Backward<'s, StreamId, Shared<Node>>, Option<RecordsBackward<'s>>),
+    Ascending(NodesForward<'s>, Option<Records<'s>>),
+    Descending(NodesBackward<'s>, Option<RecordsBackward<'s>>),
 }
 
 impl<'s> StreamRange<'s> {
     pub(super) fn ascending(entries: &'s StreamEntries, from: StreamId, to: StreamId) -> StreamRange<'s> {
-        let node = entries.nodes.floor(&from).map_or(from, |(master, _)| *master);
-        StreamRange { direction: Direction::Ascending(entries.nodes.iter_from(&node), None), from, to }
+        let node = entries.nodes.floor(from).map_or(from, |(master, _)| *master);
+        StreamRange { direction: Direction::Ascending(entries.nodes.iter_from(node), None), from, to }
     }
 
     pub(super) fn descending(entries: &'s StreamEntries, from: StreamId, to: StreamId) -> StreamRange<'s> {
-        StreamRange { direction: Direction::Descending(entries.nodes.iter_back_from(&to), None), from, to }
+        StreamRange { direction: Direction::Descending(entries.nodes.iter_back_from(to), None), from, to }
     }
 }
 

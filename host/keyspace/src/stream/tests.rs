@@ -125,17 +125,8 @@ fn check(stream: &Stream, model: &Model) {
     }
     assert!(again.iter().map(plain).eq(live));
     assert_eq!((again.len(), again.first_id()), (stream.len(), stream.first_id()));
-    assert_eq!(again.body.entries.memory_weighed(), again.body.entries.memory());
-    assert_eq!(stream.body.entries.memory_weighed(), stream.body.entries.memory());
-}
-
-impl StreamEntries {
-    /// The heap bytes of the nodes, without those of the map around them; and the map's.
-    fn memory_weighed(&self) -> usize {
-        use crate::ordered::Weighed;
-        let nodes: usize = self.nodes.iter().map(|(_, node)| node.heap_bytes()).sum();
-        nodes + self.nodes.blocks_memory()
-    }
+    assert_eq!(again.nodes.memory_weighed(), again.body.entries.memory());
+    assert_eq!(stream.nodes.memory_weighed(), stream.body.entries.memory());
 }
 
 fn some_fields(dice: &mut Dice) -> Fields {

@@ -5,7 +5,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{StreamKeep, StreamTrim, ValueRef};
 
 use super::*;
-use crate::{LoadErrorKind, RestoreError, dump, restore, value_digest};
+use crate::{LoadErrorKind, RestoreError, dataset_digest, dump, full_digest, restore, value_digest};
 
 /// What Redis 7.0 answers to DUMP, without compression: three nodes with deleted entries, three groups, four entries
 /// pending with two of three consumers.
@@ -25,6 +25,17 @@ const DUMPED: &str = "\
 
 /// What it answers to DEBUG DIGEST-VALUE of the same.
 const DIGEST: &str = "c2b9fcefecb4ad3faae03f89bfa46e0626124737";
+
+/// What Redis 5 answers to DUMP: six entries, of which one was deleted and three were trimmed; a group that has read
+/// up to the first of the others, and one that has read nothing.
+const DUMPED_BY_REDIS_5: &str = "\
+    0f011000000000000000010000000000000000c3404a4057165700000023000201040101018464617461050001030100\
+    20010381610204200a0001400a0062600a0002400a0063600a4022018164200a4039200a0065600a0005400a0066200a\
+    00ff02060002026731050004000000000000000100000000000000003ef783437a010000010000000000000002000000\
+    00000000003ef783437a01000001000000000000000400000000000000003ef783437a01000001000000000000000500\
+    000000000000003ef783437a0100000101036331313ef783437a01000004000000000000000100000000000000000000\
+    000000000002000000000000000000000000000000040000000000000000000000000000000500000000000000000267\
+    320000000009003d52ef6867521dfa";
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
@@ -73,6 +84,19 @@ fn what_redis_dumped_reads_and_is_written_the_same_again() {
 }
 
 #[test]
+fn what_redis_5_dumped_reads_with_figures_estimated_as_redis_does() {
+    let stream = restored(&bytes_of(DUMPED_BY_REDIS_5));
+    let ids: Vec<_> = stream.iter().map(|entry| entry.id.milliseconds).collect();
+    assert_eq!((ids, stream.entries_added(), stream.max_deleted_id()), (vec![5, 6], 2, StreamId::MIN));
+    let groups: Vec<_> = stream.groups().map(|(name, group)| (name, group.entries_read())).collect();
+    assert_eq!(groups, [(&b"g1"[..], Some(1)), (b"g2", Some(0))]);
+    let consumer = stream.group(b"g1").unwrap().consumers().next().unwrap();
+    assert_eq!((consumer.name(), consumer.active_time()), (&b"c11"[..], Some(consumer.seen_time())));
+    let pending: Vec<_> = consumer.pending_ids().map(|id| id.milliseconds).collect();
+    assert_eq!(pending, [1, 2, 4, 5]);
+}
+
+#[test]
 fn every_version_keeps_what_it_has_room_for() {
     let Value::Stream(mut stream) = stream_of(300) else { unreachable!("it makes streams") };
     assert!(stream.delete(stream.last_id()) && stream.delete(StreamId::new(1_700_000_000_050, 150)));
@@ -108,11 +132,43 @@ fn every_version_keeps_what_it_has_room_for() {
     }
 }
 
+#[test]
+fn the_full_digest_sees_groups_and_figures_which_that_of_redis_does_not() {
+    let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+    keyspace.db_mut(0).insert(b"k", stream_of(5), None);
+    let mut seen = vec![full_digest(&keyspace)];
+    let redis = dataset_digest(&keyspace);
+    let first_id = StreamId::new(1_700_000_000_000, 1);
+    let changes: [fn(&mut Stream, StreamId); 8] = [
+        |stream, first_id| assert!(stream.group_mut(b"new").unwrap().acknowledge(first_id)),
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 1))
+        },
+        |stream, first_id| {
+            assert!(stream.group_mut(b"new").unwrap().assign(first_id, b"idle", UnixMillis(1), 2))
+        },
+        |stream, _| stream.group_mut(b"new").unwrap().set_entries_read(None),
+        |stream, _| assert!(stream.group_mut(b"\xffold").unwrap().create_consumer(b"c", UnixMillis(1))),
+        |stream, _| stream.set_entries_added(77),
+        |stream, first_id| stream.set_max_deleted_id(first_id),
+        |stream, _| stream.set_last_id(StreamId::MAX),
+    ];
+    for change in changes {
+        change(&mut keyspace.db_mut(0).stream_mut(b"k").unwrap().unwrap(), first_id);
+        let digest = full_digest(&keyspace);
+        assert!(!seen.contains(&digest), "change {}", seen.len());
+        seen.push(digest);
+        assert_eq!(dataset_digest(&keyspace), redis);
+    }
+}
+
 /// The parts of a payload with one entry, one group, and what is pending in it.
 struct Parts {
     master: Vec<u8>,
     len: u8,
     last_id: [u8; 2],
+    max_deleted_id: [u8; 2],
+    entries_added: Vec<u8>,
     groups: Vec<u8>,
 }
 
@@ -120,7 +176,14 @@ impl Parts {
     fn sound() -> Parts {
         let pending = [&[1][..], &raw(5), &[0; 8], &[1]].concat();
         let consumer = [&b"\x01c"[..], &[0; 8], &[0; 8], &[1], &raw(5)].concat();
-        Parts { master: raw(5).to_vec(), len: 1, last_id: [5, 1], groups: group(&pending, 1, &consumer) }
+        Parts {
+            master: raw(5).to_vec(),
+            len: 1,
+            last_id: [5, 1],
+            max_deleted_id: [0, 0],
+            entries_added: vec![1],
+            groups: group(&pending, 1, &consumer),
+        }
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -135,7 +198,9 @@ impl Parts {
         body.extend_from_slice(&node);
         body.push(self.len);
         body.extend_from_slice(&self.last_id);
-        body.extend_from_slice(&[5, 1, 0, 0, 1]);
+        body.extend_from_slice(&[5, 1]);
+        body.extend_from_slice(&self.max_deleted_id);
+        body.extend_from_slice(&self.entries_added);
         body.extend_from_slice(&self.groups);
         body.extend_from_slice(&11u16.to_le_bytes());
         let footer = checksum(CrcAlgorithm::Crc64Redis, &body);
@@ -151,6 +216,13 @@ fn raw(milliseconds: u64) -> [u8; StreamId::BYTES] {
 /// One group.
 fn group(pending: &[u8], consumers: u8, consumer: &[u8]) -> Vec<u8> {
     [&[1, 1][..], b"g", &[5, 1, 1], pending, &[consumers], consumer].concat()
+}
+
+#[test]
+fn a_greatest_deleted_id_behind_the_last_is_what_redis_7_0_may_have_left() {
+    let parts = Parts { max_deleted_id: [5, 2], ..Parts::sound() };
+    let stream = restored(&parts.payload());
+    assert_eq!((stream.last_id(), stream.max_deleted_id()), (StreamId::new(5, 1), StreamId::new(5, 2)));
 }
 
 #[test]
@@ -174,6 +246,11 @@ fn parts_that_contradict_each_other_are_refused() {
         (Parts { master: vec![b'm'; 15], ..sound() }, "a node whose id has another length than ids have"),
         (Parts { len: 2, ..sound() }, "another number of entries than it states"),
         (Parts { last_id: [5, 0], ..sound() }, "a last id that is smaller than the id of its last entry"),
+        (Parts { entries_added: vec![0], ..sound() }, "fewer entries that were ever added than it has"),
+        (
+            Parts { entries_added: [&[0x81][..], &[0xFF; 8]].concat(), ..sound() },
+            "a count that no command sets",
+        ),
         (groups(twice), "a group that is there twice"),
         (groups(group(&two_pending(5, 5), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),
         (groups(group(&two_pending(5, 4), 1, &consumer(&[5]))), "ids of pending entries that do not ascend"),

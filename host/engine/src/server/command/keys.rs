@@ -1,9 +1,10 @@
 //! COMMAND GETKEYS and GETKEYSANDFLAGS: the keys of a request that is not run.
 
-use tenon_commands::{Begin, CommandError, Flags, KeyFlags, KeySpec, Outcome, key_positions};
+use tenon_commands::{CommandError, Flags, KeyFlags, Outcome};
 use tenon_resp::Args;
 
 use super::entry::write_key_flags;
+use crate::keys;
 use crate::server::ServerContext;
 use crate::table::{Command, CommandTable};
 
@@ -32,27 +33,13 @@ pub(super) fn keys_and_flags(context: &mut ServerContext<'_, '_>, args: Args<'_>
 /// Where the keys of `request` are, and what it does with them.
 fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)>, CommandError> {
     let command = resolve(table, request).ok_or(CommandError::text("ERR Invalid command specified"))?;
-    let specs = || command.keys.iter().filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY));
-    if specs().next().is_none() {
+    if command.keys.iter().all(|spec| spec.flags.has(KeyFlags::NOT_KEY)) {
         return Err(CommandError::text("ERR The command has no key arguments"));
     }
     if !command.accepts(request.len()) {
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
-    let mut found = Vec::new();
-    for spec in specs() {
-        let flags = flags_in(command, spec, request);
-        match (key_positions(spec, request), spec.begin) {
-            (Some(range), _) => found.extend(range.positions().map(|at| (at, flags))),
-            // The word that would announce these keys may be missing.
-            (None, Begin::Keyword { .. } | Begin::Unknown) => {}
-            // A number of keys that is none, or too large: then no other key is told either.
-            (None, Begin::Index(_)) => {
-                found.clear();
-                break;
-            }
-        }
-    }
+    let found: Vec<(usize, KeyFlags)> = keys::keys(command, request).collect();
     if found.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
@@ -68,23 +55,9 @@ fn resolve<'a>(table: &'a CommandTable, request: Args<'_>) -> Option<&'a Command
     .map(|id| &table[id])
 }
 
-/// What depends on other arguments is narrowed down to what this request does.
-fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
-    if !spec.flags.has(KeyFlags::VARIABLE_FLAGS) {
-        return spec.flags;
-    }
-    let has = |word: &[u8]| request.rest(3).iter().any(|found| found.eq_ignore_ascii_case(word));
-    match command.name {
-        // It reads the old value only if that is asked for.
-        "set" if has(b"GET") => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
-        "set" => KeyFlags::OW.and(KeyFlags::UPDATE),
-        _ => spec.flags,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tenon_commands::{Categories, Context, Group, Handler, Row};
+    use tenon_commands::{Categories, Context, Group, Handler, KeySpec, Row};
     use tenon_resp::OwnedArgs;
 
     use super::*;
@@ -117,6 +90,7 @@ mod tests {
 
     static ROWS: &[Row<Handler>] = &[
         row("set", -3, Flags::WRITE, &[KeySpec::at(1, CHANGE.and(KeyFlags::VARIABLE_FLAGS))]),
+        row("bitfield", -2, Flags::WRITE, &[KeySpec::at(1, CHANGE.and(KeyFlags::VARIABLE_FLAGS))]),
         row("store", -4, Flags::WRITE, &[KeySpec::at(1, REPLACE), KeySpec::number(2, READ)]),
         row("pairs", -3, Flags::WRITE, &[KeySpec::range(1, -1, 2, REPLACE)]),
         row("perhaps", -2, Flags::NO_MANDATORY_KEYS, &[KeySpec::number(1, READ)]),
@@ -141,6 +115,9 @@ mod tests {
         assert_eq!(found("SET k v"), Ok(vec![key("k", REPLACE)]));
         assert_eq!(found("set get v"), Ok(vec![key("get", REPLACE)]));
         assert_eq!(found("set k v ex 10 Get"), Ok(vec![key("k", CHANGE)]));
+        assert_eq!(found("bitfield k overflow sat get u8 0 GET i8 set"), Ok(vec![key("k", READ)]));
+        assert_eq!(found("bitfield k get u8 0 set u8 0 1"), Ok(vec![key("k", CHANGE)]));
+        assert_eq!(found("bitfield k get u8"), Ok(vec![key("k", CHANGE)]));
         assert_eq!(found("store d 2 a b c"), Ok(vec![key("d", REPLACE), key("a", READ), key("b", READ)]));
         assert_eq!(found("pairs a 1 b 2"), Ok(vec![key("a", REPLACE), key("b", REPLACE)]));
         assert_eq!(found("perhaps 0"), Ok(Vec::new()));
