@@ -32,6 +32,7 @@ scripts! {
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
     geo sort payloads
+    scripting
     transactions pubsub tracking refusals server
     replication
     acl

@@ -32,6 +32,7 @@ pub struct Unit {
     wants_keys: bool,
     wants_names: bool,
     may_wait: bool,
+    is_scripted: bool,
     wait: Option<Box<Wait>>,
     /// Keys found expired and removed on access.
     pub expired_keys: u64,
@@ -91,6 +92,16 @@ impl Unit {
     /// Whether what runs may wait. It may not until it is allowed to.
     pub fn may_wait(&self) -> bool {
         self.may_wait
+    }
+
+    /// Says whether what runs is called by a script.
+    pub fn set_scripted(&mut self, is_scripted: bool) {
+        self.is_scripted = is_scripted;
+    }
+
+    /// Whether what runs is called by a script.
+    pub fn is_scripted(&self) -> bool {
+        self.is_scripted
     }
 
     /// Ends the unit without an answer: its request runs again when it may be ready.
@@ -235,6 +246,18 @@ impl Unit {
     /// Propagates nothing in place of the request, though something changed.
     pub fn propagate_nothing(&mut self) {
         self.is_refined = true;
+    }
+
+    /// How many operations it propagates so far: a mark for [`Unit::aim`].
+    pub fn operation_count(&self) -> usize {
+        self.used
+    }
+
+    /// Sends the operations from `from` on to `targets` alone.
+    pub fn aim(&mut self, from: usize, targets: Targets) {
+        for operation in &mut self.operations[from..self.used] {
+            operation.targets = targets;
+        }
     }
 
     /// Whether it propagates nothing by itself.

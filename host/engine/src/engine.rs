@@ -25,6 +25,7 @@ use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::replication::{self, Replication};
+use crate::scripts::Scripts;
 use crate::server;
 use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
@@ -95,6 +96,7 @@ pub struct Engine {
     pub(crate) own_pushes: Vec<u8>,
     /// What the running unit has pushed to others: to whom, and from where on in what they are sent.
     pub(crate) unstamped_pushes: Vec<(ConnectionId, usize)>,
+    pub(crate) scripts: Scripts,
     /// Who is told of all commands.
     pub(crate) monitors: Vec<ConnectionId>,
     /// Who is over a soft output limit.
@@ -291,6 +293,7 @@ impl Engine {
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
+            scripts: Scripts::default(),
             monitors: Vec::new(),
             over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),

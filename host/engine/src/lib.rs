@@ -19,6 +19,7 @@ mod policies;
 mod pubsub;
 mod replication;
 mod save_job;
+mod scripts;
 mod seal;
 mod server;
 mod session;

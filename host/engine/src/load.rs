@@ -22,6 +22,7 @@ use tenon_resp::{Args, Proto, Reply};
 
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
+use crate::scripts::Loading;
 use crate::table::Run;
 
 /// Between two lines about progress.
@@ -246,17 +247,26 @@ impl Engine {
             },
         )
         .map_err(|error| error.to_string())?;
-        if report.functions > 0 || report.module_data > 0 {
+        if report.module_data > 0 {
             tracing::warn!(
-                "The file holds {} functions and {} pieces of module data, which are passed over: the next save \
-                 will not have them",
-                report.functions,
+                "The file holds {} pieces of module data, which are passed over: the next save will not have them",
                 report.module_data
             );
+        }
+        for text in &report.libraries {
+            self.load_library(text, merges)?;
         }
         (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
         tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
         Ok(report)
+    }
+
+    /// Takes in a library that was saved.
+    fn load_library(&mut self, text: &[u8], replaces: bool) -> Result<(), String> {
+        let mut loading = Loading { stopwatch: None, seed: self.dice.roll() };
+        let loaded = self.scripts.libraries.load(text, replaces, &mut loading);
+        self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
+        loaded.map(drop)
     }
 
     /// DEBUG RELOAD: saves, forgets everything and loads it again.
@@ -301,6 +311,7 @@ impl Engine {
             let detached = self.keyspace.db_mut(index).clear();
             self.garbage.push(Garbage::Table(detached));
         }
+        drop(self.scripts.libraries.flush());
     }
 
     /// The keyspace as the base of a new log.
@@ -319,7 +330,9 @@ impl Engine {
             bytes.extend_from_slice(block);
             Ok(())
         };
+        let texts = self.scripts.libraries.texts();
         let mut encoded = encoder.begin(&aux, &sizes, &mut sink);
+        encoded = encoded.and_then(|()| encoder.functions(&texts, &mut sink));
         while encoded.is_ok() && !feed.is_finished() {
             self.keyspace.advance_cut(cut, 100_000);
             while let Some(batch) = feed.pop() {
@@ -343,7 +356,8 @@ impl Engine {
             bytes.extend_from_slice(block);
             Ok(())
         };
-        let mut encoded = Ok(());
+        let texts = self.scripts.libraries.texts();
+        let mut encoded = encoder.functions(&texts, &mut sink);
         while encoded.is_ok() && !feed.is_finished() {
             self.keyspace.advance_cut(cut, 100_000);
             while let Some(batch) = feed.pop() {
@@ -416,6 +430,9 @@ impl LoadSink for Sink<'_> {
             return Ok(());
         }
         let engine = &mut *self.engine;
+        if name.eq_ignore_ascii_case("function") {
+            return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
+        }
         let table = &engine.commands;
         let mut id = table.find(args.get(0)).ok_or_else(|| format!("Unknown command '{name}'"))?;
         if !table[id].subcommands.is_empty()

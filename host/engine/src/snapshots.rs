@@ -266,6 +266,7 @@ impl Engine {
             options: self.rdb_options(),
             aux: Box::new(self.aux(now, is_base)),
             sizes: self.database_sizes(),
+            libraries: self.scripts.libraries.texts(),
         }
     }
 
@@ -310,7 +311,7 @@ impl Engine {
 
     fn command_format(&self, now: Now) -> Format {
         let base = CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
-        Format::Commands(CommandEncoder::new(base, now.unix()))
+        Format::Commands(CommandEncoder::new(base, now.unix()), self.scripts.libraries.texts())
     }
 
     /// The place in our own stream.

@@ -110,6 +110,11 @@ impl Stats {
         counts.failed += u64::from(failed);
     }
 
+    /// Counts a call as failed that has written its error itself.
+    pub(crate) fn count_failed(&mut self, id: CommandId) {
+        self.calls[id.index()].failed += 1;
+    }
+
     pub(crate) fn count_rejected(&mut self, id: CommandId) {
         self.calls[id.index()].rejected += 1;
     }

@@ -73,6 +73,12 @@ impl Interlude for Undisturbed {
         Proceed::Continue
     }
 
+    fn hear(&mut self, _busy: ConnectionId, _bytes: &mut Vec<u8>) -> Option<ConnectionId> {
+        None
+    }
+
+    fn send(&mut self, _busy: ConnectionId, _outputs: &mut Outputs) {}
+
     fn sleep(&mut self, _span: Micros) {}
 }
 

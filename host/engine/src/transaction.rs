@@ -172,7 +172,9 @@ impl Engine {
         if !self.monitors.is_empty() {
             self.feed_monitors(now, connection, id, args, world);
         }
-        if self.durability.holds_reads() { self.stamp_of_read(connection, id, args) } else { None }
+        // A script's reads may have seen what its words do not name.
+        let own = self.reply_stamp.take();
+        if self.durability.holds_reads() { later(own, self.stamp_of_read(connection, id, args)) } else { own }
     }
 }
 
@@ -205,7 +207,7 @@ impl Engine {
 }
 
 /// The one of two stamps that is satisfied last.
-fn later(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
+pub(crate) fn later(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
     [one, other].into_iter().flatten().max_by_key(|stamp| stamp.position)
 }
 

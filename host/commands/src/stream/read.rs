@@ -87,6 +87,11 @@ impl<'a> Request<'a> {
         while index < args.len() {
             let more = args.len() - index - 1;
             if args.is(index, "BLOCK") && more > 0 {
+                if ctx.db.unit.is_scripted() {
+                    let name = String::from_utf8_lossy(args.get(0)).into_owned();
+                    let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
+                    return Err(CommandError::Text(text.into()));
+                }
                 index += 1;
                 request.timeout = Some(timeout_in_milliseconds(args, index, ctx.db.now())?);
             } else if args.is(index, "COUNT") && more > 0 {

@@ -26,28 +26,29 @@ pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("allocator_active", gauges.active_bytes);
     lines.field("allocator_resident", gauges.allocator_resident_bytes);
     write_both(lines, "total_system_memory", engine.identity.total_memory_bytes);
-    write_scripts(lines);
+    write_scripts(lines, facts);
     write_both(lines, "maxmemory", engine.config.memory(Directive::MaxMemory));
     lines.field("maxmemory_policy", engine.config.choice(Directive::MaxMemoryPolicy));
     write_fragmentation(lines, facts);
     write_buffers(lines, facts);
 }
 
-/// There are neither scripts nor functions.
-fn write_scripts(lines: &mut Lines) {
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.field("used_memory_lua_human", human(0));
-    lines.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-    ]);
-    lines.field("used_memory_vm_total_human", human(0));
-    lines.zeros(&["used_memory_functions", "used_memory_scripts"]);
-    lines.field("used_memory_scripts_human", human(0));
+/// What scripts and functions take: their interpreters, and what is kept beside those.
+fn write_scripts(lines: &mut Lines, facts: &Facts<'_>) {
+    let scripts = &facts.engine.scripts;
+    let (script_vm, function_vm) = (scripts.script_vm_bytes as u64, scripts.function_vm_bytes as u64);
+    let (kept, functions) = (scripts.cache_bytes() as u64, scripts.libraries.bytes() as u64);
+    lines.field("used_memory_lua", script_vm);
+    lines.field("used_memory_vm_eval", script_vm);
+    lines.field("used_memory_lua_human", human(script_vm));
+    lines.field("used_memory_scripts_eval", kept);
+    lines.field("number_of_cached_scripts", scripts.len());
+    lines.field("number_of_functions", scripts.libraries.function_count());
+    lines.field("number_of_libraries", scripts.libraries.len());
+    lines.field("used_memory_vm_functions", function_vm);
+    write_both(lines, "used_memory_vm_total", script_vm + function_vm);
+    lines.field("used_memory_functions", functions);
+    write_both(lines, "used_memory_scripts", kept + functions);
 }
 
 fn write_fragmentation(lines: &mut Lines, facts: &Facts<'_>) {
