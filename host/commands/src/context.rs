@@ -92,6 +92,20 @@ impl Context<'_> {
         self.db.unit.dirty += count as u64;
     }
 
+    /// As [`Context::wrote`], for what is no change to who watches the key, as in Redis: who has read what of a stream,
+    /// or how a sketch is kept.
+    pub fn wrote_unwatched(&mut self, key: &[u8], event: Option<Event>, count: usize) {
+        let index = self.db.index();
+        if self.db.unit.wants_keys() {
+            let hash = self.db.database_ref().hash(key);
+            self.db.unit.touch_unwatched(index, hash);
+        }
+        self.db.unit.dirty += count as u64;
+        if let Some(event) = event {
+            self.db.unit.notify(event, index, key);
+        }
+    }
+
     /// Says that `key` is new, before it is said what was done to it. [`Db::insert`] does so by itself.
     #[inline]
     pub fn created(&mut self, key: &[u8]) {

@@ -46,6 +46,8 @@ pub struct Touched {
     pub database: u32,
     /// Its hash in the keyspace.
     pub hash: u64,
+    /// Whether that is no change to who watches the key: only how it is kept changed, or who has read what.
+    pub is_unwatched: bool,
 }
 
 struct Notification {
@@ -132,10 +134,16 @@ impl Unit {
 
     /// Notes that a key changed.
     pub fn touch(&mut self, database: usize, hash: u64) {
-        if !self.wants_keys {
-            return;
+        if self.wants_keys {
+            self.touched.push(Touched { database: database as u32, hash, is_unwatched: false });
         }
-        self.touched.push(Touched { database: database as u32, hash });
+    }
+
+    /// Notes that a key changed in a way that is no change to who watches it.
+    pub fn touch_unwatched(&mut self, database: usize, hash: u64) {
+        if self.wants_keys {
+            self.touched.push(Touched { database: database as u32, hash, is_unwatched: true });
+        }
     }
 
     /// Notes that all keys of a database changed at once: it was emptied or exchanged. Who watches a key there is

@@ -64,7 +64,7 @@ pub(super) fn xsetid(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         stream.set_max_deleted_id(figures.max_deleted_id);
     }
     drop(stream);
-    ctx.wrote(key, Event::XSETID, 1);
+    ctx.wrote_unwatched(key, Some(Event::XSETID), 1);
     ctx.reply.ok();
     Ok(())
 }
