@@ -101,13 +101,23 @@ const KNOWN: &[Known] = &[
         "7.2 names the command",
     ),
     known(
+        "xreadgroup",
+        "-NOGROUP No such key '",
+        "-UNBLOCKED the stream key no longer exists",
+        "7.2 runs the call again when the key is gone",
+    ),
+    known(
+        "xreadgroup",
+        "-WRONGTYPE ",
+        "-UNBLOCKED the stream key no longer exists",
+        "7.2 runs the call again when the key is another",
+    ),
+    known(
         "lpos",
         "-ERR value is out of range, value must between",
         "",
         "7.2 refuses a rank that has no opposite",
     ),
-    known("zrank", "", "-ERR wrong number of arguments for 'zrank'", "7.2 takes WITHSCORE"),
-    known("zrevrank", "", "-ERR wrong number of arguments for 'zrevrank'", "7.2 takes WITHSCORE"),
 ];
 
 /// Every exception with its reason.
@@ -228,7 +238,7 @@ mod tests {
 
     fn call(text: &str) -> Call {
         let words: Vec<Vec<u8>> = text.split(' ').map(|word| word.as_bytes().to_vec()).collect();
-        Call { name: text.split(' ').next().unwrap_or_default().to_lowercase(), words }
+        Call { name: text.split(' ').next().unwrap_or_default().to_lowercase(), words, is_tied: false, is_waiting: false }
     }
 
     #[test]

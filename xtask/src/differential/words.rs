@@ -253,6 +253,17 @@ impl Dictionary {
         }
     }
 
+    /// Makes an id that is not the newest one so: 7.2 refuses for XSETID one before the last that was deleted, 7.0 does
+    /// not.
+    pub(super) fn renew(&mut self, words: &mut [Vec<u8>], at: usize) {
+        let Some(word) = words.get_mut(at) else { return };
+        let half = std::str::from_utf8(word).ok().and_then(|id| id.split('-').next()?.parse::<usize>().ok());
+        if half.is_some_and(|half| half <= self.newest_ms) {
+            self.newest_ms += 1;
+            *word = self.newest_ms.to_string().into_bytes();
+        }
+    }
+
     fn moment(&mut self, chance: &mut Chance, name: &str) -> Vec<u8> {
         let seconds = FAR_UNIX_S + chance.below(1000) as u64;
         match chance.below(12) {

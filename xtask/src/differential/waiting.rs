@@ -1,0 +1,79 @@
+//! Another client that waits, on both servers, for what the calls of a history write; and is let go behind them.
+//! Always: it waits before the next call runs, so that both servers answer it by the same call.
+
+use super::chance::Chance;
+use super::companions;
+use super::generate::Call;
+use super::pair::{Line, Pair, Words, shown};
+use super::reply::Reply;
+
+/// What it waits for, with nobody to end it but a write: `$` and a letter stand for one of a few keys.
+const WAITS: [(&str, &str); 10] = [
+    ("blpop", "BLPOP $l $l 0"),
+    ("brpop", "BRPOP $l $t 0"),
+    ("blmove", "BLMOVE $l $l LEFT RIGHT 0"),
+    ("brpoplpush", "BRPOPLPUSH $l $l 0"),
+    ("blmpop", "BLMPOP 0 2 $l $l RIGHT COUNT 2"),
+    ("bzpopmin", "BZPOPMIN $z $z 0"),
+    ("bzpopmax", "BZPOPMAX $z $g 0"),
+    ("bzmpop", "BZMPOP 0 2 $z $z MIN COUNT 3"),
+    ("xread", "XREAD BLOCK 0 STREAMS $x $"),
+    ("xreadgroup", "XREADGROUP GROUP g1 c1 BLOCK 0 STREAMS $x >"),
+];
+
+/// A request that waits, by chance, and the command's name.
+pub(super) fn request(chance: &mut Chance) -> (String, Words) {
+    let (name, line) = *chance.pick(&WAITS);
+    let word = |word: &str| match word.strip_prefix('$').filter(|kind| !kind.is_empty()) {
+        Some(kind) => format!("{kind}{}", chance.below(4)).into_bytes(),
+        None => word.as_bytes().to_vec(),
+    };
+    (name.to_owned(), line.split(' ').map(word).collect())
+}
+
+/// The client: on each server one connection that waits, and one that lets it go.
+pub(super) struct Waiter {
+    waiting: Pair,
+    letting: Pair,
+    ids: [Vec<u8>; 2],
+}
+
+impl Waiter {
+    /// Connects to servers on these ports, Tenon's first.
+    pub(super) fn connect(ports: [u16; 2]) -> Result<Waiter, String> {
+        let pair = || -> Result<Pair, String> {
+            Ok(Pair { tenon: Line::connect("Tenon", ports[0])?, redis: Line::connect("Redis", ports[1])? })
+        };
+        let (mut waiting, letting) = (pair()?, pair()?);
+        let ids = waiting.ask(&[b"CLIENT", b"ID"])?;
+        let ids = ids.map(|id| id.bytes().to_vec());
+        Ok(Waiter { waiting, letting, ids })
+    }
+
+    pub(super) fn set_protocol(&mut self, protocol: u8) -> Result<(), String> {
+        self.waiting.ask(&[b"HELLO", protocol.to_string().as_bytes()]).map(drop)
+    }
+
+    /// Begins to wait. Who has been answered PING has read on.
+    pub(super) fn begin(&mut self, call: &Call) -> Result<(), String> {
+        let mut request = call.words.clone();
+        let [mut before, _] = companions::around(&call.name, &mut request);
+        before.push(vec![b"PING".to_vec()]);
+        let answered = before.len();
+        before.push(request);
+        self.waiting.send(&before)?;
+        self.waiting.receive(&before[..answered]).map(drop)
+    }
+
+    /// Waits no more; the answers, which are none where nothing was there.
+    pub(super) fn end(&mut self, request: &Words) -> Result<[Reply; 2], String> {
+        let unblock = |id: &[u8]| vec![b"CLIENT".to_vec(), b"UNBLOCK".to_vec(), id.to_vec()];
+        self.letting.tenon.exchange(&[unblock(&self.ids[0])])?;
+        self.letting.redis.exchange(&[unblock(&self.ids[1])])?;
+        let [mut tenon, mut redis] = self.waiting.receive(std::slice::from_ref(request))?;
+        let (Some(tenon), Some(redis)) = (tenon.pop(), redis.pop()) else {
+            return Err(format!("no answer to {}", shown(request)));
+        };
+        Ok([tenon, redis])
+    }
+}
