@@ -8,7 +8,7 @@ use tenon_keyspace::{
 use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
 
-use crate::{CommandError, Db, Event, Outcome, Wait};
+use crate::{CommandError, Concerns, Db, Event, Outcome, Wait};
 
 /// Everything a data command may touch.
 pub struct Context<'a> {
@@ -92,13 +92,13 @@ impl Context<'_> {
         self.db.unit.dirty += count as u64;
     }
 
-    /// As [`Context::wrote`], for what is no change to who watches the key, as in Redis: who has read what of a stream,
-    /// or how a sketch is kept.
-    pub fn wrote_unwatched(&mut self, key: &[u8], event: Option<Event>, count: usize) {
+    /// As [`Context::wrote`], for what does not concern everyone, as in Redis: who has read what of a stream, or how a
+    /// sketch is kept.
+    pub fn wrote_for(&mut self, concerns: Concerns, key: &[u8], event: Option<Event>, count: usize) {
         let index = self.db.index();
         if self.db.unit.wants_keys() {
             let hash = self.db.database_ref().hash(key);
-            self.db.unit.touch_unwatched(index, hash);
+            self.db.unit.touch_for(concerns, index, hash);
         }
         self.db.unit.dirty += count as u64;
         if let Some(event) = event {

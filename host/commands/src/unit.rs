@@ -46,8 +46,19 @@ pub struct Touched {
     pub database: u32,
     /// Its hash in the keyspace.
     pub hash: u64,
-    /// Whether that is no change to who watches the key: only how it is kept changed, or who has read what.
-    pub is_unwatched: bool,
+    /// Whom it concerns beside those who read it.
+    pub concerns: Concerns,
+}
+
+/// Whom a change of a key concerns beside those who read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// Who watches the key, and who waits for it.
+    Everyone,
+    /// Who waits for it: a group of a stream is gone.
+    Waiting,
+    /// Nobody: only how the value is kept changed, or who has read what.
+    Nobody,
 }
 
 struct Notification {
@@ -134,15 +145,13 @@ impl Unit {
 
     /// Notes that a key changed.
     pub fn touch(&mut self, database: usize, hash: u64) {
-        if self.wants_keys {
-            self.touched.push(Touched { database: database as u32, hash, is_unwatched: false });
-        }
+        self.touch_for(Concerns::Everyone, database, hash);
     }
 
-    /// Notes that a key changed in a way that is no change to who watches it.
-    pub fn touch_unwatched(&mut self, database: usize, hash: u64) {
+    /// Notes that a key changed, and whom that concerns.
+    pub fn touch_for(&mut self, concerns: Concerns, database: usize, hash: u64) {
         if self.wants_keys {
-            self.touched.push(Touched { database: database as u32, hash, is_unwatched: true });
+            self.touched.push(Touched { database: database as u32, hash, concerns });
         }
     }
 

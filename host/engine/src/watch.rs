@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tenon_base::{ConnectionId, Now, UnixMillis};
-use tenon_commands::Touched;
+use tenon_commands::{Concerns, Touched};
 use tenon_keyspace::Keyspace;
 
 use crate::engine::Engine;
@@ -47,7 +47,7 @@ impl Watchers {
     fn of_database(&self, database: u32) -> impl Iterator<Item = (Touched, ConnectionId)> {
         let range = (database, 0, 0)..=(database, u64::MAX, u32::MAX);
         self.by_key.range(range).map(|(&(database, hash, _), &watcher)| {
-            (Touched { database, hash, is_unwatched: false }, watcher)
+            (Touched { database, hash, concerns: Concerns::Everyone }, watcher)
         })
     }
 }
@@ -95,7 +95,7 @@ impl Engine {
     pub(crate) fn tell_watchers(&mut self, now: Now) {
         let mut dirty = Vec::new();
         let mut touched: Vec<(Touched, ConnectionId)> = Vec::new();
-        for &key in self.unit.touched()[self.told_keys..].iter().filter(|key| !key.is_unwatched) {
+        for &key in self.unit.touched()[self.told_keys..].iter().filter(|key| key.concerns == Concerns::Everyone) {
             for watcher in self.watchers.of_key(key) {
                 if self.has_changed(now, watcher, key, false) {
                     dirty.push(watcher);

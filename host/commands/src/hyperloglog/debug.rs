@@ -10,7 +10,7 @@ use super::dense::DENSE_BYTES;
 use super::estimate::{cardinality, place_of};
 use super::sketch::{Corrupt, EMPTY, Encoding, HEADER_BYTES, REGISTERS, Sketch, raise};
 use super::{dense, sparse};
-use crate::{CommandError, Context, Outcome, Words, quoted};
+use crate::{CommandError, Concerns, Context, Outcome, Words, quoted};
 
 /// How often all registers are written and read.
 const REGISTER_ROUNDS: usize = 20;
@@ -45,7 +45,7 @@ pub(super) fn pfdebug(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::Text(format!("ERR Unknown PFDEBUG subcommand '{name}'").into()));
     }
     if is_converted {
-        ctx.wrote_unwatched(key, None, 1);
+        ctx.wrote_for(Concerns::Nobody, key, None, 1);
     }
     Ok(())
 }
