@@ -24,6 +24,10 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
     match name {
         "expire" | "pexpire" | "setex" | "psetex" => push_away(words, 2, chance),
         "restore" => {
+            for at in behind(words, &["IDLETIME"]) {
+                // A product that overflows.
+                cap(words, at, 1 << 50, i64::MAX.into(), "1000000000");
+            }
             push_away(words, 2, chance);
             // A sum that overflows, which C leaves undefined.
             cap(words, 2, 1 << 62, i64::MAX.into(), "0");

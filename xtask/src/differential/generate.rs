@@ -117,6 +117,7 @@ impl<'a> Generator<'a> {
             self.dictionary.renew(&mut words, 2);
         }
         bounds::apply(command, &mut words, &mut self.chance);
+        waiting::aim(&command.name, &mut words, &mut self.chance);
         let [before, behind] = companions::around(&command.name, &mut words);
         let first = calls.len();
         calls.extend(before.into_iter().map(Call::companion));

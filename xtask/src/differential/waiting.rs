@@ -7,25 +7,55 @@ use super::generate::Call;
 use super::pair::{Line, Pair, Words, shown};
 use super::reply::Reply;
 
-/// What it waits for, with nobody to end it but a write: `$` and a letter stand for one of a few keys.
+/// What it waits for, with nobody to end it but a write: `$` and a letter stand for one of two keys.
 const WAITS: [(&str, &str); 10] = [
     ("blpop", "BLPOP $l $l 0"),
-    ("brpop", "BRPOP $l $t 0"),
+    ("brpop", "BRPOP $l $l 0"),
     ("blmove", "BLMOVE $l $l LEFT RIGHT 0"),
     ("brpoplpush", "BRPOPLPUSH $l $l 0"),
     ("blmpop", "BLMPOP 0 2 $l $l RIGHT COUNT 2"),
     ("bzpopmin", "BZPOPMIN $z $z 0"),
-    ("bzpopmax", "BZPOPMAX $z $g 0"),
+    ("bzpopmax", "BZPOPMAX $z $z 0"),
     ("bzmpop", "BZMPOP 0 2 $z $z MIN COUNT 3"),
     ("xread", "XREAD BLOCK 0 STREAMS $x $"),
     ("xreadgroup", "XREADGROUP GROUP g1 c1 BLOCK 0 STREAMS $x >"),
 ];
 
+/// Commands that are sent to the keys that are waited for, and where their key stands.
+const WRITES: [(&str, &str, usize); 16] = [
+    ("rpush", "l", 1),
+    ("lpush", "l", 1),
+    ("lpushx", "l", 1),
+    ("linsert", "l", 1),
+    ("lpop", "l", 1),
+    ("zadd", "z", 1),
+    ("zincrby", "z", 1),
+    ("zrem", "z", 1),
+    ("xadd", "x", 1),
+    ("xdel", "x", 1),
+    ("xack", "x", 1),
+    ("xgroup|create", "x", 2),
+    ("xgroup|destroy", "x", 2),
+    ("xgroup|setid", "x", 2),
+    ("xgroup|delconsumer", "x", 2),
+    ("del", "x", 1),
+];
+
+/// Makes some writes go to a key that is waited for. Such keys hold values of their own type alone: a value of another
+/// type in place of one, or of one that is waited for in place of that, is told to those who wait in other ways by 7.0
+/// and by 7.2.
+pub(super) fn aim(name: &str, words: &mut Words, chance: &mut Chance) {
+    let Some((_, kind, at)) = WRITES.iter().find(|(write, ..)| *write == name) else { return };
+    if let Some(key) = words.get_mut(*at).filter(|_| chance.percent(25)) {
+        *key = format!("{kind}{}", 4 + chance.below(2)).into_bytes();
+    }
+}
+
 /// A request that waits, by chance, and the command's name.
 pub(super) fn request(chance: &mut Chance) -> (String, Words) {
     let (name, line) = *chance.pick(&WAITS);
     let word = |word: &str| match word.strip_prefix('$').filter(|kind| !kind.is_empty()) {
-        Some(kind) => format!("{kind}{}", chance.below(4)).into_bytes(),
+        Some(kind) => format!("{kind}{}", 4 + chance.below(2)).into_bytes(),
         None => word.as_bytes().to_vec(),
     };
     (name.to_owned(), line.split(' ').map(word).collect())
