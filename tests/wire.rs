@@ -32,7 +32,9 @@ scripts! {
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
     geo sort payloads
-    transactions pubsub refusals server
+    transactions pubsub tracking refusals server
+    replication
+    acl
 }
 
 #[test]
@@ -72,12 +74,13 @@ fn a_wrong_reply_is_told_with_its_line() {
 }
 
 /// Commands that no script calls, and why.
-const UNCALLED: [(&str, &str); 7] = [
+const UNCALLED: [(&str, &str); 8] = [
     ("monitor", "it is sent what other connections do; the engine's tests call it"),
     ("pfselftest", "it takes Redis seconds; a unit test calls it"),
     ("shutdown", "it ends the server; tests of the program itself call it"),
     ("policy", "Tenon's own, so that there is no judge; tests/policies calls it"),
     ("client|no-touch", "came with 7.2; the judge is 7.0.15"),
+    ("waitaof", "came with 7.2; the judge is 7.0.15"),
     ("client|setinfo", "came with 7.2; the judge is 7.0.15"),
     (
         "bgsave",

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
     ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
 };
@@ -16,18 +17,22 @@ use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
+use crate::access;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
+use crate::replication::{self, Replication};
 use crate::server;
+use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
 use crate::watch::Watchers;
@@ -37,6 +42,9 @@ pub struct Engine {
     pub(crate) keyspace: Keyspace,
     pub(crate) sessions: Sessions,
     pub(crate) commands: CommandTable,
+    pub(crate) users: Users,
+    pub(crate) access_log: AccessLog,
+    pub(crate) passwords: PasswordMaker,
     pub(crate) config: Config,
     /// Where the configuration was read from, for CONFIG REWRITE.
     pub(crate) config_file: Option<PathBuf>,
@@ -79,6 +87,7 @@ pub struct Engine {
     pub(crate) told_databases: usize,
     pub(crate) watchers: Watchers,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: Tracking,
     /// Where messages are formatted.
     pub(crate) push_frame: Vec<u8>,
     /// Messages to the client whose request runs.
@@ -108,8 +117,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Names the history of this data set to replicas.
-    pub(crate) replication_id: String,
+    pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
 }
 
@@ -171,6 +179,8 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    SnapshotForReplicas,
+    Link,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -186,6 +196,8 @@ pub struct Setup {
     pub config_file: Option<PathBuf>,
     /// Entropy from the operating system.
     pub dice: Dice,
+    /// More of it, for passwords alone: clients see what the dice show.
+    pub secret: [u8; 32],
     /// Who this is.
     pub identity: Identity,
     /// Makes policies out of directives.
@@ -197,7 +209,7 @@ pub struct Setup {
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
-        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
+        let Setup { config, config_file, mut dice, secret, identity, policy_loader, set_log_level } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
@@ -205,12 +217,16 @@ impl Engine {
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
+        let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
-            replication_id: dice.hex(40),
+            replication: Replication::new(started, replication::new_id(&mut dice), &config),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
+            users: access::users(&commands, &config),
+            access_log: AccessLog::new(settings::denials_kept(&config)),
+            passwords: PasswordMaker::new(secret),
             commands,
             limits: settings::limits(&config, seed),
             decode_limits: settings::decode_limits(&config),
@@ -242,6 +258,7 @@ impl Engine {
             told_databases: 0,
             watchers: Watchers::default(),
             pubsub: Pubsub::default(),
+            tracking,
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
@@ -267,12 +284,17 @@ impl Engine {
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
+        self.load_users_at_start(world)?;
         self.load_policies_at_start(now)?;
         // All that serves is there, and no data yet.
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
+            let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
+            self.follow(now, host, port, world);
+        }
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -294,6 +316,10 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
+    }
+
+    fn forget_ticket(&mut self, ticket: Ticket) {
+        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -343,7 +369,7 @@ impl Engine {
     fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
         self.stats.connections_received += 1;
         let refusal = self.refusal_of(&peer);
-        let is_authenticated = self.config.text(Directive::RequirePass).is_empty();
+        let is_authenticated = self.users.is_open();
         self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
         if let Some(text) = refusal {
             self.stats.connections_rejected += 1;
@@ -356,6 +382,7 @@ impl Engine {
         self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
+        self.untrack(connection);
         self.stop_monitoring(connection);
         self.sessions.remove(connection);
     }
@@ -366,7 +393,7 @@ impl Engine {
             return Some("ERR max number of clients reached");
         }
         let is_protected = self.config.bool(Directive::ProtectedMode)
-            && self.config.text(Directive::RequirePass).is_empty()
+            && self.users[UserId::DEFAULT].needs_no_password()
             && !peer.is_local;
         is_protected.then_some(
             "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
@@ -393,10 +420,11 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -425,9 +453,17 @@ impl Machine for Engine {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => self.closed(connection),
+            Input::Closed { connection } => {
+                self.closed(connection);
+                self.replication_closed(now, connection);
+                self.upstream_closed(now, connection, world);
+            }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Linked { ticket, result } => {
+                self.forget_ticket(ticket);
+                self.linked(now, ticket, result, world);
+            }
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -435,18 +471,28 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.settle_waits(now, world);
+        self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
+        self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
+        self.settle_broadcasts(now, world);
+        let log_began = self.durability.is_on().then(|| world.stopwatch.read());
         self.settle_log(now, world);
+        if let Some(began) = log_began {
+            self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
+        }
+        self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
+        self.free_tracked_keys(world);
+        self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
     fn wake_at(&self) -> Option<Micros> {
@@ -456,6 +502,8 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
+            self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

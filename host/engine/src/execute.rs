@@ -4,12 +4,12 @@
 //! before the next unit begins.
 
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{Begin, CommandError, Context, Db, Flags, Wait, key_positions};
+use tenon_commands::{Begin, CommandError, Context, Db, Flags, Origin, Outcome, Wait, key_positions};
 use tenon_config::Directive;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
-use crate::gates;
+use crate::gates::{self, Refusal};
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
@@ -39,7 +39,9 @@ impl Engine {
         bytes: &[u8],
         world: &mut World<'_>,
     ) {
-        let Some(session) = self.sessions.get_mut(connection) else { return };
+        let Some(session) = self.sessions.get_mut(connection) else {
+            return self.received_from_upstream(now, connection, bytes, world);
+        };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
@@ -72,7 +74,7 @@ impl Engine {
         let mut batch = std::mem::take(&mut self.batch);
         let mut bytes = bytes;
         while let Some(session) = self.sessions.get_mut(connection) {
-            self.decode_limits.authenticated = session.is_authenticated;
+            self.decode_limits.authenticated = session.is_authenticated || self.users.is_open();
             let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
             let executed = self.run_batch(now, connection, &batch, bytes, world);
             let is_whole = executed == batch.len();
@@ -170,13 +172,23 @@ impl Engine {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
+        if self.tracking.is_over() {
+            self.shed_tracked_keys(now, world);
+        }
         let start = world.outputs.writer(connection).len();
+        let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         self.executing = Some(connection);
         let outcome = self.pass_and_run(now, connection, command, args, world);
         self.executing = None;
+        if was_replica {
+            return self.after_replica(connection, start, outcome, world);
+        }
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
+            if let CommandError::BadPayload(reason) = &error {
+                tracing::warn!("A payload was refused, its integrity check failed: {reason}");
+            }
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
@@ -216,6 +228,28 @@ impl Engine {
         self.check_output_limit(now, connection, world);
     }
 
+    /// A replica's link carries the stream and nothing else: one that asks for an answer is closed.
+    fn after_replica(
+        &mut self,
+        connection: ConnectionId,
+        start: usize,
+        outcome: Outcome,
+        world: &mut World<'_>,
+    ) -> Flow {
+        let Some(session) = self.sessions.get(connection) else { return Flow::Stop };
+        if outcome.is_ok() && world.outputs.writer(connection).len() == start {
+            return if session.is_runnable() { Flow::Next } else { Flow::Stop };
+        }
+        let command = session.last_command.map_or("<unknown>", |id| &self.commands[id].full_name);
+        tracing::warn!(
+            "Replica generated a reply to command '{command}', disconnecting client {}",
+            connection.serial
+        );
+        world.outputs.writer(connection).truncate(start);
+        self.close(connection, true, world);
+        Flow::Stop
+    }
+
     fn pass_and_run(
         &mut self,
         now: Now,
@@ -225,7 +259,7 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         self.reply_stamp = None;
-        let id = match self.admit(connection, command, args) {
+        let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
@@ -239,7 +273,11 @@ impl Engine {
             self.mark = world.stopwatch.read();
             return Ok(());
         }
+        let position = self.journal.position();
         let outcome = self.run(now, connection, id, args, world);
+        if self.journal.position() != position {
+            self.note_written(connection);
+        }
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended)) + self.waiting.spent_before();
@@ -264,14 +302,19 @@ impl Engine {
     /// Lets a request in, or says why not.
     fn admit(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         command: Option<CommandId>,
         args: Args<'_>,
+        world: &mut World<'_>,
     ) -> Result<CommandId, CommandError> {
         let id = gates::known(self, command, args)?;
         if let Err(refusal) = gates::pass(self, connection, id, args) {
             self.stats.count_rejected(id);
-            return Err(refusal);
+            return Err(match refusal {
+                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                Refusal::Other(error) => error,
+            });
         }
         Ok(id)
     }
@@ -311,8 +354,32 @@ impl Engine {
         })
     }
 
+    /// Remembers how far the stream must come until everything is safe that a client wrote.
+    fn note_written(&mut self, connection: ConnectionId) {
+        let (position, offset) = (self.journal.position(), self.journal.offset());
+        if let Some(session) = self.sessions.get_mut(connection) {
+            (session.written_position, session.written_offset) = (position, offset);
+        }
+    }
+
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
+    #[inline]
     pub(crate) fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Option<Box<Wait>>, CommandError> {
+        let outcome = self.run_unit(now, connection, id, args, world);
+        if self.tracking.is_on() {
+            self.remember_reads(now, connection, id, args, world);
+        }
+        outcome
+    }
+
+    fn run_unit(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -324,17 +391,15 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let keys_are_limited = self.limits_keys(session.user, id, args);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
-                let mut db = Db::new(
-                    &mut self.keyspace,
-                    database,
-                    now,
-                    tenon_commands::Origin::Client,
-                    &mut self.lookups,
-                    &mut self.unit,
-                );
+                let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
+                let origin = if only_reads { Origin::Reader } else { Origin::Client };
+                let mut db =
+                    Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
                 db.no_touch = no_touch;
+                db.keys_are_limited = keys_are_limited;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
                 let mut reply = Reply::new(world.outputs.writer(connection), proto);
@@ -350,6 +415,9 @@ impl Engine {
                 let outcome = handler(&mut context, args);
                 self.unit.set_may_wait(false);
                 let wait = self.unit.take_wait();
+                if self.replication.is_following && !only_reads {
+                    self.note_own_keys(database, id, args);
+                }
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 // What waits has done nothing yet that its words would tell.

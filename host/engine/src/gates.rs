@@ -1,6 +1,7 @@
 //! What a request passes before it runs: a constant list of small questions, in Redis's order. The first that
 //! objects answers.
 
+use tenon_acl::Denied;
 use tenon_base::ConnectionId;
 use tenon_commands::{CommandError, Flags, Group, Outcome, quoted};
 use tenon_config::Directive;
@@ -11,9 +12,24 @@ use crate::table::{Command, CommandId};
 
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
-/// In this order.
-const GATES: [Gate; 6] =
-    [may_debug, authenticated, fits_transaction, snapshots_work, log_works, fits_subscriber];
+/// In this order; between them it is asked whether the user may do that.
+const GATES_BEFORE: [Gate; 3] = [may_debug, authenticated, fits_transaction];
+const GATES_BEHIND: [Gate; 6] =
+    [snapshots_work, log_works, enough_replicas, not_a_follower, data_is_fresh, fits_subscriber];
+
+/// Why a request is not run.
+pub(crate) enum Refusal {
+    /// Its user may not do that.
+    Denied(Denied),
+    /// Nobody may, as things are.
+    Other(CommandError),
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Refusal {
+        Refusal::Other(error)
+    }
+}
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -33,12 +49,20 @@ pub(crate) fn known(
 }
 
 /// Lets a command through, or says why not: first of all, it needs a right number of words.
-pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Outcome {
+pub(crate) fn pass(
+    engine: &Engine,
+    connection: ConnectionId,
+    id: CommandId,
+    args: Args<'_>,
+) -> Result<(), Refusal> {
     let command = &engine.commands[id];
     if !command.accepts(args.len()) {
-        return Err(CommandError::arity(&command.full_name));
+        return Err(CommandError::arity(&command.full_name).into());
     }
-    GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+    GATES_BEFORE.iter().try_for_each(|gate| gate(engine, connection, command))?;
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    engine.check_access(session.user, id, args).map_err(Refusal::Denied)?;
+    Ok(GATES_BEHIND.iter().try_for_each(|gate| gate(engine, connection, command))?)
 }
 
 /// DEBUG needs a configuration switch.
@@ -59,7 +83,7 @@ fn may_debug(engine: &Engine, connection: ConnectionId, command: &Command) -> Ou
 
 fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
     let session = engine.sessions.get(connection).expect("a request comes from a session");
-    if session.is_authenticated || command.flags.has(Flags::NO_AUTH) {
+    if !engine.must_log_in(session) || command.flags.has(Flags::NO_AUTH) {
         return Ok(());
     }
     Err(CommandError::text("NOAUTH Authentication required."))
@@ -119,6 +143,36 @@ fn log_works(engine: &Engine, connection: ConnectionId, command: &Command) -> Ou
         }
         None => Ok(()),
     }
+}
+
+/// Where writes are to be kept by several, they are refused while too few were heard.
+fn enough_replicas(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let is_asked = command.flags.has(Flags::WRITE) && !engine.replication.is_following;
+    if is_asked && engine.replication.primary.lacks_replicas() {
+        return Err(CommandError::text("NOREPLICAS Not enough good replicas to write."));
+    }
+    Ok(())
+}
+
+/// What a follower has is its primary's to change.
+fn not_a_follower(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let is_asked = engine.replication.is_following && command.flags.has(Flags::WRITE);
+    if is_asked && engine.config.bool(Directive::ReplicaReadOnly) {
+        return Err(CommandError::text("READONLY You can't write against a read only replica."));
+    }
+    Ok(())
+}
+
+/// A follower without its primary may be configured to show nothing that may be old.
+fn data_is_fresh(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let Some(following) = &engine.replication.following else { return Ok(()) };
+    let may_be_old = following.upstream.is_up() || engine.config.bool(Directive::ReplicaServeStaleData);
+    if may_be_old || command.flags.has(Flags::STALE) {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    ))
 }
 
 /// PING tells a health check that writes would fail; EXEC is what it runs.

@@ -1,18 +1,22 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod access;
 mod command_base;
 mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
+mod following;
 mod gates;
+mod keys;
 mod load;
 mod notify;
 mod output_limits;
 mod pause;
 mod policies;
 mod pubsub;
+mod replication;
 mod save_job;
 mod seal;
 mod server;
@@ -20,9 +24,11 @@ mod session;
 mod settings;
 mod snapshots;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;

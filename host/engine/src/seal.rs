@@ -3,6 +3,7 @@
 //! Always: inside EXEC requests end one by one and the unit ends once, so that all of it is one record.
 
 use tenon_base::{Now, World};
+use tenon_commands::Flags;
 use tenon_journal::Targets;
 use tenon_resp::Args;
 
@@ -29,17 +30,30 @@ impl Engine {
         }
         self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
+        // A follower's replicas get its primary's stream, and nothing of its own.
+        let readers = if self.replication.is_following { Targets::LOG } else { Targets::ALL };
         self.journal.begin_unit();
         let mut is_logged = false;
+        let mut operations = 0;
         for (index, words, targets) in unit.operations() {
-            self.journal.operation(index, words, targets);
+            self.journal.operation(index, words, targets.intersection(readers));
             is_logged |= targets.log;
+            operations += 1;
         }
         if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, Targets::ALL);
+            self.journal.operation(database as u32, args, readers);
             is_logged = true;
         }
-        self.journal.seal();
+        // What a scan finds expired on its way does not belong together.
+        let is_found = |args: Args<'_>| {
+            let command = self.commands.find(args.get(0));
+            command.is_some_and(|id| self.commands[id].flags.has(Flags::TOUCHES_ARBITRARY_KEYS))
+        };
+        if operations > 1 && request.is_some_and(is_found) {
+            self.journal.seal_apart();
+        } else {
+            self.journal.seal();
+        }
         let mut stamp = None;
         if is_logged {
             let position = self.journal.position();
@@ -69,16 +83,23 @@ impl Engine {
         if !self.watchers.is_empty() {
             self.tell_watchers(now);
         }
+        if self.tracking.is_on() {
+            self.tell_trackers(now, world);
+        }
+        (self.told_keys, self.told_databases) =
+            (self.unit.touched().len(), self.unit.touched_databases().len());
         if self.unit.has_events() {
             self.notify_events(now, world);
         }
     }
 
-    /// Appends what is sealed at once, before an end that does not wait for the turn's.
-    pub(crate) fn append_sealed(&mut self, now: Now) {
-        let Some(log) = self.durability.log_mut() else { return };
-        if let Some(batch) = self.journal.take_batch() {
+    /// Hands what is sealed to the log, then to the replicas.
+    pub(crate) fn append_sealed(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(batch) = self.journal.take_batch() else { return };
+        if let Some(log) = self.durability.log_mut() {
             log.append(now, &batch);
         }
+        self.feed_replicas(&batch, world);
+        self.journal.recycle(batch);
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Bench {
     pub(crate) exit_code: Option<i32>,
     /// What becomes of sockets that are asked for.
     pub(crate) listening: Result<(), String>,
+    /// Connections that were asked for.
+    pub(crate) connects: Vec<(Ticket, String)>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -94,6 +96,7 @@ impl Bench {
             config,
             config_file: None,
             dice: Dice::seeded(1),
+            secret: [1; 32],
             identity: identity(now),
             policy_loader: crate::policies::native_loader(),
             set_log_level: Box::new(|_| {}),
@@ -104,6 +107,7 @@ impl Bench {
             closed: Vec::new(),
             exit_code: None,
             listening: Ok(()),
+            connects: Vec::new(),
             disk,
             now,
             ticks: Ticks { now, read: 0 },
@@ -212,6 +216,9 @@ impl Bench {
                 self.input(Input::Listened { ticket, result });
             }
             Output::Exit { code } => self.exit_code = Some(code),
+            Output::Connect { ticket, host, port, .. } => {
+                self.connects.push((ticket, format!("{host}:{port}")))
+            }
             Output::Reading { .. } => {}
         }
     }

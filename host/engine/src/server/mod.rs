@@ -1,7 +1,7 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod acl;
+pub(crate) mod acl;
 mod client;
 mod command;
 pub(crate) mod config;
@@ -14,6 +14,7 @@ mod monitor;
 mod persistence;
 pub(crate) mod policy;
 mod pubsub;
+mod replication;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
@@ -46,6 +47,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     persistence::COMMANDS,
     policy::COMMANDS,
     pubsub::COMMANDS,
+    replication::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,

@@ -1,10 +1,12 @@
 //! CLIENT KILL: conditions, and the end of the connections that meet all of them.
 
+use tenon_acl::{UserId, Users};
 use tenon_base::{ConnectionId, Now};
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
 
 use super::{client_type, quoting};
+use crate::following::Following;
 use crate::server::ServerContext;
 use crate::session::{ClientType, Session};
 
@@ -15,6 +17,7 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     kind: Option<ClientType>,
+    user: Option<UserId>,
     age_seconds_min: Option<u64>,
     spares: Option<ConnectionId>,
 }
@@ -24,7 +27,7 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
     let filter = if is_old_form {
         Filter { address: Some(args.get(2)), ..Filter::default() }
     } else {
-        Filter::parse(args, context.connection)?
+        Filter::parse(args, context.connection, &context.engine.users)?
     };
     let victims: Vec<ConnectionId> = context
         .engine
@@ -33,10 +36,16 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
         .filter(|session| filter.meets(session, context.now))
         .map(|session| session.id)
         .collect();
-    match (is_old_form, victims.len()) {
+    // The link to the primary that is followed is nobody's session.
+    let following = &context.engine.replication.following;
+    let kills_link = following.as_ref().is_some_and(|following| filter.meets_link(following));
+    match (is_old_form, victims.len() + usize::from(kills_link)) {
         (true, 0) => return Err(CommandError::text("ERR No such client")),
         (true, _) => context.reply().ok(),
         (false, count) => context.reply().integer(count as i64),
+    }
+    if kills_link {
+        context.engine.drop_upstream(context.now, context.world);
     }
     for victim in victims {
         // Who asks for its own end is told that it has come.
@@ -47,7 +56,7 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
 }
 
 impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>, asking: ConnectionId) -> Result<Filter<'a>, CommandError> {
+    fn parse(args: Args<'a>, asking: ConnectionId, users: &Users) -> Result<Filter<'a>, CommandError> {
         let mut filter = Filter { spares: Some(asking), ..Filter::default() };
         for at in (2..args.len()).step_by(2) {
             let value = args.try_get(at + 1).ok_or(CommandError::Syntax)?;
@@ -60,10 +69,8 @@ impl<'a> Filter<'a> {
             } else if args.is(at, "LADDR") {
                 filter.local = Some(value);
             } else if args.is(at, "USER") {
-                // Everybody is the default user.
-                if value != b"default" {
-                    return Err(quoting("ERR No such user '", value, "'"));
-                }
+                let user = users.find(value).ok_or_else(|| quoting("ERR No such user '", value, "'"))?;
+                filter.user = Some(user);
             } else if args.is(at, "MAXAGE") {
                 filter.age_seconds_min = Some(positive(value, "ERR maxage should be greater than 0")?);
             } else if args.is(at, "SKIPME") && args.is(at + 1, "YES") {
@@ -77,12 +84,24 @@ impl<'a> Filter<'a> {
         Ok(filter)
     }
 
+    fn meets_link(&self, following: &Following) -> bool {
+        let (Some(link), Some(peer)) = (following.upstream.link(), &following.peer) else { return false };
+        let is_named = self.serial.is_some() || self.address.is_some() || self.kind.is_some();
+        is_named
+            && self.serial.is_none_or(|serial| link.serial == serial)
+            && self.address.is_none_or(|address| peer.address.as_bytes() == address)
+            && self.local.is_none_or(|local| peer.local.as_bytes() == local)
+            && self.kind.is_none_or(|kind| kind == ClientType::Primary)
+            && self.age_seconds_min.is_none()
+    }
+
     fn meets(&self, session: &Session, now: Now) -> bool {
         let age_seconds = now.steady.since(session.connected_at.steady).millis() / 1_000;
         self.serial.is_none_or(|serial| session.id.serial == serial)
             && self.address.is_none_or(|address| session.peer.address.as_bytes() == address)
             && self.local.is_none_or(|local| session.peer.local.as_bytes() == local)
             && self.kind.is_none_or(|kind| ClientType::of(session) == kind)
+            && self.user.is_none_or(|user| session.user == user)
             && self.age_seconds_min.is_none_or(|seconds| age_seconds >= seconds)
             && self.spares != Some(session.id)
     }

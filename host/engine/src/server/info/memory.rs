@@ -69,7 +69,14 @@ fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
     let log = engine.journal.pending_bytes();
     let clients: usize = engine.sessions.present().map(|session| memory_bytes(session, facts.outputs)).sum();
     lines.field("mem_not_counted_for_evict", log);
-    lines.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
+    let primary = &facts.engine.replication.primary;
+    let stream = primary.backlog().map(|stream| facts.outputs.stream(stream));
+    let held = stream.map_or(0, |stream| stream.held_bytes() as u64);
+    // What replicas still need lies in the backlog, too; what is beyond its size is theirs.
+    let kept = held.min(facts.engine.config.memory(Directive::ReplBacklogSize));
+    lines.field("mem_replication_backlog", kept);
+    lines.field("mem_total_replication_buffers", held);
+    lines.field("mem_clients_slaves", held - kept);
     lines.field("mem_clients_normal", clients);
     lines.zeros(&["mem_cluster_links"]);
     lines.field("mem_aof_buffer", log);
