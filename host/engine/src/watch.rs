@@ -95,7 +95,9 @@ impl Engine {
     pub(crate) fn tell_watchers(&mut self, now: Now) {
         let mut dirty = Vec::new();
         let mut touched: Vec<(Touched, ConnectionId)> = Vec::new();
-        for &key in self.unit.touched()[self.told_keys..].iter().filter(|key| key.concerns == Concerns::Everyone) {
+        for &key in
+            self.unit.touched()[self.told_keys..].iter().filter(|key| key.concerns == Concerns::Everyone)
+        {
             for watcher in self.watchers.of_key(key) {
                 if self.has_changed(now, watcher, key, false) {
                     dirty.push(watcher);
