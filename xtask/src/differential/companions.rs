@@ -30,7 +30,10 @@ pub(super) const REASONS: [(&str, &str); 6] = [
         "follow XGROUP CREATECONSUMER: 7.2 makes a consumer also where it gets nothing, 7.0 does not",
     ),
     ("zrank zrevrank", "have no more words: 7.2 takes WITHSCORE, 7.0 refuses it, and a transaction with it"),
-    ("zadd zincrby", "do not give a score below 1e-308: Redis cannot SORT a set that has one, nor some calls behind"),
+    (
+        "zadd zincrby",
+        "do not give a score below 1e-308: Redis cannot SORT a set that has one, nor some calls behind",
+    ),
     (
         "sort sort_ro",
         "follow a XRANGE: Redis takes a number that an earlier call could not read for one of its own",

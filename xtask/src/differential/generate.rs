@@ -53,7 +53,12 @@ pub(super) struct Call {
 
 impl Call {
     fn companion(words: Words) -> Call {
-        Call { name: String::from_utf8_lossy(&words[0]).to_lowercase(), words, is_tied: false, is_waiting: false }
+        Call {
+            name: String::from_utf8_lossy(&words[0]).to_lowercase(),
+            words,
+            is_tied: false,
+            is_waiting: false,
+        }
     }
 }
 
@@ -81,8 +86,7 @@ pub(super) struct Generator<'a> {
 impl<'a> Generator<'a> {
     pub(super) fn new(commands: &'a [Command], payloads: &[Vec<u8>], seed: u64) -> Generator<'a> {
         let lots = commands.iter().enumerate();
-        let lots =
-            lots.flat_map(|(index, command)| std::iter::repeat_n(index, lots_of(command))).collect();
+        let lots = lots.flat_map(|(index, command)| std::iter::repeat_n(index, lots_of(command))).collect();
         Generator {
             commands,
             lots,

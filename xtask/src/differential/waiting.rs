@@ -45,6 +45,13 @@ const WRITES: [(&str, &str, usize); 16] = [
 /// type in place of one, or of one that is waited for in place of that, is told to those who wait in other ways by 7.0
 /// and by 7.2.
 pub(super) fn aim(name: &str, words: &mut Words, chance: &mut Chance) {
+    // An entry that is trimmed as soon as it comes is told as none by 7.0, and not at all by 7.2.
+    let trims = words
+        .iter()
+        .any(|word| [&b"MAXLEN"[..], b"MINID"].iter().any(|token| word.eq_ignore_ascii_case(token)));
+    if trims {
+        return;
+    }
     let Some((_, kind, at)) = WRITES.iter().find(|(write, ..)| *write == name) else { return };
     if let Some(key) = words.get_mut(*at).filter(|_| chance.percent(25)) {
         *key = format!("{kind}{}", 4 + chance.below(2)).into_bytes();
