@@ -48,7 +48,13 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
         "sort" => store_no_ties(words),
         "xadd" => name_ids(words),
         // Nothing was deleted that is newer than any id that is given out: see Dictionary::renew.
-        "xsetid" => behind(words, &["MAXDELETEDID"]).into_iter().for_each(|at| words[at] = b"0-1".to_vec()),
+        "xsetid" => {
+            behind(words, &["MAXDELETEDID"]).into_iter().for_each(|at| words[at] = b"0-1".to_vec());
+            // A sum that overflows: Redis begins at the other end, Tenon stays at the last number.
+            behind(words, &["ENTRIESADDED"])
+                .into_iter()
+                .for_each(|at| cap(words, at, 1 << 62, i64::MAX.into(), "7"));
+        }
         "xclaim" | "xautoclaim" => cap(words, 4, 1, SOON_MAX, "0"),
         "xpending" => behind(words, &["IDLE"]).into_iter().for_each(|at| cap(words, at, 1, SOON_MAX, "0")),
         _ => {}

@@ -54,14 +54,22 @@ const RULES: &[Rule] = &[
     rule(&["hkeys", "hvals"], Way::Unordered(1), "fields of a large hash are in no order"),
     rule(&["hgetall"], Way::Unordered(2), "fields of a large hash are in no order"),
     rule(&["scan", "hscan", "sscan", "zscan"], Way::Scan, "a cursor is a position in the server's own table"),
-    rule(&["sort", "sort_ro"], Way::Sort, "BY a constant leaves a set's own order, and so do texts equal up to a zero byte"),
+    rule(
+        &["sort", "sort_ro"],
+        Way::Sort,
+        "BY a constant leaves a set's own order, and so do texts equal up to a zero byte",
+    ),
     rule(&["ttl", "expiretime"], Way::Within(10), "a relative expiry begins when a server runs the call"),
     rule(
         &["pttl", "pexpiretime"],
         Way::Within(10_000),
         "a relative expiry begins when a server runs the call",
     ),
-    rule(&["object|idletime"], Way::Within(10), "seconds since the last access"),
+    rule(
+        &["object|idletime"],
+        Way::Within(600),
+        "seconds since the last access; Redis shares small numbers between keys, and so when one was used",
+    ),
     rule(&["object|refcount"], Way::Shape, "Redis shares small numbers between keys"),
     rule(&["object|encoding"], Way::Words(&ENCODINGS), "7.2 chooses other encodings"),
     rule(
@@ -219,7 +227,9 @@ fn sorts_agree(call: &Call, tenon: &Reply, redis: &Reply) -> bool {
 
 /// The texts of an array, each up to its first zero byte.
 fn until_zero(reply: &Reply) -> Vec<&[u8]> {
-    let text = |element: &Reply| element.bytes().split(|&byte| byte == 0).next().unwrap_or_default();
+    fn text(element: &Reply) -> &[u8] {
+        element.bytes().split(|&byte| byte == 0).next().unwrap_or_default()
+    }
     reply.elements().iter().map(text).collect()
 }
 

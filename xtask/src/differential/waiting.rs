@@ -7,12 +7,13 @@ use super::generate::Call;
 use super::pair::{Line, Pair, Words, shown};
 use super::reply::Reply;
 
-/// What it waits for, with nobody to end it but a write: `$` and a letter stand for one of two keys.
+/// What it waits for, with nobody to end it but a write: `$` and a letter stand for one of two keys,
+/// the same throughout: of several that became ready together 7.0 takes the one that did so first, 7.2 the first named.
 const WAITS: [(&str, &str); 10] = [
     ("blpop", "BLPOP $l $l 0"),
     ("brpop", "BRPOP $l $l 0"),
-    ("blmove", "BLMOVE $l $l LEFT RIGHT 0"),
-    ("brpoplpush", "BRPOPLPUSH $l $l 0"),
+    ("blmove", "BLMOVE $l l6 LEFT RIGHT 0"),
+    ("brpoplpush", "BRPOPLPUSH $l l6 0"),
     ("blmpop", "BLMPOP 0 2 $l $l RIGHT COUNT 2"),
     ("bzpopmin", "BZPOPMIN $z $z 0"),
     ("bzpopmax", "BZPOPMAX $z $z 0"),
@@ -61,8 +62,9 @@ pub(super) fn aim(name: &str, words: &mut Words, chance: &mut Chance) {
 /// A request that waits, by chance, and the command's name.
 pub(super) fn request(chance: &mut Chance) -> (String, Words) {
     let (name, line) = *chance.pick(&WAITS);
+    let key = 4 + chance.below(2);
     let word = |word: &str| match word.strip_prefix('$').filter(|kind| !kind.is_empty()) {
-        Some(kind) => format!("{kind}{}", 4 + chance.below(2)).into_bytes(),
+        Some(kind) => format!("{kind}{key}").into_bytes(),
         None => word.as_bytes().to_vec(),
     };
     (name.to_owned(), line.split(' ').map(word).collect())
