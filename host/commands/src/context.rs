@@ -8,7 +8,7 @@ use tenon_keyspace::{
 use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
 
-use crate::{CommandError, Db, Event, Outcome, Wait};
+use crate::{CommandError, Concerns, Db, Event, Outcome, Wait};
 
 /// Everything a data command may touch.
 pub struct Context<'a> {
@@ -92,6 +92,20 @@ impl Context<'_> {
             self.db.unit.touch(index, hash, key);
         }
         self.db.unit.dirty += count as u64;
+    }
+
+    /// As [`Context::wrote`], for what does not concern everyone, as in Redis: who has read what of a stream, or how a
+    /// sketch is kept.
+    pub fn wrote_for(&mut self, concerns: Concerns, key: &[u8], event: Option<Event>, count: usize) {
+        let index = self.db.index();
+        if self.db.unit.wants_keys() {
+            let hash = self.db.database_ref().hash(key);
+            self.db.unit.touch_for(concerns, index, hash);
+        }
+        self.db.unit.dirty += count as u64;
+        if let Some(event) = event {
+            self.db.unit.notify(event, index, key);
+        }
     }
 
     /// Says that `key` is new, before it is said what was done to it. [`Db::insert`] does so by itself.

@@ -201,11 +201,11 @@ fn refusal(error: RestoreError) -> CommandError {
     }
 }
 
-/// The access clock so many seconds ago. What lies before its beginning counts as half a turn ago.
+/// The access clock so many seconds ago, as Redis counts where that lies before the clock's beginning.
 fn clock_before(clock: i64, idle_seconds: i64) -> u32 {
-    let before =
-        if idle_seconds <= clock { clock - idle_seconds } else { (clock + CLOCK_MAX / 2) % CLOCK_MAX };
-    before as u32
+    let before = clock - idle_seconds;
+    let turned = if before < 0 { before.wrapping_add(CLOCK_MAX) & CLOCK_MAX } else { before };
+    turned as u32
 }
 
 #[cfg(test)]
@@ -282,7 +282,9 @@ mod tests {
         assert_eq!(restore(&mut bench, &[b"t", b"0", &bytes, b"IDLETIME", b"1000"]), "OK");
         assert_eq!(bench.run("OBJECT IDLETIME t"), "1000");
         assert_eq!(clock_before(10, 10), 0);
-        assert_eq!(clock_before(10, 11), 10 + 0x7F_FFFF);
+        assert_eq!(clock_before(10, 11), 0xFF_FFFE);
+        assert_eq!(clock_before(10, 3 * 0x100_0000), 9);
+        assert_eq!(clock_before(10, i64::MAX), 10);
     }
 
     #[test]

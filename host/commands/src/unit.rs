@@ -52,6 +52,19 @@ pub struct Touched {
     pub database: u32,
     /// Its hash in the keyspace.
     pub hash: u64,
+    /// Whom it concerns beside those who read it.
+    pub concerns: Concerns,
+}
+
+/// Whom a change of a key concerns beside those who read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// Who watches the key or has a copy, and who waits for it.
+    Everyone,
+    /// Who waits for it: a group of a stream is gone.
+    Waiting,
+    /// Nobody: only how the value is kept changed, or who has read what.
+    Nobody,
 }
 
 #[derive(Clone, Copy)]
@@ -170,11 +183,18 @@ impl Unit {
         self.note_key(database, hash, key, false);
     }
 
+    /// Notes that a key changed in a way that does not concern everyone.
+    pub fn touch_for(&mut self, concerns: Concerns, database: usize, hash: u64) {
+        if self.wants_keys {
+            self.touched.push(Touched { database: database as u32, hash, concerns });
+        }
+    }
+
     fn note_key(&mut self, database: usize, hash: u64, key: &[u8], is_by_time: bool) {
         if !self.wants_keys {
             return;
         }
-        self.touched.push(Touched { database: database as u32, hash });
+        self.touched.push(Touched { database: database as u32, hash, concerns: Concerns::Everyone });
         if self.wants_names {
             self.names.extend_from_slice(key);
             self.name_ends.push(NameEnd { end: self.names.len(), is_by_time });

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tenon_base::{ConnectionId, Now, UnixMillis};
-use tenon_commands::Touched;
+use tenon_commands::{Concerns, Touched};
 use tenon_keyspace::Keyspace;
 
 use crate::engine::Engine;
@@ -40,13 +40,15 @@ impl Watchers {
     }
 
     fn of_key(&self, touched: Touched) -> impl Iterator<Item = ConnectionId> {
-        let Touched { database, hash } = touched;
+        let Touched { database, hash, .. } = touched;
         self.by_key.range((database, hash, 0)..=(database, hash, u32::MAX)).map(|(_, &watcher)| watcher)
     }
 
     fn of_database(&self, database: u32) -> impl Iterator<Item = (Touched, ConnectionId)> {
         let range = (database, 0, 0)..=(database, u64::MAX, u32::MAX);
-        self.by_key.range(range).map(|(&(database, hash, _), &watcher)| (Touched { database, hash }, watcher))
+        self.by_key.range(range).map(|(&(database, hash, _), &watcher)| {
+            (Touched { database, hash, concerns: Concerns::Everyone }, watcher)
+        })
     }
 }
 
@@ -93,7 +95,9 @@ impl Engine {
     pub(crate) fn tell_watchers(&mut self, now: Now) {
         let mut dirty = Vec::new();
         let mut touched: Vec<(Touched, ConnectionId)> = Vec::new();
-        for &key in &self.unit.touched()[self.told_keys..] {
+        for &key in
+            self.unit.touched()[self.told_keys..].iter().filter(|key| key.concerns == Concerns::Everyone)
+        {
             for watcher in self.watchers.of_key(key) {
                 if self.has_changed(now, watcher, key, false) {
                     dirty.push(watcher);

@@ -7,10 +7,9 @@ use tenon_resp::{Args, Deferred, OwnedArgs, Proto, Reply};
 use super::delivery::{Reader, Wish};
 use super::effect::mark;
 use super::entries::write_entries;
-use super::help::shown;
 use super::id::parse_id;
 use crate::room::with_room;
-use crate::{CommandError, Context, Empty, Outcome, Wait, Words, timeout_in_milliseconds};
+use crate::{CommandError, Context, Empty, Outcome, Wait, Words, quoted, timeout_in_milliseconds};
 
 pub(super) fn xread(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let request = Request::parse(ctx, args, None)?;
@@ -189,8 +188,8 @@ fn parse_wish(
 ) -> Result<Wish, CommandError> {
     let stream = ctx.db.stream(request.key(index))?;
     if stream.and_then(|stream| stream.group(reader.group_name())).is_none() {
-        let key = shown(request.key(index));
-        let group = shown(reader.group_name());
+        let key = quoted(request.key(index));
+        let group = quoted(reader.group_name());
         return Err(CommandError::Text(
             format!(
                 "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"

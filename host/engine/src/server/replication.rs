@@ -376,7 +376,7 @@ fn wait(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let replicas = args.integer(1)?;
     let until = deadline(context.now.unix_us, context.now.steady, args.get(2))?;
     let wait = wait_of(context, replicas, None, until);
-    if context.engine.is_satisfied(&wait) {
+    if context.engine.is_in_exec || context.engine.is_satisfied(&wait) {
         let (_, reached) = context.engine.reached_by(&wait);
         context.reply().integer(reached as i64);
         return Ok(());
@@ -406,7 +406,7 @@ fn waitaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::text(NO_LOG));
     }
     let wait = wait_of(context, replicas, Some(local), until);
-    if context.engine.is_satisfied(&wait) {
+    if context.engine.is_in_exec || context.engine.is_satisfied(&wait) {
         let (own, reached) = context.engine.reached_by(&wait);
         let mut reply = context.reply();
         reply.array(2);

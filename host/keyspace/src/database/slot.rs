@@ -157,6 +157,9 @@ impl Database {
     }
 
     fn slot<T: Collection>(&mut self, hash: u64, place: Place) -> Result<Slot<'_, T>, WrongKind> {
+        // Who takes it for another kind has come by as well.
+        // SAFETY: the place was just found, and `&mut self` has the table alone.
+        unsafe { place.entry().set_clock(self.clock) };
         let found = self.table.entry(place).kind();
         if found != T::KIND {
             return Err(WrongKind { found });
@@ -164,10 +167,7 @@ impl Database {
         self.before_change(hash);
         // SAFETY: the place was just found, the kind says that a `T` lies in it, and the slot borrows the
         // database, so nobody else reaches the entry while it lives.
-        let collection: &mut T = unsafe {
-            place.entry().set_clock(self.clock);
-            place.entry().place_mut()
-        };
+        let collection: &mut T = unsafe { place.entry().place_mut() };
         let memory_before = collection.heap_bytes();
         Ok(Slot { collection, memory_before, memory: self.table.memory_mut() })
     }

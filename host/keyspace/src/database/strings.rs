@@ -63,13 +63,13 @@ impl Database {
     pub fn string_mut(&mut self, key: &[u8]) -> Result<Option<TextSlot<'_>>, WrongKind> {
         let hash = self.hash(key);
         let Some(place) = self.table.find(hash, key) else { return Ok(None) };
+        // SAFETY: the place was just found, and `&mut self` has the table alone.
+        unsafe { place.entry().set_clock(self.clock) };
         let found = self.table.entry(place).kind();
         if found != Kind::String {
             return Err(WrongKind { found });
         }
         self.before_change(hash);
-        // SAFETY: the place was just found, and `&mut self` has the table alone.
-        unsafe { place.entry().set_clock(self.clock) };
         Ok(Some(TextSlot { database: self, hash, place }))
     }
 
