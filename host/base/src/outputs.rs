@@ -24,6 +24,8 @@ pub struct Outputs {
     reached: Reached,
     spare: Vec<Vec<u8>>,
     sent_totals: SentTotals,
+    /// The sum of what buffers were counted as.
+    counted_bytes: usize,
 }
 
 /// What has left since the start.
@@ -53,6 +55,8 @@ pub struct OutBuffer {
     segments: VecDeque<Segment>,
     is_dirty: bool,
     is_listed_held: bool,
+    /// What it was counted as when its memory was last counted.
+    counted_bytes: usize,
 }
 
 /// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
@@ -87,6 +91,8 @@ impl Outputs {
             self.buffers.resize_with(slot + 1, OutBuffer::default);
         }
         let buffer = &mut self.buffers[slot];
+        // What was written last time is counted now.
+        buffer.count(&mut self.counted_bytes);
         if !buffer.is_dirty {
             buffer.is_dirty = true;
             self.dirty.push(connection.slot);
@@ -175,7 +181,9 @@ impl Outputs {
     pub fn take_dirty(&mut self, slots: &mut Vec<u32>) {
         slots.append(&mut self.dirty);
         for &slot in slots.iter() {
-            self.buffers[slot as usize].is_dirty = false;
+            let buffer = &mut self.buffers[slot as usize];
+            buffer.is_dirty = false;
+            buffer.count(&mut self.counted_bytes);
         }
     }
 
@@ -196,6 +204,7 @@ impl Outputs {
                 self.spare.push(bytes);
             }
         }
+        buffer.count(&mut self.counted_bytes);
     }
 
     /// What was sent on all slots together.
@@ -208,6 +217,16 @@ impl Outputs {
         self.buffers.get(slot as usize).map_or(0, |buffer| buffer.bytes.len() - buffer.sent)
     }
 
+    /// Bytes of memory that a slot's buffer takes.
+    pub fn memory_bytes(&self, slot: u32) -> usize {
+        self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
+    }
+
+    /// Bytes of memory that all buffers take, each as it was before it was last written to or as it was flushed.
+    pub fn counted_bytes(&self) -> usize {
+        self.counted_bytes
+    }
+
     /// Forgets everything that waits on a slot: its connection is gone.
     pub fn discard(&mut self, slot: u32) {
         let Some(buffer) = self.buffers.get_mut(slot as usize) else { return };
@@ -217,11 +236,23 @@ impl Outputs {
         if buffer.is_dirty {
             self.dirty.retain(|&dirty| dirty != slot);
         }
+        self.counted_bytes -= buffer.counted_bytes;
         *buffer = OutBuffer::default();
     }
 }
 
 impl OutBuffer {
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.segments.capacity() * size_of::<Segment>()
+    }
+
+    #[inline]
+    fn count(&mut self, sum: &mut usize) {
+        let memory_bytes = self.memory_bytes();
+        *sum = *sum - self.counted_bytes + memory_bytes;
+        self.counted_bytes = memory_bytes;
+    }
+
     fn sendable(&self) -> &[u8] {
         let end = self.segments.front().map_or(self.bytes.len(), |segment| segment.start);
         &self.bytes[self.sent..end]
@@ -328,5 +359,21 @@ mod tests {
         let mut slots = Vec::new();
         outputs.take_dirty(&mut slots);
         assert!(slots.is_empty() && outputs.sendable(0).is_empty());
+    }
+
+    #[test]
+    fn memory_is_counted_until_it_is_given_back() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, "a", None, SegmentKind::Reply);
+        assert_eq!(outputs.counted_bytes(), 0, "not yet flushed");
+        outputs.take_dirty(&mut Vec::new());
+        assert_eq!((outputs.counted_bytes(), outputs.memory_bytes(0)), (8, 8));
+        write(&mut outputs, &"b".repeat(1_000), Some(10), SegmentKind::Reply);
+        write(&mut outputs, "", None, SegmentKind::Reply);
+        assert!(outputs.counted_bytes() >= 1_001);
+        assert_eq!(flush(&mut outputs), "a");
+        assert!(outputs.counted_bytes() >= 1_001);
+        outputs.discard(0);
+        assert_eq!(outputs.counted_bytes(), 0);
     }
 }

@@ -3,7 +3,7 @@
 
 use tenon_base::Dice;
 use tenon_keyspace::{
-    Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
+    AccessRule, Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
 };
 use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
@@ -37,6 +37,8 @@ pub struct Limits {
     pub zset: ZsetLimits,
     /// `stream-node-max-*`.
     pub stream: StreamLimits,
+    /// What access clocks count (`maxmemory-policy`, `lfu-*`).
+    pub access: AccessRule,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
     /// `proto-max-bulk-len`: the longest string.
@@ -118,11 +120,14 @@ impl Context<'_> {
 
     /// Frees a value, here if that is quick, elsewhere if it may take long.
     pub fn discard(&mut self, value: Option<Value>) {
-        if let Some(value) = value
-            && value.memory() > QUICKLY_FREED_BYTES_MAX
-        {
-            self.garbage.push(Garbage::Value(value));
-        }
+        self.garbage.extend(value.and_then(Garbage::of_value));
+    }
+}
+
+impl Garbage {
+    /// A value that takes long to free. Others are freed here.
+    pub fn of_value(value: Value) -> Option<Garbage> {
+        (value.memory() > QUICKLY_FREED_BYTES_MAX).then_some(Garbage::Value(value))
     }
 }
 

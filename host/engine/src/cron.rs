@@ -77,7 +77,7 @@ impl Engine {
                 Timer::Tick => {
                     let hz = self.config.integer(Directive::Hz).clamp(1, 500) as u64;
                     self.cron.tick_at = now.steady + Micros(1_000_000 / hz);
-                    self.note_memory(&(self.identity.gauges)());
+                    self.note_memory(world.outputs);
                     self.stats.note_sent(world.outputs.sent_totals());
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);

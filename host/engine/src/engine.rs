@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Outputs, Peer, Signal, Stamp, Ticket,
+    World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
@@ -18,6 +19,7 @@ use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::eviction::Eviction;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
@@ -111,12 +113,13 @@ pub struct Engine {
     /// Names the history of this data set to replicas.
     pub(crate) replication_id: String,
     pub(crate) memory: MemoryMarks,
+    pub(crate) eviction: Eviction,
 }
 
-/// Bytes handed out by the allocator at moments worth knowing, for INFO alone.
+/// Bytes in use at moments worth knowing.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryMarks {
-    /// Before there was any data.
+    /// What the allocator had handed out before there was any data.
     pub(crate) startup_bytes: u64,
     /// The most that was seen.
     pub(crate) peak_bytes: u64,
@@ -200,7 +203,9 @@ impl Engine {
         let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
-        let keyspace = Keyspace::new(databases, &mut dice);
+        let mut keyspace = Keyspace::new(databases, &mut dice);
+        let limits = settings::limits(&config, seed);
+        keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
@@ -212,7 +217,8 @@ impl Engine {
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
             commands,
-            limits: settings::limits(&config, seed),
+            limits,
+            eviction: Eviction::new(&config),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -297,8 +303,8 @@ impl Engine {
     }
 
     /// Remembers the most memory that was in use.
-    pub(crate) fn note_memory(&mut self, gauges: &Gauges) {
-        self.memory.peak_bytes = self.memory.peak_bytes.max(gauges.allocated_bytes);
+    pub(crate) fn note_memory(&mut self, outputs: &Outputs) {
+        self.memory.peak_bytes = self.memory.peak_bytes.max(self.used_bytes(outputs));
     }
 
     /// Writes a reply outside a request: to a client that waited.
@@ -441,6 +447,7 @@ impl Machine for Engine {
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.settle_eviction(now, world);
         self.walk_cuts(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
@@ -456,6 +463,7 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            self.eviction.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

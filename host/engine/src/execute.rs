@@ -47,9 +47,11 @@ impl Engine {
         self.stats.reads += 1;
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
+            self.sessions.count_bytes(connection);
             return;
         }
         self.run_bytes(now, connection, bytes, world);
+        self.sessions.count_bytes(connection);
     }
 
     /// Runs what a session kept while it was parked for a job, which has ended.
@@ -66,6 +68,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         if session.decoder.has_kept() && session.is_runnable() {
             self.run_bytes(now, connection, &[], world);
+            self.sessions.count_bytes(connection);
         }
     }
 
@@ -225,6 +228,8 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
+        let database = self.sessions.get(connection).map_or(0, |session| session.database);
+        self.make_room(now, database, world);
         self.reply_stamp = None;
         let id = match self.admit(connection, command, args) {
             Ok(id) => id,

@@ -12,8 +12,8 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 6] =
-    [may_debug, authenticated, fits_transaction, snapshots_work, log_works, fits_subscriber];
+const GATES: [Gate; 7] =
+    [may_debug, authenticated, fits_transaction, has_room, snapshots_work, log_works, fits_subscriber];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -93,6 +93,18 @@ fn fits_subscriber(engine: &Engine, connection: ConnectionId, command: &Command)
         )
         .into(),
     ))
+}
+
+/// What needs memory is refused when there is too much and nothing may be removed.
+fn has_room(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !engine.eviction.is_exhausted() {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if !session.effective_flags(command).has(Flags::DENYOOM) {
+        return Ok(());
+    }
+    Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."))
 }
 
 /// After a failed save, and while `save` is configured, writes are refused if so configured.

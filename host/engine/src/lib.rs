@@ -5,6 +5,7 @@ mod command_base;
 mod cron;
 mod durability;
 mod engine; // read me first
+mod eviction;
 mod execute;
 mod gates;
 mod load;

@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) last_command: Option<CommandId>,
     pub(crate) bytes_in: u64,
     pub(crate) commands: u64,
+    /// What it was counted as when its bytes were last counted.
+    counted_bytes: usize,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -128,7 +130,18 @@ impl Session {
             last_command: None,
             bytes_in: 0,
             commands: 0,
+            counted_bytes: 0,
         }
+    }
+
+    /// Bytes that it holds: its state, what it has sent and is not run yet, what it has queued. What it is to be sent
+    /// is in the outputs.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        let names = self.name.capacity() + self.library_name.capacity() + self.library_version.capacity();
+        let kept =
+            if let Some(Parked::Again(request)) = &self.parked { request.as_args().total_bytes() } else { 0 };
+        size_of::<Session>() + self.decoder.pending_bytes() + queued + names + kept
     }
 
     /// Whether its next request may run.
@@ -142,6 +155,8 @@ impl Session {
 pub(crate) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     connected: usize,
+    /// The sum of what sessions were counted as.
+    counted_bytes: usize,
 }
 
 impl Sessions {
@@ -155,8 +170,23 @@ impl Sessions {
         self.connected += 1;
     }
 
+    /// Counts anew what a session holds.
+    #[inline]
+    pub(crate) fn count_bytes(&mut self, id: ConnectionId) {
+        if let Some(session) = self.get_mut(id) {
+            let held = session.held_bytes();
+            let before = std::mem::replace(&mut session.counted_bytes, held);
+            self.counted_bytes = self.counted_bytes - before + held;
+        }
+    }
+
+    /// Bytes that all sessions hold, each as it was last counted.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.counted_bytes
+    }
+
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Session>> {
-        self.get(id)?;
+        self.counted_bytes -= self.get(id)?.counted_bytes;
         self.connected -= 1;
         self.slots[id.slot as usize].take()
     }

@@ -14,6 +14,7 @@ use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
 use crate::engine::Engine;
+use crate::eviction::access_rule;
 
 impl Engine {
     /// Puts a prepared change in force, with everything that follows from it but sockets and policies.
@@ -56,6 +57,8 @@ impl Engine {
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
         self.limits = limits(&self.config, self.seed);
+        self.keyspace.set_access_rule(self.limits.access);
+        self.eviction.configure(&self.config);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -131,6 +134,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             node_bytes_max: bytes(Directive::StreamNodeMaxBytes),
             node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
+        access: access_rule(config),
         payload: rdb_options(config),
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),

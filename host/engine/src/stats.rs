@@ -46,6 +46,10 @@ pub struct Stats {
     pub net_input_bytes: u64,
     /// Keys removed because their time had come.
     pub expired_keys: u64,
+    /// Keys removed to make room.
+    pub evicted_keys: u64,
+    /// Microseconds during which there was more than `maxmemory`; the present time is in the engine.
+    pub eviction_exceeded_us: u64,
     /// Changes, in Redis's count.
     pub dirty_total: u64,
     /// Error replies.

@@ -1,12 +1,9 @@
 //! OBJECT: how values are kept. Always: no look-up here moves an access clock.
 
-use tenon_keyspace::Entry;
+use tenon_keyspace::{AccessRule, Entry};
 use tenon_resp::Args;
 
 use crate::{CommandError, Context, Outcome};
-
-/// The access clock has so many bits and then begins anew.
-const CLOCK_MASK: u32 = 0x00FF_FFFF;
 
 const HELP: [&str; 11] = [
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -40,15 +37,20 @@ pub(super) fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// Frequencies are kept under an LFU policy only.
+/// Frequencies are kept under an LFU policy only, and times under the others.
 pub(super) fn freq(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    if find(ctx, args).is_some() {
+    let (rule, now) = (ctx.limits.access, ctx.db.now().seconds() as u32);
+    let Some(clock) = find(ctx, args).map(|entry| entry.access_clock()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    if !rule.counts_uses() {
         return Err(CommandError::text(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
              switching between policies at runtime LRU and LFU data will take some time to adjust.",
         ));
     }
-    ctx.reply.null();
+    ctx.reply.integer(i64::from(rule.frequency(clock, now)));
     Ok(())
 }
 
@@ -59,11 +61,18 @@ pub(super) fn help(ctx: &mut Context<'_>, _: Args<'_>) -> Outcome {
 }
 
 pub(super) fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let now = ctx.db.now().seconds() as u32;
-    match find(ctx, args).map(|entry| entry.access_clock()) {
-        Some(clock) => ctx.reply.integer(i64::from(now.wrapping_sub(clock) & CLOCK_MASK)),
-        None => ctx.reply.null(),
+    let (rule, now) = (ctx.limits.access, ctx.db.now().seconds() as u32);
+    let Some(clock) = find(ctx, args).map(|entry| entry.access_clock()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    if rule.counts_uses() {
+        return Err(CommandError::text(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+             policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
     }
+    ctx.reply.integer(i64::from(AccessRule::idle_seconds(clock, now)));
     Ok(())
 }
 

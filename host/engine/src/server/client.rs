@@ -6,7 +6,6 @@ mod line;
 mod table;
 
 pub(crate) use line::client_line;
-pub(super) use line::memory_bytes;
 pub(super) use table::COMMANDS;
 
 use tenon_commands::{CommandError, Outcome, Words, timeout_in_milliseconds};

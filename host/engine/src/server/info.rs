@@ -60,7 +60,7 @@ const SECTIONS: [Section; 14] = [
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let gauges = (context.engine.identity.gauges)();
-    context.engine.note_memory(&gauges);
+    context.engine.note_memory(context.world.outputs);
     context.engine.stats.note_sent(context.world.outputs.sent_totals());
     let facts = Facts { engine: context.engine, outputs: context.world.outputs, now: context.now, gauges };
     let text = write_sections(&facts, args.rest(1));

@@ -15,11 +15,9 @@ use crate::session::Session;
 /// Size of that buffer for a client that is idle (`rbs`).
 const IDLE_BUFFER_BYTES: usize = 1024;
 
-/// Bytes that a session takes: its state, what it has sent and is not run yet, what it is yet to be sent.
-pub(in crate::server) fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
-    let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
-    let waiting = session.decoder.pending_bytes() + outputs.pending_bytes(session.id.slot);
-    size_of::<Session>() + IDLE_BUFFER_BYTES + queued + waiting
+/// Bytes that a session takes: what it holds itself, and what it is yet to be sent.
+fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
+    session.held_bytes() + outputs.memory_bytes(session.id.slot)
 }
 
 /// Appends a client's line, with its line end. `args` is the request that asks.

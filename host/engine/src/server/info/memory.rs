@@ -1,24 +1,25 @@
-//! The section `memory`: the allocator's figures, and how much of them is data.
-//! `used_memory` is what the allocator has handed out, `used_memory_dataset` what the keyspace counts as its own.
+//! The section `memory`: what the engine holds, how much of it is data, and the allocator's figures.
+//! `used_memory` is what the engine knows it holds, which is what `maxmemory` is about; `allocator_allocated` is what the
+//! allocator has handed out to the whole process.
 
 use tenon_config::Directive;
 
 use super::{Facts, Lines};
-use crate::server::client::memory_bytes;
 
 /// What the program allocates with.
 const ALLOCATOR: &str = "jemalloc";
 
 pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     let (engine, gauges) = (facts.engine, &facts.gauges);
-    let used = gauges.allocated_bytes;
-    let dataset = (engine.keyspace.used_memory() as u64).min(used);
-    let since_start = used.saturating_sub(engine.memory.startup_bytes);
+    let used = engine.used_bytes(facts.outputs);
+    let overhead = engine.overhead_bytes(facts.outputs);
+    let dataset = used - overhead;
+    let since_start = used - engine.memory.startup_bytes;
     write_both(lines, "used_memory", used);
     write_both(lines, "used_memory_rss", gauges.resident_bytes);
     write_both(lines, "used_memory_peak", engine.memory.peak_bytes);
     lines.line(format_args!("used_memory_peak_perc:{:.2}%", percent(used, engine.memory.peak_bytes)));
-    lines.field("used_memory_overhead", used - dataset);
+    lines.field("used_memory_overhead", overhead);
     lines.field("used_memory_startup", engine.memory.startup_bytes);
     lines.field("used_memory_dataset", dataset);
     lines.line(format_args!("used_memory_dataset_perc:{:.2}%", percent(dataset, since_start).min(100.0)));
@@ -67,10 +68,9 @@ fn write_fragmentation(lines: &mut Lines, facts: &Facts<'_>) {
 fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
     let engine = facts.engine;
     let log = engine.journal.pending_bytes();
-    let clients: usize = engine.sessions.present().map(|session| memory_bytes(session, facts.outputs)).sum();
-    lines.field("mem_not_counted_for_evict", log);
+    lines.field("mem_not_counted_for_evict", engine.uncounted_bytes());
     lines.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
-    lines.field("mem_clients_normal", clients);
+    lines.field("mem_clients_normal", engine.clients_bytes(facts.outputs));
     lines.zeros(&["mem_cluster_links"]);
     lines.field("mem_aof_buffer", log);
     lines.field("mem_allocator", ALLOCATOR);

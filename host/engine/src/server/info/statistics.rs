@@ -22,13 +22,12 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("expired_keys", stats.expired_keys);
     lines.hundredths("expired_stale_perc", 0.0);
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
-    lines.zeros(&[
-        "expire_cycle_cpu_milliseconds",
-        "evicted_keys",
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    lines.zeros(&["expire_cycle_cpu_milliseconds"]);
+    lines.field("evicted_keys", stats.evicted_keys);
+    lines.zeros(&["evicted_clients"]);
+    let exceeded = engine.eviction.exceeded_for(facts.now.steady);
+    lines.field("total_eviction_exceeded_time", stats.eviction_exceeded_us / 1_000 + exceeded.millis());
+    lines.field("current_eviction_exceeded_time", exceeded.millis());
     lines.field("keyspace_hits", engine.lookups.hits);
     lines.field("keyspace_misses", engine.lookups.misses);
     // Nothing is forked; what stands in for a fork is a cut.
