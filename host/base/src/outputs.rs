@@ -23,6 +23,7 @@ pub struct Outputs {
     requests: Vec<Output>,
     reached: Reached,
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
     sent_totals: SentTotals,
     /// The sum of what buffers were counted as.
     counted_bytes: usize,
@@ -100,6 +101,7 @@ impl Outputs {
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
+            self.spare_bytes -= spare.capacity();
             buffer.bytes = spare;
         }
         &mut buffer.bytes
@@ -201,6 +203,7 @@ impl Outputs {
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
             let bytes = std::mem::take(&mut buffer.bytes);
             if bytes.capacity() <= KEPT_CAPACITY_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+                self.spare_bytes += bytes.capacity();
                 self.spare.push(bytes);
             }
         }
@@ -220,6 +223,11 @@ impl Outputs {
     /// Bytes of memory that a slot's buffer takes.
     pub fn memory_bytes(&self, slot: u32) -> usize {
         self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
+    }
+
+    /// Bytes of memory in empty buffers that wait for reuse.
+    pub fn spare_bytes(&self) -> usize {
+        self.spare_bytes
     }
 
     /// Bytes of memory that all buffers take, each as it was before it was last written to or as it was flushed.
@@ -242,8 +250,11 @@ impl Outputs {
 }
 
 impl OutBuffer {
+    /// A buffer that would be kept for reuse counts as what is in it, so that equal content counts equally.
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.segments.capacity() * size_of::<Segment>()
+        let capacity = self.bytes.capacity();
+        let bytes = if capacity > KEPT_CAPACITY_MAX { capacity } else { self.bytes.len() };
+        bytes + self.segments.len() * size_of::<Segment>()
     }
 
     #[inline]
@@ -367,7 +378,7 @@ mod tests {
         write(&mut outputs, "a", None, SegmentKind::Reply);
         assert_eq!(outputs.counted_bytes(), 0, "not yet flushed");
         outputs.take_dirty(&mut Vec::new());
-        assert_eq!((outputs.counted_bytes(), outputs.memory_bytes(0)), (8, 8));
+        assert_eq!((outputs.counted_bytes(), outputs.memory_bytes(0)), (1, 1));
         write(&mut outputs, &"b".repeat(1_000), Some(10), SegmentKind::Reply);
         write(&mut outputs, "", None, SegmentKind::Reply);
         assert!(outputs.counted_bytes() >= 1_001);

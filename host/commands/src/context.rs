@@ -39,6 +39,8 @@ pub struct Limits {
     pub stream: StreamLimits,
     /// What access clocks count (`maxmemory-policy`, `lfu-*`).
     pub access: AccessRule,
+    /// Whether OBJECT REFCOUNT tells that small integers are shared.
+    pub shares_integers: bool,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
     /// `proto-max-bulk-len`: the longest string.

@@ -267,6 +267,7 @@ fn default_limits() -> Limits {
     let seed = 7;
     Limits {
         access: AccessRule::Recency,
+        shares_integers: true,
         list: ListLimits::default(),
         hash: HashLimits { entries: 128, value_bytes: 64, seed },
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },

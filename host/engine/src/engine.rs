@@ -15,8 +15,9 @@ use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
 use tenon_journal::Journal;
 use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
-use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
+use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
+use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::eviction::Eviction;
@@ -114,6 +115,7 @@ pub struct Engine {
     pub(crate) replication_id: String,
     pub(crate) memory: MemoryMarks,
     pub(crate) eviction: Eviction,
+    pub(crate) client_memory: ClientMemory,
 }
 
 /// Bytes in use at moments worth knowing.
@@ -219,6 +221,7 @@ impl Engine {
             commands,
             limits,
             eviction: Eviction::new(&config),
+            client_memory: ClientMemory::new(&config),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -328,6 +331,8 @@ impl Engine {
             session.is_closing = true;
             if at_once && !std::mem::replace(&mut session.is_gone, true) {
                 world.outputs.discard(connection.slot);
+                session.decoder = Decoder::new();
+                self.sessions.stop_counting(connection);
             }
             world.outputs.request(Output::Close { connection, at_once });
         }
@@ -447,6 +452,7 @@ impl Machine for Engine {
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        self.close_largest(now, world);
         self.settle_eviction(now, world);
         self.walk_cuts(now, world);
         self.settle_pause(now, world);

@@ -124,6 +124,12 @@ pub(crate) fn access_rule(config: &Config) -> AccessRule {
     }
 }
 
+/// Whether small integers are told to be shared: with a limit, who is removed by use must be known by itself.
+pub(crate) fn shares_integers(config: &Config) -> bool {
+    let policy = config.choice(Directive::MaxMemoryPolicy);
+    config.memory(Directive::MaxMemory) == 0 || !(policy.ends_with("-lru") || policy.ends_with("-lfu"))
+}
+
 /// Redis's times: up to ten linearly to half a millisecond, then 15 % more for each step; a hundred has no end.
 fn keys_at_once(tenacity: i64) -> u64 {
     let span_us = match tenacity {
@@ -149,12 +155,10 @@ impl Engine {
 
     /// What counts against the limit.
     fn counted_bytes(&self, outputs: &Outputs) -> u64 {
-        self.memory.startup_bytes + self.keyspace.used_memory() as u64 + self.clients_bytes(outputs)
-    }
-
-    /// What clients take: their sessions, what they have sent, and what they are to be sent.
-    pub(crate) fn clients_bytes(&self, outputs: &Outputs) -> u64 {
-        (self.sessions.counted_bytes() + outputs.counted_bytes()) as u64
+        self.memory.startup_bytes
+            + self.keyspace.used_memory() as u64
+            + self.clients_bytes(outputs)
+            + outputs.spare_bytes() as u64
     }
 
     /// Of what is used, what is no data.

@@ -229,6 +229,11 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         let database = self.sessions.get(connection).map_or(0, |session| session.database);
+        if self.client_memory.is_limited()
+            && !self.has_client_room(now, connection, args.total_bytes(), world)
+        {
+            return Ok(());
+        }
         self.make_room(now, database, world);
         self.reply_stamp = None;
         let id = match self.admit(connection, command, args) {

@@ -1,6 +1,7 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod client_memory;
 mod command_base;
 mod cron;
 mod durability;

@@ -7,7 +7,7 @@ use tenon_resp::{Decoder, OwnedArgs, Proto};
 use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
 use crate::transaction::Transaction;
-use crate::watch::WatchedKeys;
+use crate::watch::{WatchedKeys, watched_bytes};
 
 /// A connected client.
 pub(crate) struct Session {
@@ -141,7 +141,19 @@ impl Session {
         let names = self.name.capacity() + self.library_name.capacity() + self.library_version.capacity();
         let kept =
             if let Some(Parked::Again(request)) = &self.parked { request.as_args().total_bytes() } else { 0 };
-        size_of::<Session>() + self.decoder.pending_bytes() + queued + names + kept
+        let subscribed = self.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.bytes());
+        size_of::<Session>()
+            + self.decoder.pending_bytes()
+            + queued
+            + names
+            + kept
+            + subscribed
+            + watched_bytes(&self.watched)
+    }
+
+    /// What it was counted as when its bytes were last counted.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.counted_bytes
     }
 
     /// Whether its next request may run.
@@ -166,15 +178,30 @@ impl Sessions {
             self.slots.resize_with(slot + 1, || None);
         }
         assert!(self.slots[slot].is_none(), "a slot is free before it is used again");
+        let id = session.id;
         self.slots[slot] = Some(Box::new(session));
         self.connected += 1;
+        self.count_bytes(id);
     }
 
     /// Counts anew what a session holds.
     #[inline]
     pub(crate) fn count_bytes(&mut self, id: ConnectionId) {
+        self.count_with_request(id, 0);
+    }
+
+    /// Forgets what a session holds: it was cut off.
+    pub(crate) fn stop_counting(&mut self, id: ConnectionId) {
         if let Some(session) = self.get_mut(id) {
-            let held = session.held_bytes();
+            let before = std::mem::take(&mut session.counted_bytes);
+            self.counted_bytes -= before;
+        }
+    }
+
+    /// Counts anew what a session holds, with a request that runs.
+    pub(crate) fn count_with_request(&mut self, id: ConnectionId, request_bytes: usize) {
+        if let Some(session) = self.get_mut(id).filter(|session| !session.is_gone) {
+            let held = session.held_bytes() + request_bytes;
             let before = std::mem::replace(&mut session.counted_bytes, held);
             self.counted_bytes = self.counted_bytes - before + held;
         }

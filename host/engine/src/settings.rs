@@ -13,8 +13,9 @@ use tenon_keyspace::{HashLimits, ListLimits, SetLimits, StreamLimits, ZsetLimits
 use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
+use crate::client_memory::ClientMemory;
 use crate::engine::Engine;
-use crate::eviction::access_rule;
+use crate::eviction::{access_rule, shares_integers};
 
 impl Engine {
     /// Puts a prepared change in force, with everything that follows from it but sockets and policies.
@@ -59,6 +60,7 @@ impl Engine {
         self.limits = limits(&self.config, self.seed);
         self.keyspace.set_access_rule(self.limits.access);
         self.eviction.configure(&self.config);
+        self.client_memory = ClientMemory::new(&self.config);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -135,6 +137,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
         access: access_rule(config),
+        shares_integers: shares_integers(config),
         payload: rdb_options(config),
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),

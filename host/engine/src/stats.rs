@@ -46,6 +46,8 @@ pub struct Stats {
     pub net_input_bytes: u64,
     /// Keys removed because their time had come.
     pub expired_keys: u64,
+    /// Clients closed because clients took too much memory.
+    pub evicted_clients: u64,
     /// Keys removed to make room.
     pub evicted_keys: u64,
     /// Microseconds during which there was more than `maxmemory`; the present time is in the engine.

@@ -1,9 +1,13 @@
 //! OBJECT: how values are kept. Always: no look-up here moves an access clock.
 
-use tenon_keyspace::{AccessRule, Entry};
+use tenon_keyspace::{AccessRule, Entry, TextRef, ValueRef};
 use tenon_resp::Args;
 
 use crate::{CommandError, Context, Outcome};
+
+/// Integers that Redis keeps once for all keys, and what it tells of references to them.
+const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
+const SHARED_REFERENCES: i64 = i32::MAX as i64;
 
 const HELP: [&str; 11] = [
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -76,12 +80,16 @@ pub(super) fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// A value belongs to its key alone.
+/// A value belongs to its key alone. Small integers take no room of their own, which Redis tells as endless sharing.
 pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    match find(ctx, args) {
-        Some(_) => ctx.reply.integer(1),
-        None => ctx.reply.null(),
-    }
+    let shares_integers = ctx.limits.shares_integers;
+    let Some(value) = find(ctx, args).map(|entry| entry.value()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    let is_small =
+        matches!(value, ValueRef::String(TextRef::Integer(number)) if SHARED_INTEGERS.contains(&number));
+    ctx.reply.integer(if is_small && shares_integers { SHARED_REFERENCES } else { 1 });
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use tenon_base::{Now, Outputs, Transport};
 use tenon_resp::{Args, OwnedArgs, Proto, write_request};
 
+use crate::client_memory::client_bytes;
 use crate::engine::Engine;
 use crate::output_limits::OWN_BUFFER_BYTES;
 use crate::pubsub::Space;
@@ -14,11 +15,6 @@ use crate::session::Session;
 
 /// Size of that buffer for a client that is idle (`rbs`).
 const IDLE_BUFFER_BYTES: usize = 1024;
-
-/// Bytes that a session takes: what it holds itself, and what it is yet to be sent.
-fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
-    session.held_bytes() + outputs.memory_bytes(session.id.slot)
-}
 
 /// Appends a client's line, with its line end. `args` is the request that asks.
 pub(super) fn write_line(
@@ -79,7 +75,7 @@ fn write_fields(
         transaction.map_or(0, |transaction| transaction.bytes),
         pending - beyond,
         beyond.div_ceil(OWN_BUFFER_BYTES),
-        memory_bytes(session, outputs) + request + wire,
+        client_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),

@@ -24,7 +24,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
     lines.zeros(&["expire_cycle_cpu_milliseconds"]);
     lines.field("evicted_keys", stats.evicted_keys);
-    lines.zeros(&["evicted_clients"]);
+    lines.field("evicted_clients", stats.evicted_clients);
     let exceeded = engine.eviction.exceeded_for(facts.now.steady);
     lines.field("total_eviction_exceeded_time", stats.eviction_exceeded_us / 1_000 + exceeded.millis());
     lines.field("current_eviction_exceeded_time", exceeded.millis());
