@@ -115,9 +115,11 @@ impl Engine {
             }
         }
         self.cron.expire_database = (self.cron.expire_database + 1) % databases;
+        let spent = world.stopwatch.read().since(began);
+        self.stats.expire_cycle_us += spent.0;
+        self.latency.note("expire-cycle", spent, now);
         if has_more {
             self.stats.expire_cycle_cut_short += 1;
-            let spent = world.stopwatch.read().since(began);
             let pause = Micros(spent.0 * (100 - EXPIRE_SHARE_PERCENT) / EXPIRE_SHARE_PERCENT);
             self.cron.expire_at = now.steady + pause.max(EXPIRE_SLICE_PAUSE);
         }

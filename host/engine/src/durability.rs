@@ -188,8 +188,13 @@ impl Engine {
         let Some(log) = self.durability.log.as_mut() else { return };
         match self.journal.take_batch() {
             Some(batch) => {
+                let began = self.latency.is_on().then(|| world.stopwatch.read());
+                let is_syncing = began.is_some() && log.facts(now).running_us.is_some();
                 log.append(now, &batch);
                 self.journal.recycle(batch);
+                if let Some(began) = began {
+                    self.note_append(now, world.stopwatch.read().since(began), is_syncing);
+                }
             }
             None => log.advance(self.journal.position(), self.journal.offset()),
         }
@@ -200,12 +205,29 @@ impl Engine {
         self.hear_log(now, world);
     }
 
+    /// What an append took, by what else kept the disk busy.
+    fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
+        let circumstance = if is_syncing {
+            "aof-write-pending-fsync"
+        } else if self.snapshots.is_writing() {
+            "aof-write-active-child"
+        } else {
+            "aof-write-alone"
+        };
+        self.latency.note(circumstance, spent, now);
+        self.latency.note("aof-write", spent, now);
+    }
+
     /// A job of the log has ended.
     pub(crate) fn log_job_ended(&mut self, now: Now, id: JobId, result: Box<dyn Any + Send>) {
         let Some(log) = self.durability.log.as_mut() else { return };
         let was_syncing = log.facts(now).running_us.is_some();
         log.job_ended(now, id, result);
         if was_syncing && log.facts(now).running_us.is_none() {
+            let took = Micros(log.facts(now).last_us);
+            if self.durability.promise == Promise::Always {
+                self.latency.note("aof-fsync-always", took, now);
+            }
             self.durability.cause = Some(Cause::FsyncEnded);
         }
     }

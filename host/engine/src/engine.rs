@@ -21,6 +21,7 @@ use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::eviction::Eviction;
+use crate::latency::LatencyMonitor;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
@@ -116,6 +117,7 @@ pub struct Engine {
     pub(crate) memory: MemoryMarks,
     pub(crate) eviction: Eviction,
     pub(crate) client_memory: ClientMemory,
+    pub(crate) latency: LatencyMonitor,
 }
 
 /// Bytes in use at moments worth knowing.
@@ -146,6 +148,17 @@ pub struct Identity {
     pub total_memory_bytes: u64,
     /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
     pub gauges: fn() -> Gauges,
+    /// What the allocator can be asked for.
+    pub allocator: Allocator,
+}
+
+/// What the allocator can be asked for, for MEMORY PURGE and MALLOC-STATS.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocator {
+    /// Gives unused pages back to the system. False if that failed.
+    pub purge: fn() -> bool,
+    /// Its own report, as text.
+    pub report: fn() -> Vec<u8>,
 }
 
 /// Figures that only the process's surroundings know.
@@ -217,11 +230,12 @@ impl Engine {
             replication_id: dice.hex(40),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
-            stats: Stats::new(commands.count()),
+            stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
             commands,
             limits,
             eviction: Eviction::new(&config),
             client_memory: ClientMemory::new(&config),
+            latency: LatencyMonitor::new(&config),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),

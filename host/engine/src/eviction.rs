@@ -204,6 +204,7 @@ impl Engine {
         if !self.may_evict() {
             return;
         }
+        let began = self.latency.is_on().then(|| world.stopwatch.read());
         let excess = |engine: &Engine, outputs: &Outputs| {
             engine.counted_bytes(outputs).saturating_sub(engine.eviction.limit_bytes)
         };
@@ -224,6 +225,9 @@ impl Engine {
             left = left.saturating_sub((before - self.keyspace.used_memory().min(before)) as u64);
         }
         self.reply_stamp = None;
+        if let Some(began) = began.filter(|_| self.eviction.policy.removes) {
+            self.latency.note("eviction-cycle", world.stopwatch.read().since(began), now);
+        }
         if left == 0 {
             self.stop_exceeding(now);
         } else if self.eviction.exceeded_since.is_none() {
@@ -248,7 +252,11 @@ impl Engine {
         let lazy = self.eviction.is_lazy;
         let (lookups, unit) = (&mut self.lookups, &mut self.unit);
         let mut db = Db::new(&mut self.keyspace, database, now, Origin::Client, lookups, unit);
+        let began = self.latency.is_on().then(|| world.stopwatch.read());
         let removed = db.evict(&key, lazy);
+        if let Some(began) = began {
+            self.latency.note("eviction-del", world.stopwatch.read().since(began), now);
+        }
         assert!(removed.is_some(), "the chosen key is there");
         self.garbage.extend(removed.flatten().and_then(Garbage::of_value));
         self.stats.evicted_keys += 1;

@@ -262,7 +262,7 @@ impl Engine {
             self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
         }

@@ -9,7 +9,10 @@ mod engine; // read me first
 mod eviction;
 mod execute;
 mod gates;
+mod histogram;
+mod latency;
 mod load;
+mod memory_report;
 mod notify;
 mod output_limits;
 mod pause;
@@ -29,7 +32,7 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Setup};
+pub use engine::{Allocator, Engine, Gauges, Identity, Setup};
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

@@ -61,6 +61,8 @@ impl Engine {
         self.keyspace.set_access_rule(self.limits.access);
         self.eviction.configure(&self.config);
         self.client_memory = ClientMemory::new(&self.config);
+        self.latency.configure(&self.config);
+        self.stats.tracks_times = self.config.bool(Directive::LatencyTracking);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();

@@ -13,7 +13,7 @@ use tenon_base::{
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 
-use crate::engine::{Engine, Gauges, Identity, Setup};
+use crate::engine::{Allocator, Engine, Gauges, Identity, Setup};
 
 /// When every bench begins, in microseconds since 1970.
 pub(crate) const START_UNIX_US: i64 = 1_700_000_000_000_000;
@@ -269,6 +269,7 @@ fn identity(started: Now) -> Identity {
             cpu_user_us: 2_000_001,
             cpu_system_us: 500_000,
         },
+        allocator: Allocator { purge: || true, report: || b"a bench has no allocator".to_vec() },
     }
 }
 

@@ -51,8 +51,7 @@ const SECTIONS: [Section; 14] = [
     Section { name: "modules", title: "Modules", is_default: true, write: |_, _| {} },
     Section { name: "commandstats", title: "Commandstats", is_default: false, write: statistics::commands },
     Section { name: "errorstats", title: "Errorstats", is_default: true, write: statistics::errors },
-    // Latencies by percentile are not collected.
-    Section { name: "latencystats", title: "Latencystats", is_default: false, write: |_, _| {} },
+    Section { name: "latencystats", title: "Latencystats", is_default: false, write: statistics::latencies },
     Section { name: "cluster", title: "Cluster", is_default: true, write: replication::cluster },
     Section { name: "keyspace", title: "Keyspace", is_default: true, write: statistics::keyspace },
     Section { name: "policies", title: "Policies", is_default: true, write: statistics::policies },

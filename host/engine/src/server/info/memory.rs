@@ -5,24 +5,22 @@
 use tenon_config::Directive;
 
 use super::{Facts, Lines};
+use crate::memory_report::MemoryReport;
 
 /// What the program allocates with.
 const ALLOCATOR: &str = "jemalloc";
 
 pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     let (engine, gauges) = (facts.engine, &facts.gauges);
-    let used = engine.used_bytes(facts.outputs);
-    let overhead = engine.overhead_bytes(facts.outputs);
-    let dataset = used - overhead;
-    let since_start = used - engine.memory.startup_bytes;
-    write_both(lines, "used_memory", used);
+    let report = MemoryReport::new(engine, facts.outputs);
+    write_both(lines, "used_memory", report.used);
     write_both(lines, "used_memory_rss", gauges.resident_bytes);
-    write_both(lines, "used_memory_peak", engine.memory.peak_bytes);
-    lines.line(format_args!("used_memory_peak_perc:{:.2}%", percent(used, engine.memory.peak_bytes)));
-    lines.field("used_memory_overhead", overhead);
-    lines.field("used_memory_startup", engine.memory.startup_bytes);
-    lines.field("used_memory_dataset", dataset);
-    lines.line(format_args!("used_memory_dataset_perc:{:.2}%", percent(dataset, since_start).min(100.0)));
+    write_both(lines, "used_memory_peak", report.peak);
+    lines.line(format_args!("used_memory_peak_perc:{:.2}%", report.peak_percent()));
+    lines.field("used_memory_overhead", report.overhead);
+    lines.field("used_memory_startup", report.startup);
+    lines.field("used_memory_dataset", report.dataset());
+    lines.line(format_args!("used_memory_dataset_perc:{:.2}%", report.dataset_percent()));
     lines.field("allocator_allocated", gauges.allocated_bytes);
     lines.field("allocator_active", gauges.active_bytes);
     lines.field("allocator_resident", gauges.allocator_resident_bytes);
@@ -30,8 +28,8 @@ pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     write_scripts(lines);
     write_both(lines, "maxmemory", engine.config.memory(Directive::MaxMemory));
     lines.field("maxmemory_policy", engine.config.choice(Directive::MaxMemoryPolicy));
-    write_fragmentation(lines, facts);
-    write_buffers(lines, facts);
+    write_fragmentation(lines, &report);
+    write_buffers(lines, facts, &report);
 }
 
 /// There are neither scripts nor functions.
@@ -51,28 +49,26 @@ fn write_scripts(lines: &mut Lines) {
     lines.field("used_memory_scripts_human", human(0));
 }
 
-fn write_fragmentation(lines: &mut Lines, facts: &Facts<'_>) {
-    let gauges = &facts.gauges;
-    let pairs = [
-        ("allocator_frag", gauges.active_bytes, gauges.allocated_bytes),
-        ("allocator_rss", gauges.allocator_resident_bytes, gauges.active_bytes),
-        ("rss_overhead", gauges.resident_bytes, gauges.allocator_resident_bytes),
-        ("mem_fragmentation", gauges.resident_bytes, gauges.allocated_bytes),
+fn write_fragmentation(lines: &mut Lines, report: &MemoryReport) {
+    let wastes = [
+        ("allocator_frag", report.allocator_fragmentation()),
+        ("allocator_rss", report.allocator_residence()),
+        ("rss_overhead", report.process_overhead()),
+        ("mem_fragmentation", report.fragmentation()),
     ];
-    for (name, taken, needed) in pairs {
-        lines.hundredths(&format!("{name}_ratio"), percent(taken, needed) / 100.0);
-        lines.field(&format!("{name}_bytes"), taken as i64 - needed as i64);
+    for (name, waste) in wastes {
+        lines.hundredths(&format!("{name}_ratio"), waste.ratio);
+        lines.field(&format!("{name}_bytes"), waste.bytes);
     }
 }
 
-fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
+fn write_buffers(lines: &mut Lines, facts: &Facts<'_>, report: &MemoryReport) {
     let engine = facts.engine;
-    let log = engine.journal.pending_bytes();
     lines.field("mem_not_counted_for_evict", engine.uncounted_bytes());
     lines.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
-    lines.field("mem_clients_normal", engine.clients_bytes(facts.outputs));
+    lines.field("mem_clients_normal", report.clients);
     lines.zeros(&["mem_cluster_links"]);
-    lines.field("mem_aof_buffer", log);
+    lines.field("mem_aof_buffer", report.log_buffer);
     lines.field("mem_allocator", ALLOCATOR);
     lines.zeros(&["active_defrag_running"]);
     lines.field("lazyfree_pending_objects", engine.garbage.len());
@@ -83,10 +79,6 @@ fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
 fn write_both(lines: &mut Lines, name: &str, bytes: u64) {
     lines.field(name, bytes);
     lines.field(&format!("{name}_human"), human(bytes));
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 /// Bytes with two decimals and a letter: `1.43M`.
