@@ -24,6 +24,7 @@ pub(crate) fn identity(started: Now) -> Identity {
         started,
         total_memory_bytes: total_memory_bytes(),
         gauges,
+        program_bytes: gauges().allocated_bytes,
         allocator: Allocator { purge, report },
     }
 }

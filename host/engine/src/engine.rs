@@ -118,13 +118,18 @@ pub struct Engine {
     pub(crate) eviction: Eviction,
     pub(crate) client_memory: ClientMemory,
     pub(crate) latency: LatencyMonitor,
+    /// When the running turn began.
+    turn_began: Option<Micros>,
 }
 
 /// Bytes in use at moments worth knowing.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryMarks {
-    /// What the allocator had handed out before there was any data.
+    /// What the program and the engine took before there was any data.
     pub(crate) startup_bytes: u64,
+    /// What policies took when they were loaded: the process's, whatever the data is, so it does not count against
+    /// `maxmemory`.
+    pub(crate) policies_bytes: u64,
     /// The most that was seen.
     pub(crate) peak_bytes: u64,
 }
@@ -148,6 +153,8 @@ pub struct Identity {
     pub total_memory_bytes: u64,
     /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
     pub gauges: fn() -> Gauges,
+    /// Bytes that were allocated before anything else was made.
+    pub program_bytes: u64,
     /// What the allocator can be asked for.
     pub allocator: Allocator,
 }
@@ -215,6 +222,8 @@ pub struct Setup {
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
+        let allocated = || (setup.identity.gauges)().allocated_bytes;
+        let (program_bytes, before_bytes) = (setup.identity.program_bytes, allocated());
         let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
@@ -223,12 +232,17 @@ impl Engine {
         keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
-        let startup_bytes = (identity.gauges)().allocated_bytes;
+        let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
+        let startup_bytes = program_bytes + own_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         Engine {
             keyspace,
             replication_id: dice.hex(40),
-            memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
+            memory: MemoryMarks {
+                startup_bytes,
+                policies_bytes: before_bytes.saturating_sub(program_bytes),
+                peak_bytes: startup_bytes,
+            },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
             commands,
@@ -236,6 +250,7 @@ impl Engine {
             eviction: Eviction::new(&config),
             client_memory: ClientMemory::new(&config),
             latency: LatencyMonitor::new(&config),
+            turn_began: None,
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -290,9 +305,10 @@ impl Engine {
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
+        let before_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_policies_at_start(now)?;
-        // All that serves is there, and no data yet.
-        self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
+        let loaded_bytes = (self.identity.gauges)().allocated_bytes;
+        self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
@@ -447,6 +463,7 @@ impl Engine {
 
 impl Machine for Engine {
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
+        self.turn_began.get_or_insert_with(|| world.stopwatch.read());
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
@@ -460,20 +477,26 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        self.stats.turns += 1;
+        let settle_began = world.stopwatch.read();
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
+        let cron_ended = world.stopwatch.read();
+        self.stats.cron_us += cron_ended.since(settle_began).0;
         self.close_largest(now, world);
         self.settle_eviction(now, world);
         self.walk_cuts(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
+        let log_began = world.stopwatch.read();
         self.settle_log(now, world);
+        self.stats.log_us += world.stopwatch.read().since(log_began).0;
         self.settle_stalled(now, world);
         self.free_garbage(world);
+        let began = self.turn_began.take().unwrap_or(settle_began);
+        self.stats.count_turn(world.stopwatch.read().since(began));
     }
 
     fn wake_at(&self) -> Option<Micros> {

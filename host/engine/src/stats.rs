@@ -39,6 +39,18 @@ pub struct Stats {
     pub sent: SentTotals,
     /// Turns of the engine.
     pub turns: u64,
+    /// Microseconds that turns took, and the longest of them.
+    pub turns_us: u64,
+    /// See `turns_us`.
+    pub longest_turn_us: u64,
+    /// Microseconds of turns spent on what is due by the clock, and on the log.
+    pub cron_us: u64,
+    /// See `cron_us`.
+    pub log_us: u64,
+    /// Most commands run in one turn.
+    pub commands_in_turn_max: u64,
+    /// Commands run when the last turn ended.
+    commands_at_turn: u64,
     /// Logins with a wrong user or password.
     pub logins_refused: u64,
     /// Values and tables freed aside.
@@ -75,6 +87,7 @@ pub struct Stats {
     input: Meter,
     output: Meter,
     turn_rate: Meter,
+    turn_spans: Meter,
 }
 
 impl Stats {
@@ -135,6 +148,7 @@ impl Stats {
         self.input.sample(now, self.net_input_bytes);
         self.output.sample(now, self.sent.bytes);
         self.turn_rate.sample(now, self.turns);
+        self.turn_spans.sample_mean(self.turns, self.turns_us);
     }
 
     /// Commands per second, over the last 16 samples.
@@ -150,6 +164,21 @@ impl Stats {
     /// Bytes sent per second, likewise.
     pub fn output_bytes_per_second(&self) -> u64 {
         self.output.mean()
+    }
+
+    /// A turn has ended that took so long.
+    pub(crate) fn count_turn(&mut self, spent: Micros) {
+        self.turns += 1;
+        self.turns_us += spent.0;
+        self.longest_turn_us = self.longest_turn_us.max(spent.0);
+        let commands = self.commands_processed - self.commands_at_turn.min(self.commands_processed);
+        self.commands_in_turn_max = self.commands_in_turn_max.max(commands);
+        self.commands_at_turn = self.commands_processed;
+    }
+
+    /// Microseconds that a turn took on average, likewise.
+    pub fn turn_us(&self) -> u64 {
+        self.turn_spans.mean()
     }
 
     /// Turns per second, likewise.
@@ -173,6 +202,14 @@ impl Meter {
         self.samples[self.next] = count.saturating_sub(self.last_count) * 1_000_000 / span;
         self.next = (self.next + 1) % self.samples.len();
         (self.last_count, self.last_at) = (count, now);
+    }
+
+    /// Takes the mean of what was added since the last sample: `sum` in `count` pieces. `last_at` holds the sum.
+    fn sample_mean(&mut self, count: u64, sum: u64) {
+        let pieces = count.saturating_sub(self.last_count).max(1);
+        self.samples[self.next] = sum.saturating_sub(self.last_at.0) / pieces;
+        self.next = (self.next + 1) % self.samples.len();
+        (self.last_count, self.last_at) = (count, Micros(sum));
     }
 
     fn mean(&self) -> u64 {

@@ -269,6 +269,7 @@ fn identity(started: Now) -> Identity {
             cpu_user_us: 2_000_001,
             cpu_system_us: 500_000,
         },
+        program_bytes: 1_500_000,
         allocator: Allocator { purge: || true, report: || b"a bench has no allocator".to_vec() },
     }
 }

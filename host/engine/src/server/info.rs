@@ -38,8 +38,11 @@ struct Section {
     write: fn(&mut Lines, &Facts<'_>),
 }
 
+/// The section that belongs to no group.
+const DEBUG: &str = "debug";
+
 /// In this order.
-const SECTIONS: [Section; 14] = [
+const SECTIONS: [Section; 15] = [
     Section { name: "server", title: "Server", is_default: true, write: server::server },
     Section { name: "clients", title: "Clients", is_default: true, write: server::clients },
     Section { name: "memory", title: "Memory", is_default: true, write: memory::memory },
@@ -55,6 +58,7 @@ const SECTIONS: [Section; 14] = [
     Section { name: "cluster", title: "Cluster", is_default: true, write: replication::cluster },
     Section { name: "keyspace", title: "Keyspace", is_default: true, write: statistics::keyspace },
     Section { name: "policies", title: "Policies", is_default: true, write: statistics::policies },
+    Section { name: DEBUG, title: "Debug", is_default: false, write: statistics::debug },
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -85,7 +89,8 @@ impl Section {
         let is_default = self.is_default && (names.is_empty() || asks("default"));
         // The one section with a second name.
         let is_named = asks(self.name) || (self.name == "modules" && asks("module_list"));
-        is_default || is_named || asks("all") || asks("everything")
+        let is_all = self.name != DEBUG && (asks("all") || asks("everything"));
+        is_default || is_named || is_all
     }
 }
 

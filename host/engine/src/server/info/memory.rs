@@ -1,6 +1,6 @@
 //! The section `memory`: what the engine holds, how much of it is data, and the allocator's figures.
 //! `used_memory` is what the engine knows it holds, which is what `maxmemory` is about; `allocator_allocated` is what the
-//! allocator has handed out to the whole process.
+//! allocator has handed out to the whole process, policies (`used_memory_policies`, our own field) included.
 
 use tenon_config::Directive;
 
@@ -21,6 +21,7 @@ pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("used_memory_startup", report.startup);
     lines.field("used_memory_dataset", report.dataset());
     lines.line(format_args!("used_memory_dataset_perc:{:.2}%", report.dataset_percent()));
+    lines.field("used_memory_policies", engine.memory.policies_bytes);
     lines.field("allocator_allocated", gauges.allocated_bytes);
     lines.field("allocator_active", gauges.active_bytes);
     lines.field("allocator_resident", gauges.allocator_resident_bytes);

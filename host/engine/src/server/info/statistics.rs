@@ -48,10 +48,10 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     let spent_us: u64 = stats.calls.iter().map(|counts| counts.usec).sum();
     lines.field("eventloop_cycles", stats.turns);
-    lines.zeros(&["eventloop_duration_sum"]);
+    lines.field("eventloop_duration_sum", stats.turns_us);
     lines.field("eventloop_duration_cmd_sum", spent_us);
     lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
-    lines.zeros(&["instantaneous_eventloop_duration_usec"]);
+    lines.field("instantaneous_eventloop_duration_usec", stats.turn_us());
     lines.field("acl_access_denied_auth", stats.logins_refused);
     lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
@@ -91,6 +91,15 @@ pub(super) fn commands(lines: &mut Lines, facts: &Facts<'_>) {
             table[id].full_name, counts.calls, counts.usec, counts.rejected, counts.failed
         ));
     }
+}
+
+/// What turns spend their time on; shown only to who asks for it by name.
+pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
+    let stats = &facts.engine.stats;
+    lines.field("eventloop_duration_aof_sum", stats.log_us);
+    lines.field("eventloop_duration_cron_sum", stats.cron_us);
+    lines.field("eventloop_duration_max", stats.longest_turn_us);
+    lines.field("eventloop_cmd_per_cycle_max", stats.commands_in_turn_max);
 }
 
 /// Percentiles of the times of commands.
