@@ -124,6 +124,21 @@ impl Script {
         Ok(text)
     }
 
+    /// The names of the commands that it calls: `get`, or `xgroup` and `xgroup|create`.
+    pub(crate) fn called(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for step in self.steps() {
+            let Some((_, said)) = step.written.split_once("> ") else { continue };
+            let words = words::split(said).unwrap_or_default();
+            let mut words = words.iter().map(|word| String::from_utf8_lossy(word).to_lowercase());
+            if let Some(name) = words.next() {
+                names.extend(words.next().map(|second| format!("{name}|{second}")));
+                names.push(name);
+            }
+        }
+        names
+    }
+
     fn steps(&self) -> impl Iterator<Item = &Step> {
         self.lines.iter().filter_map(|line| if let Line::Step(step) = line { Some(step) } else { None })
     }

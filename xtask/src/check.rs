@@ -9,7 +9,7 @@ mod tally;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{floors, problem, tidy, workspace};
+use crate::{differential, floors, problem, tidy, workspace};
 use steps::{Step, Work};
 use tally::Tally;
 
@@ -53,6 +53,13 @@ fn perform(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), String> {
         Work::Tidy => tidy::check(root).and_then(problem::report),
         Work::Quiet(invocation) => invocation.run_quiet(root),
         Work::Tests(invocation) => invocation.run_counted(root, tally),
+        Work::Differential(build) => {
+            if !workspace::has_judge()? {
+                return Ok(());
+            }
+            build.run_quiet(root)?;
+            differential::run_short(&workspace::target(root).join("debug/tenon"))
+        }
     }
 }
 

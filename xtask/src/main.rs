@@ -1,4 +1,4 @@
-//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench` and `fuzz`.
+//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential` and `fuzz`.
 //! Depends on no crate of the house: it judges the house from outside, by its files and its binary.
 //! Always: what fails says where, what was found and what was expected, and the exit status is 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who ran it")]
@@ -9,6 +9,7 @@ mod floors;
 mod tidy;
 
 mod bench;
+mod differential;
 mod fuzz;
 
 mod problem;
@@ -24,6 +25,7 @@ usage: cargo xtask CHORE
   floors           which crate may depend on which, and what the lower floors may not name
   tidy             file and function lengths, openings, leftovers, links
   bench [OPTION]   Tenon against redis-server; `cargo xtask bench --help` lists the options
+  differential     random commands to Tenon and to redis-server; `cargo xtask differential --help` lists the options
   fuzz [OPTION]    hostile bytes for what reads them; `cargo xtask fuzz --help` lists the options
 ";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["floors"] => workspace::root().and_then(|root| floors::check(&root)).and_then(problem::report),
         ["tidy"] => workspace::root().and_then(|root| tidy::check(&root)).and_then(problem::report),
         ["bench", options @ ..] => bench::run(options),
+        ["differential", options @ ..] => differential::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

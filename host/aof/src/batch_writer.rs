@@ -3,10 +3,10 @@
 //! Always: nothing else writes headers, and outside MULTI a batch has SELECT only as its first command.
 
 use tenon_base::UnixMillis;
-use tenon_journal::ReplicationOffset;
+use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_resp::{INTEGER_TEXT_BYTES_MAX, format_integer, write_array_header, write_bulk};
 
-use crate::header::{self, ReplicationId};
+use crate::header;
 
 /// Most bytes of a SELECT.
 pub(crate) const SELECT_BYTES_MAX: usize = 48;

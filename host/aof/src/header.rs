@@ -5,11 +5,9 @@
 //! which it starts, and whose offset that is.
 //! Always: a header has `HEADER_BYTES` bytes, whatever is in it, so that it can be filled in place.
 
-use std::fmt;
-
 use crc64fast::Digest;
 use tenon_base::UnixMillis;
-use tenon_journal::ReplicationOffset;
+use tenon_journal::{ReplicationId, ReplicationOffset};
 
 /// Bytes of a whole header, as a command.
 pub const HEADER_BYTES: usize = OPENING.len() + FIELDS_BYTES + 2;
@@ -27,32 +25,6 @@ const FIELDS_BYTES: usize = 12 + 16 + 15 + 20 + 10 + ReplicationId::BYTES + 5;
 const COVERED_START: usize = OPENING.len() + 12 + 1 + 16 + 1;
 const BATCH_BYTES_MAX: u64 = 999_999_999_999;
 const UNIX_MS_MAX: i64 = 999_999_999_999_999;
-
-/// Whose stream an offset counts: 40 hexadecimal characters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ReplicationId(pub [u8; ReplicationId::BYTES]);
-
-impl ReplicationId {
-    /// Characters.
-    pub const BYTES: usize = 40;
-
-    /// From its characters; `None` unless there are 40, all of them letters or digits.
-    pub fn parse(text: &[u8]) -> Option<ReplicationId> {
-        let characters: [u8; ReplicationId::BYTES] = text.try_into().ok()?;
-        characters.iter().all(u8::is_ascii_alphanumeric).then_some(ReplicationId(characters))
-    }
-
-    /// Its characters.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("")
-    }
-}
-
-impl fmt::Debug for ReplicationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

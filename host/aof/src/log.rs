@@ -20,11 +20,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tenon_base::{DiskFile, Lane, Micros, Now, describe};
-use tenon_journal::{BatchBytes, LogPosition, ReplicationOffset};
+use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset};
 
 use crate::batch_writer::{self, SELECT_BYTES_MAX, TIMESTAMP_BYTES_MAX};
 use crate::directory::Directory;
-use crate::header::{HEADER_BYTES, ReplicationId};
+use crate::header::HEADER_BYTES;
 use crate::manifest::Manifest;
 
 pub use event::LogEvent;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tenon_base::{Disk, DiskFile, Micros, Now, Step};
-use tenon_journal::{Journal, LogPosition, ReplicationOffset, Targets};
+use tenon_journal::{Journal, LogPosition, ReplicationId, ReplicationOffset, Targets};
 use tenon_resp::{Args, OwnedArgs, write_request};
 
 use crate::memory_disk::{MemoryDisk, Operation};

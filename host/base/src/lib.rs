@@ -7,6 +7,7 @@ mod glob;
 mod id;
 mod machine; // read me first
 mod outputs;
+mod shared_stream;
 mod stamp;
 mod time;
 
@@ -18,6 +19,7 @@ pub use machine::{
     Input, Interlude, Lane, Listener, Listening, Machine, Output, Peer, Proceed, Signal, Stopwatch,
     Transport, World,
 };
-pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals};
+pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
+pub use shared_stream::SharedStream;
 pub use stamp::{Level, Reached, Stamp};
 pub use time::{Micros, Now, UnixMillis};

@@ -96,6 +96,13 @@ pub enum Input<'a> {
         /// Bound sockets, or the sentence that says which failed and why.
         result: Result<(), String>,
     },
+    /// What [`Output::Connect`] asked for was done, or not.
+    Linked {
+        /// The request's ticket.
+        ticket: Ticket,
+        /// The connection and its ends, or the sentence that says why there is none.
+        result: Result<(ConnectionId, Peer), String>,
+    },
     /// A signal to the process.
     Signal(Signal),
 }
@@ -164,6 +171,17 @@ pub enum Output {
         ticket: Ticket,
         /// All of them.
         listening: Listening,
+    },
+    /// Open a connection to a TCP address. Its bytes come, and its end is told, as those of a client.
+    Connect {
+        /// Names the answer.
+        ticket: Ticket,
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// How long the attempt may take.
+        patience: Micros,
     },
     /// End the process with this exit code, once everything releasable was sent.
     Exit {

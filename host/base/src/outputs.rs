@@ -1,11 +1,12 @@
 //! What a machine has written and not yet sent: an out-buffer for each connection, and the list of requests
 //! to the world. Order within one connection is absolute; a reply whose stamp is not satisfied holds back
 //! everything behind it on that connection.
+//! A connection may also follow a shared stream: what it is sent of it comes behind its own bytes, and is not copied.
 //! Always: bytes behind the last held segment are free to leave as soon as that segment is.
 
 use std::collections::VecDeque;
 
-use crate::{ConnectionId, Output, Reached, Stamp};
+use crate::{ConnectionId, Output, Reached, SharedStream, Stamp};
 
 /// Buffers above this size are given back to the allocator once they are empty.
 const KEPT_CAPACITY_MAX: usize = 64 * 1024;
@@ -18,6 +19,8 @@ pub struct Outputs {
     buffers: Vec<OutBuffer>,
     /// Slots written to since the flusher last took them.
     dirty: Vec<u32>,
+    /// Slots that something was pushed to, which the flusher may send to later.
+    pushed: VecDeque<u32>,
     /// Slots that hold at least one segment back.
     held: Vec<u32>,
     requests: Vec<Output>,
@@ -27,7 +30,15 @@ pub struct Outputs {
     sent_totals: SentTotals,
     /// The sum of what buffers were counted as.
     counted_bytes: usize,
+    /// By [`StreamId`].
+    streams: Vec<Option<SharedStream>>,
+    /// Slots that follow a stream.
+    followers: Vec<u32>,
 }
+
+/// Names a shared stream. Used again after the stream was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamId(u32);
 
 /// What has left since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +47,8 @@ pub struct SentTotals {
     pub bytes: u64,
     /// Pieces in which they left.
     pub sends: u64,
+    /// Bytes among them that came out of shared streams.
+    pub shared_bytes: u64,
 }
 
 /// Whether a held segment answers a request or was pushed.
@@ -54,7 +67,10 @@ pub struct OutBuffer {
     /// How many of `bytes` were sent.
     sent: usize,
     segments: VecDeque<Segment>,
+    /// The stream that it follows, and the place up to which it was sent.
+    follows: Option<(StreamId, u64)>,
     is_dirty: bool,
+    is_pushed: bool,
     is_listed_held: bool,
     /// What it was counted as when its memory was last counted.
     counted_bytes: usize,
@@ -87,6 +103,24 @@ impl Outputs {
 
     /// The vector to write a reply to `connection` into. The connection is flushed after this turn.
     pub fn writer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = self.room(connection);
+        if !std::mem::replace(&mut buffer.is_dirty, true) {
+            self.dirty.push(connection.slot);
+        }
+        self.bytes(connection)
+    }
+
+    /// The vector to write a message to `connection` into. It leaves after this turn or soon after: so many may get
+    /// it that others would wait for their replies meanwhile.
+    pub fn push_writer(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = self.room(connection);
+        if !buffer.is_dirty && !std::mem::replace(&mut buffer.is_pushed, true) {
+            self.pushed.push_back(connection.slot);
+        }
+        self.bytes(connection)
+    }
+
+    fn room(&mut self, connection: ConnectionId) -> &mut OutBuffer {
         let slot = connection.slot as usize;
         if slot >= self.buffers.len() {
             self.buffers.resize_with(slot + 1, OutBuffer::default);
@@ -94,10 +128,11 @@ impl Outputs {
         let buffer = &mut self.buffers[slot];
         // What was written last time is counted now.
         buffer.count(&mut self.counted_bytes);
-        if !buffer.is_dirty {
-            buffer.is_dirty = true;
-            self.dirty.push(connection.slot);
-        }
+        buffer
+    }
+
+    fn bytes(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
+        let buffer = &mut self.buffers[connection.slot as usize];
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
@@ -189,9 +224,29 @@ impl Outputs {
         }
     }
 
+    /// Moves some of the slots that something was pushed to into `slots`, for the flusher.
+    pub fn take_pushed(&mut self, slots: &mut Vec<u32>, slots_max: usize) {
+        let count = self.pushed.len().min(slots_max);
+        for slot in self.pushed.drain(..count) {
+            // One that was discarded meanwhile is not in the list any more, though its number may be.
+            if std::mem::take(&mut self.buffers[slot as usize].is_pushed) {
+                slots.push(slot);
+            }
+        }
+    }
+
+    /// Whether messages wait to be sent.
+    pub fn has_pushed(&self) -> bool {
+        !self.pushed.is_empty()
+    }
+
     /// The bytes of a slot that may leave now.
     pub fn sendable(&self, slot: u32) -> &[u8] {
-        self.buffers.get(slot as usize).map_or(&[], OutBuffer::sendable)
+        let Some(buffer) = self.buffers.get(slot as usize) else { return &[] };
+        match buffer.follows {
+            Some((id, place)) if buffer.bytes.is_empty() => self.stream(id).piece(place),
+            _ => buffer.sendable(),
+        }
     }
 
     /// Notes that the first `count` bytes of [`Outputs::sendable`] were sent.
@@ -199,6 +254,13 @@ impl Outputs {
         self.sent_totals.bytes += count as u64;
         self.sent_totals.sends += 1;
         let buffer = &mut self.buffers[slot as usize];
+        if let Some((_, place)) = &mut buffer.follows
+            && buffer.bytes.is_empty()
+        {
+            *place += count as u64;
+            self.sent_totals.shared_bytes += count as u64;
+            return;
+        }
         buffer.advance(count);
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
             let bytes = std::mem::take(&mut buffer.bytes);
@@ -217,7 +279,87 @@ impl Outputs {
 
     /// How many bytes wait on a slot, held ones included.
     pub fn pending_bytes(&self, slot: u32) -> usize {
-        self.buffers.get(slot as usize).map_or(0, |buffer| buffer.bytes.len() - buffer.sent)
+        let Some(buffer) = self.buffers.get(slot as usize) else { return 0 };
+        let shared = buffer.follows.map_or(0, |(id, place)| self.stream(id).end() - place);
+        buffer.bytes.len() - buffer.sent + usize::try_from(shared).unwrap_or(usize::MAX)
+    }
+
+    /// Opens a stream that begins at `start`, of which about `kept_bytes` are to be kept.
+    pub fn open_stream(&mut self, start: u64, kept_bytes: u64) -> StreamId {
+        let stream = Some(SharedStream::new(start, kept_bytes));
+        let index = self.streams.iter().position(Option::is_none).unwrap_or(self.streams.len());
+        if index == self.streams.len() {
+            self.streams.push(stream);
+        } else {
+            self.streams[index] = stream;
+        }
+        StreamId(index as u32)
+    }
+
+    /// Forgets a stream. Whoever followed it is sent no more of it.
+    pub fn close_stream(&mut self, id: StreamId) {
+        let buffers = &mut self.buffers;
+        self.followers.retain(|&slot| {
+            let follows = &mut buffers[slot as usize].follows;
+            let is_its = follows.is_some_and(|(followed, _)| followed == id);
+            if is_its {
+                *follows = None;
+            }
+            !is_its
+        });
+        self.streams[id.0 as usize] = None;
+    }
+
+    /// An open stream.
+    pub fn stream(&self, id: StreamId) -> &SharedStream {
+        self.streams[id.0 as usize].as_ref().expect("a stream that is named is open")
+    }
+
+    /// Adds to a stream, and marks its followers for the flusher.
+    pub fn extend_stream(&mut self, id: StreamId, add: impl FnOnce(&mut SharedStream)) {
+        add(self.streams[id.0 as usize].as_mut().expect("a stream that is named is open"));
+        for &slot in &self.followers {
+            let buffer = &mut self.buffers[slot as usize];
+            if !buffer.is_dirty && buffer.follows.is_some_and(|(followed, _)| followed == id) {
+                buffer.is_dirty = true;
+                self.dirty.push(slot);
+            }
+        }
+    }
+
+    /// Lets go of what lies before `keep_from`, and before the place of every follower.
+    pub fn trim_stream(&mut self, id: StreamId, keep_from: u64) {
+        let followers = self.followers.iter().filter_map(|&slot| self.buffers[slot as usize].follows);
+        let places = followers.filter(|(followed, _)| *followed == id).map(|(_, place)| place);
+        let keep_from = places.fold(keep_from, u64::min);
+        if let Some(stream) = &mut self.streams[id.0 as usize] {
+            stream.trim(keep_from);
+        }
+    }
+
+    /// Sends a connection, behind what was written to it, a stream from the place `from` on, which must be kept.
+    pub fn follow(&mut self, connection: ConnectionId, id: StreamId, from: u64) {
+        let stream = self.stream(id);
+        assert!(stream.start() <= from && from <= stream.end(), "a follower begins in what is kept");
+        self.writer(connection);
+        let follows = &mut self.buffers[connection.slot as usize].follows;
+        if follows.replace((id, from)).is_none() {
+            self.followers.push(connection.slot);
+        }
+    }
+
+    /// Sends a connection no more of the stream that it follows.
+    pub fn unfollow(&mut self, connection: ConnectionId) {
+        if let Some(buffer) = self.buffers.get_mut(connection.slot as usize)
+            && buffer.follows.take().is_some()
+        {
+            self.followers.retain(|&slot| slot != connection.slot);
+        }
+    }
+
+    /// The stream that a connection follows, and the place up to which it was sent.
+    pub fn followed(&self, connection: ConnectionId) -> Option<(StreamId, u64)> {
+        self.buffers.get(connection.slot as usize)?.follows
     }
 
     /// Bytes of memory that a slot's buffer takes.
@@ -245,6 +387,9 @@ impl Outputs {
             self.dirty.retain(|&dirty| dirty != slot);
         }
         self.counted_bytes -= buffer.counted_bytes;
+        if buffer.follows.is_some() {
+            self.followers.retain(|&follower| follower != slot);
+        }
         *buffer = OutBuffer::default();
     }
 }
@@ -359,6 +504,56 @@ mod tests {
         assert_eq!(flush(&mut outputs), "-E");
         outputs.reach(|reached| reached.synced = 10);
         assert_eq!(flush(&mut outputs), "p-E");
+    }
+
+    #[test]
+    fn messages_leave_a_few_at_a_time() {
+        let mut outputs = Outputs::default();
+        let connection = |slot| ConnectionId { serial: u64::from(slot) + 1, slot };
+        let mut slots = Vec::new();
+        outputs.writer(connection(1)).push(b'r');
+        for slot in 0..5 {
+            outputs.push_writer(connection(slot)).push(b'p');
+            outputs.push_writer(connection(slot)).push(b'q');
+        }
+        outputs.discard(2);
+        outputs.take_dirty(&mut slots);
+        assert_eq!((slots.as_slice(), outputs.sendable(1)), (&[1][..], &b"rpq"[..]));
+        slots.clear();
+        outputs.take_pushed(&mut slots, 2);
+        assert_eq!(slots, [0]);
+        assert!(outputs.has_pushed());
+        outputs.take_pushed(&mut slots, 9);
+        assert_eq!(slots, [0, 3, 4]);
+        assert!(!outputs.has_pushed());
+    }
+
+    #[test]
+    fn followers_are_sent_a_shared_stream_behind_their_own_bytes() {
+        const TWO: ConnectionId = ConnectionId { serial: 2, slot: 1 };
+        let mut outputs = Outputs::default();
+        let stream = outputs.open_stream(10, 1 << 20);
+        outputs.extend_stream(stream, |stream| stream.append(b"abc"));
+        write(&mut outputs, "+CONTINUE ", None, SegmentKind::Reply);
+        outputs.follow(ONE, stream, 11);
+        outputs.follow(TWO, stream, 10);
+        assert_eq!((flush(&mut outputs).as_str(), outputs.pending_bytes(0)), ("+CONTINUE ", 2));
+        assert_eq!((flush(&mut outputs).as_str(), outputs.pending_bytes(0)), ("bc", 0));
+        let mut slots = Vec::new();
+        outputs.take_dirty(&mut slots);
+        slots.clear();
+        outputs.extend_stream(stream, |stream| stream.append_block(b"def".to_vec()));
+        outputs.take_dirty(&mut slots);
+        assert_eq!(slots, [0, 1]);
+        outputs.trim_stream(stream, 99);
+        assert_eq!((outputs.stream(stream).start(), outputs.followed(TWO)), (10, Some((stream, 10))));
+        outputs.discard(1);
+        outputs.trim_stream(stream, 99);
+        assert_eq!((outputs.stream(stream).start(), outputs.sendable(0)), (13, &b"def"[..]));
+        outputs.close_stream(stream);
+        assert!(outputs.sendable(0).is_empty() && outputs.followed(ONE).is_none());
+        assert_eq!(outputs.open_stream(0, 0), stream);
+        assert_eq!(outputs.sent_totals().shared_bytes, 2);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Limits {
     pub shares_integers: bool,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
+    /// Whether RESTORE overlooks checksums (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skips_checksums: bool,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `hll-sparse-max-bytes`: the longest sparse HyperLogLog.
@@ -91,7 +93,7 @@ impl Context<'_> {
     pub fn wrote_quietly(&mut self, key: &[u8], count: usize) {
         if self.db.unit.wants_keys() {
             let (index, hash) = (self.db.index(), self.db.database_ref().hash(key));
-            self.db.unit.touch(index, hash);
+            self.db.unit.touch(index, hash, key);
         }
         self.db.unit.dirty += count as u64;
     }

@@ -14,6 +14,8 @@ use crate::{CommandError, Event, Unit};
 pub enum Origin {
     /// A client, or the server's own cycle.
     Client,
+    /// A client of a follower that only reads: what has expired is gone for it, and stays until the primary says so.
+    Reader,
     /// The primary's stream.
     Primary,
     /// A file being loaded.
@@ -145,7 +147,7 @@ impl<'a> Db<'a> {
 
     #[inline]
     fn read(&mut self, key: &[u8], clock: Option<u32>, tells: bool) -> Option<Entry<'_>> {
-        let removes = !self.keeps_expired;
+        let removes = !self.keeps_expired && self.origin != Origin::Reader;
         let Db { keyspace, lookups, unit, index, .. } = self;
         let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), removes, clock);
         if found.removed {
@@ -166,7 +168,12 @@ impl<'a> Db<'a> {
     /// Looks a key up without any trace, as before writing.
     pub fn peek(&mut self, key: &[u8]) -> Option<Entry<'_>> {
         let Db { keyspace, unit, index, .. } = self;
-        let found = keyspace.db_mut(*index).look_up(key, due_before(self.origin, self.now), true, None);
+        let found = keyspace.db_mut(*index).look_up(
+            key,
+            due_before(self.origin, self.now),
+            self.origin != Origin::Reader,
+            None,
+        );
         if found.removed {
             unit.expired(*index, found.hash, key, self.lazy_expire);
         }
@@ -307,6 +314,9 @@ impl<'a> Db<'a> {
 
     /// Removes a key whose time has come, and says so to those who follow: the active cycle.
     pub fn expire(&mut self, key: &[u8]) {
+        if self.origin == Origin::Reader {
+            return;
+        }
         let hash = self.database_ref().hash(key);
         drop(self.database().remove(key));
         self.unit.expired(self.index, hash, key, self.lazy_expire);
@@ -342,7 +352,7 @@ impl<'a> Db<'a> {
 /// primary's own commands must still find them, and so must a load.
 fn due_before(origin: Origin, now: Now) -> UnixMillis {
     match origin {
-        Origin::Client => now.unix(),
+        Origin::Client | Origin::Reader => now.unix(),
         Origin::Primary | Origin::Load => UnixMillis(i64::MIN),
     }
 }

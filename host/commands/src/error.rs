@@ -18,6 +18,8 @@ pub enum CommandError {
     NoSuchKey,
     /// A count or index beyond what is allowed.
     OutOfRange,
+    /// Bytes that are to become a value are damaged; how, is for the log.
+    BadPayload(Box<str>),
     /// Any other sentence, with its code ("ERR ..."); always a constant or built for this one reply.
     Text(Cow<'static, str>),
 }
@@ -34,6 +36,12 @@ impl CommandError {
     }
 }
 
+/// A word of a request as an error quotes it: up to a zero byte, which ends texts in C, and as text.
+pub fn quoted(word: &[u8]) -> String {
+    let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len());
+    String::from_utf8_lossy(&word[..end]).into_owned()
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -43,6 +51,7 @@ impl fmt::Display for CommandError {
             CommandError::NotFloat => "ERR value is not a valid float",
             CommandError::NoSuchKey => "ERR no such key",
             CommandError::OutOfRange => "ERR index out of range",
+            CommandError::BadPayload(_) => "ERR Bad data format",
             CommandError::Text(text) => text,
         })
     }

@@ -4,6 +4,7 @@
 
 mod context;
 mod db;
+mod docs;
 mod error;
 mod event;
 mod keys;
@@ -38,7 +39,8 @@ mod testing;
 
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
-pub use error::{CommandError, Outcome};
+pub use docs::{Docs, all_docs, docs};
+pub use error::{CommandError, Outcome, quoted};
 pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
 pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tenon_base::{ConnectionId, Machine, Peer, describe};
+use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Ticket, Transport, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -103,6 +104,9 @@ impl Link {
     }
 }
 
+/// New connections taken in before those that are there already get their turn, so that a storm of them starves nobody.
+const ACCEPTS_IN_A_ROW: usize = 64;
+
 /// Accepts until the listener is dropped.
 pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     worker: &Shared<M>,
@@ -110,9 +114,17 @@ pub(crate) fn spawn_acceptor<M: Machine + 'static>(
 ) -> tokio::task::AbortHandle {
     let worker = Rc::clone(worker);
     let task = tokio::task::spawn_local(async move {
+        let mut in_a_row = 0;
         loop {
             match acceptor.accept().await {
-                Ok((stream, peer)) => serve(&worker, stream, peer),
+                Ok((stream, peer)) => {
+                    serve(&worker, stream, peer);
+                    in_a_row += 1;
+                    if in_a_row == ACCEPTS_IN_A_ROW {
+                        in_a_row = 0;
+                        tokio::task::yield_now().await;
+                    }
+                }
                 // Out of descriptors, or the peer is gone already: a pause, so that this does not spin.
                 Err(error) => {
                     tracing::warn!("Accepting a connection failed: {error}");
@@ -124,8 +136,50 @@ pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     task.abort_handle()
 }
 
+/// Connects to a TCP address, and serves the connection like an accepted one.
+pub(crate) fn spawn_connector<M: Machine + 'static>(
+    worker: &Shared<M>,
+    ticket: Ticket,
+    host: String,
+    port: u16,
+    patience: Micros,
+) {
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let patience = std::time::Duration::from_micros(patience.0);
+        let connected = tokio::time::timeout(patience, TcpStream::connect((host, port))).await;
+        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let ends = connected.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            let peer = Peer {
+                address: stream.peer_addr()?.to_string(),
+                local: stream.local_addr()?.to_string(),
+                descriptor: stream.as_raw_fd(),
+                transport: Transport::Tcp,
+                is_local: stream.peer_addr()?.ip().to_canonical().is_loopback(),
+            };
+            Ok((stream, peer))
+        });
+        match ends {
+            Ok((stream, peer)) => {
+                let link = worker.borrow_mut().adopt(Stream::Tcp(stream));
+                worker.borrow_mut().tell(Input::Linked { ticket, result: Ok((link.id, peer)) });
+                attend(&worker, link);
+            }
+            Err(error) => {
+                worker.borrow_mut().tell(Input::Linked { ticket, result: Err(describe(&error)) });
+            }
+        }
+    });
+}
+
 fn serve<M: Machine + 'static>(worker: &Shared<M>, stream: Stream, peer: Peer) {
     let link = worker.borrow_mut().connect(stream, peer);
+    attend(worker, link);
+}
+
+/// Reads and writes until the connection has ended.
+fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         poll_fn(|context| poll(&worker, &link, context)).await;

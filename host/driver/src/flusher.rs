@@ -1,4 +1,5 @@
-//! The end of every turn: the machine settles, its requests are carried out, replies leave.
+//! The end of every turn: the machine settles, its requests are carried out, replies leave, and some of what was pushed.
+//! Always: a message to thousands lets those be heard in between who wait for replies.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,6 +15,8 @@ use crate::worker::{Shared, carry_out};
 
 /// Deadlines nearer than this are polled for: the runtime's timer counts in milliseconds.
 const NEAR_US: u64 = 1_000;
+/// Connections that pushed messages are sent to in one turn.
+const PUSHED_MAX: usize = 128;
 /// Rounds of requests that lead to requests, in one turn.
 const ROUNDS_MAX: usize = 64;
 
@@ -27,8 +30,16 @@ pub(crate) async fn serve<M: Machine + 'static>(worker: Shared<M>) -> i32 {
     loop {
         deliver(&worker, &mailbox);
         end_turn(&worker, &mut dirty);
-        if let Some(code) = worker.borrow().exit_code() {
+        let exit_code = worker.borrow().exit_code();
+        let has_more =
+            send_pushed(&worker, &mut dirty, if exit_code.is_some() { usize::MAX } else { PUSHED_MAX });
+        if let Some(code) = exit_code {
             return code;
+        }
+        if has_more {
+            // The runtime looks at its sockets before it comes back here.
+            tokio::task::yield_now().await;
+            continue;
         }
         let wake_at = worker.borrow().wake_at();
         if look_again(&worker, wake_at) {
@@ -67,6 +78,15 @@ fn end_turn<M: Machine + 'static>(worker: &Shared<M>, dirty: &mut Vec<u32>) {
     let mut worker = worker.borrow_mut();
     let now = worker.clock.steady();
     worker.spin.settled(now);
+}
+
+/// Sends to some of those whom something was pushed to. Says whether there are more.
+fn send_pushed<M: Machine + 'static>(worker: &Shared<M>, slots: &mut Vec<u32>, slots_max: usize) -> bool {
+    worker.borrow_mut().outputs.take_pushed(slots, slots_max);
+    for slot in slots.drain(..) {
+        worker.borrow_mut().send(slot);
+    }
+    worker.borrow().outputs.has_pushed()
 }
 
 fn look_again<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>) -> bool {

@@ -223,6 +223,13 @@ impl<M: Machine + 'static> Worker<M> {
 
     /// Takes in an accepted connection.
     pub(crate) fn connect(&mut self, stream: Stream, peer: Peer) -> Rc<Link> {
+        let link = self.adopt(stream);
+        self.tell(Input::Connected { connection: link.id, peer });
+        link
+    }
+
+    /// Gives a socket a slot.
+    pub(crate) fn adopt(&mut self, stream: Stream) -> Rc<Link> {
         let slot = self.free_slots.pop().unwrap_or(self.links.len() as u32);
         self.last_serial += 1;
         let id = ConnectionId { serial: self.last_serial, slot };
@@ -231,7 +238,6 @@ impl<M: Machine + 'static> Worker<M> {
             self.links.push(None);
         }
         self.links[slot as usize] = Some(Rc::clone(&link));
-        self.tell(Input::Connected { connection: id, peer });
         link
     }
 
@@ -301,6 +307,9 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
             let mut worker = worker.borrow_mut();
             worker.listeners = listeners;
             worker.tell(Input::Listened { ticket, result });
+        }
+        Output::Connect { ticket, host, port, patience } => {
+            connection::spawn_connector(worker, ticket, host, port, patience);
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();

@@ -9,7 +9,7 @@ use tenon_aof::{JobId, Keep, Log, LogEvent, LogJob, Phase, Settings, SyncFacts};
 use tenon_base::{Level, Micros, Now, Stamp, World};
 use tenon_commands::Touched;
 use tenon_config::{AppendFsync, Config, Directive};
-use tenon_journal::{Journal, LogPosition};
+use tenon_journal::LogPosition;
 use tenon_policy::{
     Bound, Cause, Durability as Promise, FsyncFacts, FsyncPlan, NEVER, Outcome as PolicyOutcome, ceiling_us,
     durability_in_force,
@@ -45,6 +45,8 @@ pub(crate) struct Durability {
     unsynced_all: LogPosition,
     /// Fsyncs that were wanted while one was in flight, as INFO counts them.
     pub(crate) delayed_fsyncs: u64,
+    /// The log is on only until it holds what is there.
+    pub(crate) is_for_once: bool,
 }
 
 impl Default for Durability {
@@ -52,6 +54,7 @@ impl Default for Durability {
         Durability {
             log: None,
             lock: None,
+            is_for_once: false,
             promise: Promise::No,
             plan: FsyncPlan::Wait { sync: Bound::NEVER, ask: Bound::NEVER },
             plan_due: None,
@@ -185,28 +188,19 @@ impl Engine {
     /// Ends a turn: appends what was sealed, asks the policy if there is reason to, and releases what that made
     /// safe.
     pub(crate) fn settle_log(&mut self, now: Now, world: &mut World<'_>) {
+        self.append_sealed(now, world);
         let Some(log) = self.durability.log.as_mut() else { return };
-        match self.journal.take_batch() {
-            Some(batch) => {
-                let began = self.latency.is_on().then(|| world.stopwatch.read());
-                let is_syncing = began.is_some() && log.facts(now).running_us.is_some();
-                log.append(now, &batch);
-                self.journal.recycle(batch);
-                if let Some(began) = began {
-                    self.note_append(now, world.stopwatch.read().since(began), is_syncing);
-                }
-            }
-            None => log.advance(self.journal.position(), self.journal.offset()),
-        }
+        log.advance(self.journal.position(), self.journal.offset());
         self.keep_promise(now);
         self.release(world);
         self.decide_sync(now, world);
         self.run_log_jobs(now, world);
         self.hear_log(now, world);
+        self.end_rewrite_once(now, world);
     }
 
     /// What an append took, by what else kept the disk busy.
-    fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
+    pub(crate) fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
         let circumstance = if is_syncing {
             "aof-write-pending-fsync"
         } else if self.snapshots.is_writing() {
@@ -269,14 +263,37 @@ impl Engine {
         self.begin_rewrite(now)
     }
 
+    /// BGREWRITEAOF while the log is off: it is switched on until it holds what is there now.
+    pub(crate) fn rewrite_once(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        self.turn_log_on(now, world)?;
+        self.durability.is_for_once = true;
+        Ok(())
+    }
+
+    /// Lets a log go that was to be written once, unless it is wanted for good by now.
+    fn end_rewrite_once(&mut self, now: Now, world: &mut World<'_>) {
+        if !self.durability.is_for_once
+            || self.snapshots.rewrite_scheduled
+            || self.snapshots.running() == Some(crate::snapshots::Kind::Rewrite)
+        {
+            return;
+        }
+        self.durability.is_for_once = false;
+        if !self.config.bool(Directive::AppendOnly)
+            && self.durability.is_on()
+            && let Err(sentence) = self.turn_log_off(now, world)
+        {
+            tracing::warn!("The append-only file could not be let go: {sentence}");
+        }
+    }
+
     /// CONFIG SET appendonly no: what the log has is synced, then it is let go.
-    pub(crate) fn turn_log_off(&mut self, now: Now) -> Result<(), String> {
-        self.append_sealed(now);
+    pub(crate) fn turn_log_off(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        self.append_sealed(now, world);
         let stopped = self.durability.log_mut().map_or(Ok(()), |log| log.stop(now));
-        set_readers(&mut self.journal, false);
+        self.set_readers();
         self.durability.set_lock(None);
         self.durability.unsynced.clear();
-        self.listen_to_units();
         stopped
     }
 
@@ -285,7 +302,8 @@ impl Engine {
         let wants_events = crate::notify::is_wanted(self.notified);
         let wants_keys =
             self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
-        self.unit.listen(wants_events, wants_keys);
+        self.unit.listen(wants_events, wants_keys || self.tracking.is_on());
+        self.unit.listen_to_names(self.tracking.wants_names());
     }
 
     /// Lets go the replies whose stamps are satisfied.
@@ -474,10 +492,4 @@ pub(crate) fn log_settings(config: &Config, promise: Promise) -> Settings {
 /// The settings with which the log starts.
 pub(crate) fn initial_log_settings(config: &Config) -> Settings {
     log_settings(config, configured(config))
-}
-
-/// Says to a journal who reads it.
-pub(crate) fn set_readers(journal: &mut Journal, is_logged: bool) {
-    journal.set_readers(is_logged, false);
-    journal.seam();
 }

@@ -25,6 +25,7 @@ use crate::latency::LatencyMonitor;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
+use crate::replication::{self, Replication};
 use crate::server;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
@@ -32,6 +33,7 @@ use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
 use crate::watch::Watchers;
@@ -83,6 +85,7 @@ pub struct Engine {
     pub(crate) told_databases: usize,
     pub(crate) watchers: Watchers,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: Tracking,
     /// Where messages are formatted.
     pub(crate) push_frame: Vec<u8>,
     /// Messages to the client whose request runs.
@@ -112,14 +115,11 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Names the history of this data set to replicas.
-    pub(crate) replication_id: String,
+    pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
     pub(crate) eviction: Eviction,
     pub(crate) client_memory: ClientMemory,
     pub(crate) latency: LatencyMonitor,
-    /// When the running turn began.
-    turn_began: Option<Micros>,
 }
 
 /// Bytes in use at moments worth knowing.
@@ -196,6 +196,8 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    SnapshotForReplicas,
+    Link,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -235,9 +237,10 @@ impl Engine {
         let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
         let startup_bytes = program_bytes + own_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
+        let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
-            replication_id: dice.hex(40),
+            replication: Replication::new(started, replication::new_id(&mut dice), &config),
             memory: MemoryMarks {
                 startup_bytes,
                 policies_bytes: before_bytes.saturating_sub(program_bytes),
@@ -250,7 +253,6 @@ impl Engine {
             eviction: Eviction::new(&config),
             client_memory: ClientMemory::new(&config),
             latency: LatencyMonitor::new(&config),
-            turn_began: None,
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -280,6 +282,7 @@ impl Engine {
             told_databases: 0,
             watchers: Watchers::default(),
             pubsub: Pubsub::default(),
+            tracking,
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
@@ -312,6 +315,10 @@ impl Engine {
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
+            let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
+            self.follow(now, host, port, world);
+        }
         tracing::info!("Server initialized");
         Ok(())
     }
@@ -333,6 +340,10 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
+    }
+
+    fn forget_ticket(&mut self, ticket: Ticket) {
+        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -397,6 +408,7 @@ impl Engine {
         self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
+        self.untrack(connection);
         self.stop_monitoring(connection);
         self.sessions.remove(connection);
     }
@@ -434,10 +446,11 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free) | Some(Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -463,13 +476,20 @@ impl Engine {
 
 impl Machine for Engine {
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
-        self.turn_began.get_or_insert_with(|| world.stopwatch.read());
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => self.closed(connection),
+            Input::Closed { connection } => {
+                self.closed(connection);
+                self.replication_closed(now, connection);
+                self.upstream_closed(now, connection, world);
+            }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Linked { ticket, result } => {
+                self.forget_ticket(ticket);
+                self.linked(now, ticket, result, world);
+            }
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -477,26 +497,30 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        let settle_began = world.stopwatch.read();
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, None, world);
         }
         self.run_cron(now, world);
-        let cron_ended = world.stopwatch.read();
-        self.stats.cron_us += cron_ended.since(settle_began).0;
         self.close_largest(now, world);
         self.settle_eviction(now, world);
+        self.settle_waits(now, world);
+        self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
+        self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_waiting(now, world);
-        let log_began = world.stopwatch.read();
+        self.settle_broadcasts(now, world);
+        let log_began = self.durability.is_on().then(|| world.stopwatch.read());
         self.settle_log(now, world);
-        self.stats.log_us += world.stopwatch.read().since(log_began).0;
+        if let Some(began) = log_began {
+            self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
+        }
+        self.settle_replication(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
-        let began = self.turn_began.take().unwrap_or(settle_began);
-        self.stats.count_turn(world.stopwatch.read().since(began));
+        self.free_tracked_keys(world);
+        self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
     fn wake_at(&self) -> Option<Micros> {
@@ -507,6 +531,8 @@ impl Machine for Engine {
             self.waiting.wake_at(),
             self.pause.wake_at(),
             self.eviction.wake_at(),
+            Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
+            self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

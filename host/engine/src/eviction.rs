@@ -144,13 +144,22 @@ impl Engine {
     /// Everything that the engine knows it holds, in bytes: what the program took before there was any data, the
     /// keyspace with its cuts, the log's buffer, and the clients.
     pub(crate) fn used_bytes(&self, outputs: &Outputs) -> u64 {
-        self.counted_bytes(outputs) + self.uncounted_bytes()
+        self.counted_bytes(outputs) + self.uncounted_bytes(outputs)
     }
 
     /// What does not count against the limit, because removing keys makes it grow: what the log is to be told, and what
-    /// a cut still needs.
-    pub(crate) fn uncounted_bytes(&self) -> u64 {
-        (self.journal.pending_bytes() + self.keyspace.cut_memory()) as u64
+    /// a cut or a replica still needs.
+    pub(crate) fn uncounted_bytes(&self, outputs: &Outputs) -> u64 {
+        let (_, replicas) = self.stream_bytes(outputs);
+        (self.journal.pending_bytes() + self.keyspace.cut_memory()) as u64 + replicas
+    }
+
+    /// Bytes of the stream to replicas: those that its backlog may hold, and those beyond, which replicas need.
+    pub(crate) fn stream_bytes(&self, outputs: &Outputs) -> (u64, u64) {
+        let stream = self.replication.primary.backlog().map(|stream| outputs.stream(stream));
+        let held = stream.map_or(0, |stream| stream.held_bytes() as u64);
+        let backlog = held.min(self.config.memory(Directive::ReplBacklogSize));
+        (backlog, held - backlog)
     }
 
     /// What counts against the limit.
@@ -159,13 +168,19 @@ impl Engine {
             + self.keyspace.used_memory() as u64
             + self.clients_bytes(outputs)
             + outputs.spare_bytes() as u64
+            + self.stream_bytes(outputs).0
     }
 
     /// Of what is used, what is no data.
     pub(crate) fn overhead_bytes(&self, outputs: &Outputs) -> u64 {
         let databases = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).table_memory());
         let tables = databases.sum::<usize>() as u64;
-        self.memory.startup_bytes + tables + self.clients_bytes(outputs) + self.uncounted_bytes()
+        self.memory.startup_bytes
+            + tables
+            + self.clients_bytes(outputs)
+            + self.stream_bytes(outputs).0
+            + outputs.spare_bytes() as u64
+            + self.uncounted_bytes(outputs)
     }
 
     /// Makes room before a command runs, if there is too much.
@@ -235,9 +250,10 @@ impl Engine {
         }
     }
 
-    /// Whether it is this server's to remove keys just now.
+    /// Whether it is this server's to remove keys just now. A follower leaves that to its primary.
     fn may_evict(&self) -> bool {
-        !self.pause.is_on()
+        let leaves_it = self.replication.is_following && self.config.bool(Directive::ReplicaIgnoreMaxmemory);
+        !leaves_it && !self.pause.is_on()
     }
 
     fn stop_exceeding(&mut self, now: Now) {

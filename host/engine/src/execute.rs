@@ -4,9 +4,8 @@
 //! before the next unit begins.
 
 use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{Begin, CommandError, Context, Db, Flags, Wait, key_positions};
+use tenon_commands::{Begin, CommandError, Context, Db, Flags, Origin, Outcome, Wait, key_positions};
 use tenon_config::Directive;
-use tenon_journal::Targets;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
@@ -40,7 +39,9 @@ impl Engine {
         bytes: &[u8],
         world: &mut World<'_>,
     ) {
-        let Some(session) = self.sessions.get_mut(connection) else { return };
+        let Some(session) = self.sessions.get_mut(connection) else {
+            return self.received_from_upstream(now, connection, bytes, world);
+        };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
@@ -174,13 +175,23 @@ impl Engine {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
+        if self.tracking.is_over() {
+            self.shed_tracked_keys(now, world);
+        }
         let start = world.outputs.writer(connection).len();
+        let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         self.executing = Some(connection);
         let outcome = self.pass_and_run(now, connection, command, args, world);
         self.executing = None;
+        if was_replica {
+            return self.after_replica(connection, start, outcome, world);
+        }
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
+            if let CommandError::BadPayload(reason) = &error {
+                tracing::warn!("A payload was refused, its integrity check failed: {reason}");
+            }
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
@@ -220,6 +231,28 @@ impl Engine {
         self.check_output_limit(now, connection, world);
     }
 
+    /// A replica's link carries the stream and nothing else: one that asks for an answer is closed.
+    fn after_replica(
+        &mut self,
+        connection: ConnectionId,
+        start: usize,
+        outcome: Outcome,
+        world: &mut World<'_>,
+    ) -> Flow {
+        let Some(session) = self.sessions.get(connection) else { return Flow::Stop };
+        if outcome.is_ok() && world.outputs.writer(connection).len() == start {
+            return if session.is_runnable() { Flow::Next } else { Flow::Stop };
+        }
+        let command = session.last_command.map_or("<unknown>", |id| &self.commands[id].full_name);
+        tracing::warn!(
+            "Replica generated a reply to command '{command}', disconnecting client {}",
+            connection.serial
+        );
+        world.outputs.writer(connection).truncate(start);
+        self.close(connection, true, world);
+        Flow::Stop
+    }
+
     fn pass_and_run(
         &mut self,
         now: Now,
@@ -250,7 +283,11 @@ impl Engine {
             self.mark = world.stopwatch.read();
             return Ok(());
         }
+        let position = self.journal.position();
         let outcome = self.run(now, connection, id, args, world);
+        if self.journal.position() != position {
+            self.note_written(connection);
+        }
         // One reading a command: its time begins where the last one's ended.
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended)) + self.waiting.spent_before();
@@ -322,8 +359,32 @@ impl Engine {
         })
     }
 
+    /// Remembers how far the stream must come until everything is safe that a client wrote.
+    fn note_written(&mut self, connection: ConnectionId) {
+        let (position, offset) = (self.journal.position(), self.journal.offset());
+        if let Some(session) = self.sessions.get_mut(connection) {
+            (session.written_position, session.written_offset) = (position, offset);
+        }
+    }
+
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
+    #[inline]
     pub(crate) fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Option<Box<Wait>>, CommandError> {
+        let outcome = self.run_unit(now, connection, id, args, world);
+        if self.tracking.is_on() {
+            self.remember_reads(now, connection, id, args, world);
+        }
+        outcome
+    }
+
+    fn run_unit(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -337,14 +398,10 @@ impl Engine {
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
-                let mut db = Db::new(
-                    &mut self.keyspace,
-                    database,
-                    now,
-                    tenon_commands::Origin::Client,
-                    &mut self.lookups,
-                    &mut self.unit,
-                );
+                let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
+                let origin = if only_reads { Origin::Reader } else { Origin::Client };
+                let mut db =
+                    Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
                 db.no_touch = no_touch;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
@@ -361,6 +418,9 @@ impl Engine {
                 let outcome = handler(&mut context, args);
                 self.unit.set_may_wait(false);
                 let wait = self.unit.take_wait();
+                if self.replication.is_following && !only_reads {
+                    self.note_own_keys(database, id, args);
+                }
                 let has_flushed =
                     !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
                 // What waits has done nothing yet that its words would tell.
@@ -380,79 +440,6 @@ impl Engine {
                 }
                 outcome.map(|()| None)
             }
-        }
-    }
-
-    /// Ends a unit: what it did becomes one record, and its reply waits for it.
-    pub(crate) fn seal(
-        &mut self,
-        now: Now,
-        database: usize,
-        request: Option<Args<'_>>,
-        world: &mut World<'_>,
-    ) {
-        if self.is_in_exec {
-            return self.end_request(now, database, request, world);
-        }
-        let unit = &mut self.unit;
-        if unit.is_idle() && self.unstamped_pushes.is_empty() {
-            return unit.clear();
-        }
-        if !self.waiting.queues.is_empty() {
-            self.waiting.queues.note(unit.touched(), unit.touched_databases());
-        }
-        self.stats.expired_keys += unit.expired_keys;
-        self.stats.dirty_total += unit.dirty;
-        self.journal.begin_unit();
-        let mut is_logged = false;
-        for (index, words, targets) in unit.operations() {
-            self.journal.operation(index, words, targets);
-            is_logged |= targets.log;
-        }
-        if let (Some(args), false, true) = (request, unit.is_refined(), unit.dirty > 0) {
-            self.journal.operation(database as u32, args, Targets::ALL);
-            is_logged = true;
-        }
-        self.journal.seal();
-        let mut stamp = None;
-        if is_logged {
-            let position = self.journal.position();
-            stamp = self.durability.stamp(position);
-            self.reply_stamp = stamp;
-            let is_whole_database = !unit.touched_databases().is_empty();
-            self.durability.note_touched(unit.touched(), is_whole_database, position);
-        }
-        self.tell(now, world);
-        self.stamp_pushes(stamp, world);
-        (self.told_keys, self.told_databases) = (0, 0);
-        self.unit.clear();
-    }
-
-    /// Ends a request inside an EXEC: what it did becomes part of the record that EXEC will be.
-    fn end_request(&mut self, now: Now, database: usize, request: Option<Args<'_>>, world: &mut World<'_>) {
-        self.stats.expired_keys += self.unit.expired_keys;
-        self.stats.dirty_total += self.unit.dirty;
-        self.tell(now, world);
-        if let Some(request) = request {
-            self.unit.end_request(database, request);
-        }
-    }
-
-    /// Tells watchers and subscribers what the request that has just run has changed.
-    fn tell(&mut self, now: Now, world: &mut World<'_>) {
-        if !self.watchers.is_empty() {
-            self.tell_watchers(now);
-        }
-        if self.unit.has_events() {
-            self.notify_events(now, world);
-        }
-    }
-
-    /// Appends what is sealed at once, before an end that does not wait for the turn's.
-    pub(crate) fn append_sealed(&mut self, now: Now) {
-        let Some(log) = self.durability.log_mut() else { return };
-        if let Some(batch) = self.journal.take_batch() {
-            log.append(now, &batch);
         }
     }
 

@@ -2,7 +2,7 @@
 //! objects answers.
 
 use tenon_base::ConnectionId;
-use tenon_commands::{CommandError, Flags, Group, Outcome};
+use tenon_commands::{CommandError, Flags, Group, Outcome, quoted};
 use tenon_config::Directive;
 use tenon_resp::{Args, Proto};
 
@@ -12,8 +12,18 @@ use crate::table::{Command, CommandId};
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order.
-const GATES: [Gate; 7] =
-    [may_debug, authenticated, fits_transaction, has_room, snapshots_work, log_works, fits_subscriber];
+const GATES: [Gate; 10] = [
+    may_debug,
+    authenticated,
+    fits_transaction,
+    has_room,
+    snapshots_work,
+    log_works,
+    enough_replicas,
+    not_a_follower,
+    data_is_fresh,
+    fits_subscriber,
+];
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -133,6 +143,36 @@ fn log_works(engine: &Engine, connection: ConnectionId, command: &Command) -> Ou
     }
 }
 
+/// Where writes are to be kept by several, they are refused while too few were heard.
+fn enough_replicas(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let is_asked = command.flags.has(Flags::WRITE) && !engine.replication.is_following;
+    if is_asked && engine.replication.primary.lacks_replicas() {
+        return Err(CommandError::text("NOREPLICAS Not enough good replicas to write."));
+    }
+    Ok(())
+}
+
+/// What a follower has is its primary's to change.
+fn not_a_follower(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let is_asked = engine.replication.is_following && command.flags.has(Flags::WRITE);
+    if is_asked && engine.config.bool(Directive::ReplicaReadOnly) {
+        return Err(CommandError::text("READONLY You can't write against a read only replica."));
+    }
+    Ok(())
+}
+
+/// A follower without its primary may be configured to show nothing that may be old.
+fn data_is_fresh(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    let Some(following) = &engine.replication.following else { return Ok(()) };
+    let may_be_old = following.upstream.is_up() || engine.config.bool(Directive::ReplicaServeStaleData);
+    if may_be_old || command.flags.has(Flags::STALE) {
+        return Ok(());
+    }
+    Err(CommandError::text(
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    ))
+}
+
 /// PING tells a health check that writes would fail; EXEC is what it runs.
 fn is_write_or_ping(engine: &Engine, connection: ConnectionId, command: &Command) -> bool {
     let is_exec_of_writes = || {
@@ -167,5 +207,5 @@ fn unknown_subcommand(parent: &str, word: &[u8]) -> CommandError {
 
 /// Line breaks would end the reply early.
 fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace(['\r', '\n'], " ")
+    quoted(bytes).replace(['\r', '\n'], " ")
 }

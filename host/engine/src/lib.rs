@@ -8,6 +8,7 @@ mod durability;
 mod engine; // read me first
 mod eviction;
 mod execute;
+mod following;
 mod gates;
 mod histogram;
 mod latency;
@@ -18,15 +19,19 @@ mod output_limits;
 mod pause;
 mod policies;
 mod pubsub;
+mod replication;
 mod save_job;
+mod seal;
 mod server;
 mod session;
 mod settings;
 mod snapshots;
 mod stats;
+mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;

@@ -9,18 +9,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use tenon_aof::{
-    BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin,
-    ReplicationId, Start,
+    BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
 use tenon_base::{DiskFile, Now, UnixMillis, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
-use tenon_journal::ReplicationOffset;
+use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_keyspace::{AccessRule, CutBounds};
 use tenon_rdb::{Access, Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
+use tenon_replication::Second;
 use tenon_resp::{Args, Proto, Reply};
 
-use crate::durability::{initial_log_settings, set_readers};
+use crate::durability::initial_log_settings;
 use crate::engine::Engine;
 use crate::table::Run;
 
@@ -35,8 +35,19 @@ impl Engine {
             self.load_log_at_start(now, world)?;
         } else {
             self.lock_dump(world)?;
-            self.load_dump(now, world)?;
+            let origin = self.load_dump(now, world)?;
+            self.start_journal(origin.map_or(ReplicationOffset(0), |origin| origin.offset));
             self.adopt_log_off(world)?;
+            match origin {
+                Some(origin) if self.config.primary().is_some() => {
+                    self.resume_as_follower(now, origin, world);
+                }
+                Some(origin) => {
+                    self.recover_history(now, second_of(origin), world);
+                    self.expire_loaded(now, world);
+                }
+                None => {}
+            }
         }
         self.stats.dirty_total = 0;
         self.snapshots.nothing_changed(0, self.journal.offset().0);
@@ -47,6 +58,17 @@ impl Engine {
             tracing::info!("DB loaded from disk: {seconds:.3} seconds");
         }
         Ok(())
+    }
+
+    /// Whoever goes on from the place that the dump names is told what had expired when it was loaded.
+    fn expire_loaded(&mut self, now: Now, world: &mut World<'_>) {
+        let before = self.stats.expired_keys;
+        for index in 0..self.keyspace.databases() {
+            while self.keyspace.db(index).volatile_len() > 0 && self.expire_in(now, index, world) {}
+        }
+        let expired = self.stats.expired_keys - before;
+        self.keys_expired_at_load += expired;
+        self.keys_loaded = self.keys_loaded.saturating_sub(expired);
     }
 
     /// The directory of the log, as configured.
@@ -76,7 +98,10 @@ impl Engine {
             &base,
         );
         self.durability.adopt(log.map_err(|error| error.to_string())?, Some(lock));
-        set_readers(&mut self.journal, true);
+        self.set_readers();
+        if let Some(origin) = loaded.origin {
+            self.recover_history(now, second_of(origin), world);
+        }
         Ok(())
     }
 
@@ -90,11 +115,10 @@ impl Engine {
     }
 
     fn log_start(&self) -> Start {
-        let id = ReplicationId::parse(self.replication_id.as_bytes());
         Start {
             position: self.journal.position(),
             offset: self.journal.offset(),
-            replication_id: id.expect("ids are made of 40 digits"),
+            replication_id: self.replication_id(),
         }
     }
 
@@ -163,12 +187,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Loads the dump file, if there is one.
-    pub(crate) fn load_dump(&mut self, now: Now, world: &mut World<'_>) -> Result<bool, String> {
+    /// Loads the dump file, if there is one. Returns its place in the stream of the history that it is of, if it says.
+    pub(crate) fn load_dump(&mut self, now: Now, world: &mut World<'_>) -> Result<Option<Origin>, String> {
         let path = self.dump_path();
         let file = match world.disk.open(&path, false) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
         let report = self
@@ -182,12 +206,12 @@ impl Engine {
                 report.keys
             );
         }
-        Ok(true)
+        Ok(origin_of(&report))
     }
 
     /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out; a key that is
     /// there already is an error, unless it `merges`.
-    fn load_rdb(
+    pub(crate) fn load_rdb(
         &mut self,
         now: Now,
         file: &Arc<dyn DiskFile>,
@@ -202,7 +226,7 @@ impl Engine {
                 zset: self.limits.zset,
             },
             databases: self.keyspace.databases(),
-            checksum: self.config.bool(Directive::RdbChecksum),
+            checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
             passes_over_expired_before: passes_over,
         };
         let (seconds, counts_uses) = (now.unix().seconds() as u32, self.limits.access.counts_uses());
@@ -270,7 +294,12 @@ impl Engine {
 
     /// DEBUG LOADAOF: forgets everything and loads it again from the log.
     pub(crate) fn reload_log(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
-        self.append_sealed(now);
+        self.append_sealed(now, world);
+        if !self.durability.is_on() {
+            let manifest =
+                self.log_directory().read_manifest(world.disk).map_err(|error| error.to_string())?;
+            manifest.base.ok_or("There is no append-only file to load")?;
+        }
         if let Some(log) = self.durability.log_mut() {
             log.sync_now(now)?;
         }
@@ -280,7 +309,7 @@ impl Engine {
         Ok(())
     }
 
-    fn forget_everything(&mut self) {
+    pub(crate) fn forget_everything(&mut self) {
         for index in 0..self.keyspace.databases() {
             let detached = self.keyspace.db_mut(index).clear();
             self.garbage.push(Garbage::Table(detached));
@@ -342,6 +371,21 @@ impl Engine {
     }
 }
 
+/// The place in a stream that an RDB file names.
+fn origin_of(report: &LoadReport) -> Option<Origin> {
+    let aux = &report.aux;
+    let id = aux.replication_id.as_ref().and_then(|id| ReplicationId::parse(id.as_bytes()));
+    id.zip(aux.replication_offset).map(|(replication_id, offset)| Origin {
+        replication_id,
+        offset: ReplicationOffset(offset.max(0) as u64),
+        db: aux.stream_database.and_then(|db| u32::try_from(db).ok()).unwrap_or(0),
+    })
+}
+
+fn second_of(origin: Origin) -> Second {
+    Second { id: origin.replication_id, valid_to: origin.offset }
+}
+
 /// What DEBUG RELOAD does besides loading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReloadSteps {
@@ -367,13 +411,7 @@ impl LoadSink for Sink<'_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
         let report = self.engine.load_rdb(self.now, file, None, false)?;
-        let id = report.aux.replication_id.as_ref().and_then(|id| ReplicationId::parse(id.as_bytes()));
-        let origin = id.zip(report.aux.replication_offset).map(|(replication_id, offset)| Origin {
-            replication_id,
-            offset: ReplicationOffset(offset.max(0) as u64),
-            db: report.aux.stream_database.and_then(|db| u32::try_from(db).ok()).unwrap_or(0),
-        });
-        Ok(BaseLoaded { bytes: report.bytes, origin })
+        Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tenon_base::{ConnectionId, Now, SegmentKind, Stamp, World, glob_matches};
-use tenon_resp::{Proto, write_array_header, write_bulk};
+use tenon_commands::Words;
+use tenon_resp::{Args, Proto, write_array_header, write_bulk};
 
 use crate::engine::Engine;
 use crate::session::{ReplyMode, Session};
@@ -21,6 +22,17 @@ pub(crate) enum Space {
     Patterns,
     /// SSUBSCRIBE.
     ShardChannels,
+}
+
+impl Space {
+    /// Where a request publishes to, if that is what it does.
+    pub(crate) fn of_message(args: Args<'_>) -> Option<Space> {
+        let is_message = |name| args.len() == 3 && args.is(0, name);
+        if is_message("PUBLISH") {
+            return Some(Space::Channels);
+        }
+        is_message("SPUBLISH").then_some(Space::ShardChannels)
+    }
 }
 
 /// All subscriptions, by name.
@@ -183,11 +195,11 @@ impl Engine {
     }
 
     /// Appends a message to what a client is sent. `frame` is an array; a client of RESP3 gets it as a push.
-    fn push(&mut self, now: Now, to: ConnectionId, frame: &[u8], world: &mut World<'_>) {
+    pub(crate) fn push(&mut self, now: Now, to: ConnectionId, frame: &[u8], world: &mut World<'_>) {
         let is_logged = self.durability.is_on();
         let Some(session) = self.sessions.get_mut(to).filter(|session| !session.is_closing) else { return };
         let is_own = self.executing == Some(to);
-        let out = if is_own { &mut self.own_pushes } else { world.outputs.writer(to) };
+        let out = if is_own { &mut self.own_pushes } else { world.outputs.push_writer(to) };
         let start = out.len();
         out.extend_from_slice(frame);
         if session.proto == Proto::Resp3 {
@@ -213,7 +225,7 @@ impl Engine {
             self.own_pushes.extend_from_slice(line);
             return;
         }
-        world.outputs.writer(to).extend_from_slice(line);
+        world.outputs.push_writer(to).extend_from_slice(line);
         self.check_output_limit(now, to, world);
     }
 

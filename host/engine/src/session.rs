@@ -2,10 +2,13 @@
 //! Holds no socket; its replies are in the world's outputs.
 
 use tenon_base::{ConnectionId, Micros, Now, Peer};
+use tenon_journal::{LogPosition, ReplicationOffset};
+use tenon_replication::Handshake;
 use tenon_resp::{Decoder, OwnedArgs, Proto};
 
 use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
+use crate::tracking::SessionTracking;
 use crate::transaction::Transaction;
 use crate::watch::{WatchedKeys, watched_bytes};
 
@@ -29,6 +32,8 @@ pub(crate) struct Session {
     /// A watched key has changed: the next EXEC does nothing.
     pub(crate) is_dirty: bool,
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// Since CLIENT TRACKING ON.
+    pub(crate) tracking: Option<Box<SessionTracking>>,
     /// It is told of all commands (MONITOR).
     pub(crate) is_monitor: bool,
     /// The running unit has pushed something to it that waits for a stamp.
@@ -37,6 +42,14 @@ pub(crate) struct Session {
     pub(crate) over_soft_limit_since: Option<u64>,
     /// What it waits for; meanwhile nothing else of it runs.
     pub(crate) parked: Option<Parked>,
+    /// What it said of itself as a replica (REPLCONF).
+    pub(crate) handshake: Option<Box<Handshake>>,
+    /// It is a replica: what it is sent is the stream, and nothing else.
+    pub(crate) is_replica: bool,
+    /// Behind the last unit of its own that changed something.
+    pub(crate) written_position: LogPosition,
+    /// The same place in the replication stream.
+    pub(crate) written_offset: ReplicationOffset,
     /// Nothing more of it is run: it is to be closed once its replies are sent.
     pub(crate) is_closing: bool,
     /// It was closed without waiting for its replies: as good as gone, though its end has not been told yet.
@@ -69,6 +82,8 @@ pub(crate) enum Parked {
     Waiting,
     /// For the disk to catch up, or a pause to end, before the request is run again.
     Again(OwnedArgs),
+    /// For replicas or the disk to have what it wrote (WAIT, WAITAOF); the engine answers.
+    Wait,
 }
 
 /// Classes of clients.
@@ -94,9 +109,15 @@ impl ClientType {
         found.map(|(_, kind)| kind)
     }
 
-    /// The class of a session: nobody replicates yet.
+    /// The class of a session.
     pub(crate) fn of(session: &Session) -> ClientType {
-        if session.subscriptions.is_some() { ClientType::Pubsub } else { ClientType::Normal }
+        if session.is_replica {
+            ClientType::Replica
+        } else if session.subscriptions.is_some() {
+            ClientType::Pubsub
+        } else {
+            ClientType::Normal
+        }
     }
 }
 
@@ -119,10 +140,15 @@ impl Session {
             watched: WatchedKeys::new(),
             is_dirty: false,
             subscriptions: None,
+            tracking: None,
             is_monitor: false,
             has_unstamped_pushes: false,
             over_soft_limit_since: None,
             parked: None,
+            handshake: None,
+            is_replica: false,
+            written_position: LogPosition(0),
+            written_offset: ReplicationOffset(0),
             is_closing: false,
             is_gone: false,
             connected_at: now,

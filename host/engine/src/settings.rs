@@ -33,6 +33,7 @@ impl Engine {
             return Err(error);
         }
         self.settings_changed(&changed);
+        self.replication_settings_changed(now, world);
         Ok(())
     }
 
@@ -57,7 +58,8 @@ impl Engine {
 
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
-        self.limits = limits(&self.config, self.seed);
+        let skips_checksums = self.limits.skips_checksums;
+        self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
         self.keyspace.set_access_rule(self.limits.access);
         self.eviction.configure(&self.config);
         self.client_memory = ClientMemory::new(&self.config);
@@ -72,6 +74,8 @@ impl Engine {
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
+        self.tracking.set_keys_max(tracked_keys_max(&self.config));
+        self.save_settings_changed();
         self.durability.settings_changed();
     }
 
@@ -89,7 +93,7 @@ impl Engine {
         if self.config.bool(Directive::AppendOnly) {
             self.turn_log_on(now, world)
         } else {
-            self.turn_log_off(now)
+            self.turn_log_off(now, world)
         }
     }
 }
@@ -97,6 +101,11 @@ impl Engine {
 /// `dir`.
 fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `tracking-table-max-keys`; 0 for any number.
+pub(crate) fn tracked_keys_max(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::TrackingTableMaxKeys)).unwrap_or(0)
 }
 
 /// `slowlog-log-slower-than`: commands that take so long are kept.
@@ -146,6 +155,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+        skips_checksums: false,
     }
 }
 

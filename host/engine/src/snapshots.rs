@@ -6,8 +6,9 @@ use std::any::Any;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tenon_aof::{CommandBase, Origin, Phase, ReplicationId, RewriteRefused, RewriteStage};
+use tenon_aof::{CommandBase, Origin, Phase, RewriteRefused, RewriteStage};
 use tenon_base::{Job, Lane, Micros, Now, Step, World};
 use tenon_config::{Config, Directive};
 use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
@@ -19,16 +20,16 @@ use tenon_rdb::{AccessField, Aux, DatabaseSize, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
 use crate::engine::{Engine, Purpose};
-use crate::save_job::{Destination, Format, SaveEnd, SaveJob};
+use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
 
 /// Work of one slice of a walk: about 50 us.
-const SLICE_UNITS: usize = 1_000;
+pub(crate) const SLICE_UNITS: usize = 1_000;
 /// A walk takes at most this share of the engine's time: one part in so many.
-const WALK_SHARE: u64 = 4;
+pub(crate) const WALK_SHARE: u64 = 4;
 /// Between two looks at a feed that is full.
-const FULL_PAUSE: Micros = Micros(500);
+pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// What the walk hands over waits in at most so many bytes.
-const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Pre-images may take at least so much, however small the keyspace is.
 const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
 /// Between two attempts to switch the log on, after the first failure.
@@ -49,6 +50,8 @@ pub(crate) struct Snapshots {
     /// `dirty_total` and the bytes of effects when the last good save began.
     dirty_at_save: u64,
     bytes_at_save: u64,
+    /// Of the snapshot that was begun last.
+    control: Arc<SaveControl>,
     /// How many cuts there were, which INFO shows where Redis shows forks.
     pub(crate) cuts: u64,
 }
@@ -136,6 +139,7 @@ impl Snapshots {
             last_save_unix: now.unix().seconds(),
             dirty_at_save: 0,
             bytes_at_save: 0,
+            control: Arc::default(),
             cuts: 0,
         }
     }
@@ -216,7 +220,12 @@ impl Engine {
         };
         self.keyspace.end_cut(cut);
         let ended = Now { steady: world.stopwatch.read(), unix_us: world.stopwatch.unix_us() };
+        let former = self.snapshots.save.last;
         self.snapshots.save.ended(ended, began, &end);
+        if end.is_err() {
+            // Whoever waited for it knows; only what failed in the background makes writes be refused.
+            self.snapshots.save.last = former;
+        }
         match &end {
             Ok(_) => {
                 tracing::info!("DB saved on disk");
@@ -247,8 +256,9 @@ impl Engine {
         let cut = self.keyspace.begin_cut(bounds);
         self.snapshots.cuts += 1;
         let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
-        let delay = self.config.integer(Directive::RdbKeySaveDelay);
-        (cut, SaveJob::new(feed, format, destination, delay))
+        let control = SaveControl::new(self.config.integer(Directive::RdbKeySaveDelay));
+        self.snapshots.control = Arc::clone(&control);
+        (cut, SaveJob::new(feed, format, destination, control))
     }
 
     fn rdb_format(&self, now: Now, is_base: bool) -> Format {
@@ -278,16 +288,26 @@ impl Engine {
 
     /// What an RDB file says of its origin.
     pub(crate) fn aux(&self, now: Now, is_base: bool) -> Aux {
+        // Where nothing counts the stream, an offset would promise a place that nobody can go on from.
+        let is_counted = is_base || self.replication.primary.backlog().is_some();
         Aux {
             redis_version: Some(crate::REDIS_VERSION.to_owned()),
             tenon_version: Some(crate::TENON_VERSION.to_owned()),
             redis_bits: Some(64),
             created_seconds: Some(now.unix().seconds()),
             used_memory_bytes: Some(self.keyspace.used_memory() as i64),
-            stream_database: None,
-            replication_id: Some(self.replication_id.clone()),
-            replication_offset: Some(self.journal.offset().0 as i64),
+            stream_database: is_counted.then(|| self.stream_database()),
+            replication_id: is_counted.then(|| self.replication_id().to_string()),
+            replication_offset: is_counted.then(|| self.journal.offset().0 as i64),
             is_aof_base: Some(is_base),
+        }
+    }
+
+    /// The database that the stream to replicas has selected.
+    fn stream_database(&self) -> i64 {
+        match &self.replication.following {
+            Some(following) => following.database as i64,
+            None => self.journal.replica_db().map_or(0, i64::from),
         }
     }
 
@@ -307,15 +327,10 @@ impl Engine {
 
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
-        let id = ReplicationId::parse(self.replication_id.as_bytes());
-        Origin {
-            replication_id: id.expect("ids are made of 40 digits"),
-            offset: self.journal.offset(),
-            db: 0,
-        }
+        Origin { replication_id: self.replication_id(), offset: self.journal.offset(), db: 0 }
     }
 
-    fn preimage_bytes_max(&self) -> usize {
+    pub(crate) fn preimage_bytes_max(&self) -> usize {
         let used = self.keyspace.used_memory() as u64;
         let configured = self.config.memory_of(Directive::SnapshotMemoryMax, used);
         usize::try_from(configured).unwrap_or(usize::MAX).max(PREIMAGE_BYTES_MIN)
@@ -409,9 +424,16 @@ impl Engine {
 
     /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
     pub(crate) fn abort_save(&mut self) {
-        if let Some(Running { kind: Kind::Save, cut: Some(cut), .. }) = self.snapshots.running {
+        let Some(Running { kind: Kind::Save, cut, .. }) = self.snapshots.running else { return };
+        self.snapshots.control.cancel();
+        if let Some(cut) = cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
         }
+    }
+
+    /// `rdb-key-save-delay` may be another; what is being written goes on with it.
+    pub(crate) fn save_settings_changed(&self) {
+        self.snapshots.control.set_key_delay(self.config.integer(Directive::RdbKeySaveDelay));
     }
 
     /// Begins a rewrite of the log, or switches the log on.
@@ -437,7 +459,7 @@ impl Engine {
         let Some(temporary) = log.rewrite_path() else { return };
         let is_rdb = log.rewrite_is_rdb();
         log.switch_increment(now, self.journal.position(), self.journal.offset());
-        set_reading(self);
+        self.set_readers();
         let (cut, job) = self.cut_for(now, Destination { temporary, target: None }, true, is_rdb);
         if let Some(running) = &mut self.snapshots.running {
             (running.cut, running.walk_at) = (Some(cut), Some(now.steady));
@@ -468,7 +490,7 @@ impl Engine {
             self.keyspace.end_cut(cut);
         }
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
-        set_reading(self);
+        self.set_readers();
     }
 
     /// Begins what was asked for while something else was at work.
@@ -561,15 +583,8 @@ impl Engine {
                 .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
             load_bytes_per_second: self.load_bytes_per_second,
-            full_syncs_running: 0,
-            is_replica: false,
+            full_syncs_running: u32::from(self.replication.is_making_snapshot()),
+            is_replica: self.replication.is_following,
         }
     }
-}
-
-/// The journal is read while there is a log.
-fn set_reading(engine: &mut Engine) {
-    let is_on = engine.durability.is_on();
-    crate::durability::set_readers(&mut engine.journal, is_on);
-    engine.listen_to_units();
 }

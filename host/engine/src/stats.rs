@@ -24,6 +24,21 @@ pub struct CallCounts {
     pub failed: u64,
 }
 
+/// Microseconds that turns took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TurnTimes {
+    /// From the first input to the last output, in all.
+    pub whole_us: u64,
+    /// The longest.
+    pub longest_us: u64,
+    /// Spent with the log, in all.
+    pub log_us: u64,
+    /// Spent with what is done by the clock, in all.
+    pub cron_us: u64,
+    /// The most commands in one turn.
+    pub commands_max: u64,
+}
+
 /// Counters since the start, or since CONFIG RESETSTAT.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -39,18 +54,8 @@ pub struct Stats {
     pub sent: SentTotals,
     /// Turns of the engine.
     pub turns: u64,
-    /// Microseconds that turns took, and the longest of them.
-    pub turns_us: u64,
-    /// See `turns_us`.
-    pub longest_turn_us: u64,
-    /// Microseconds of turns spent on what is due by the clock, and on the log.
-    pub cron_us: u64,
-    /// See `cron_us`.
-    pub log_us: u64,
-    /// Most commands run in one turn.
-    pub commands_in_turn_max: u64,
-    /// Commands run when the last turn ended.
-    commands_at_turn: u64,
+    /// What turns took.
+    pub turns_by_part: TurnTimes,
     /// Logins with a wrong user or password.
     pub logins_refused: u64,
     /// Values and tables freed aside.
@@ -87,7 +92,9 @@ pub struct Stats {
     input: Meter,
     output: Meter,
     turn_rate: Meter,
-    turn_spans: Meter,
+    turn_length: Meter,
+    /// Commands processed when the turn began.
+    commands_before_turn: u64,
 }
 
 impl Stats {
@@ -139,7 +146,19 @@ impl Stats {
     pub(crate) fn note_sent(&mut self, totals: SentTotals) {
         self.sent.bytes += totals.bytes - self.sent_seen.bytes;
         self.sent.sends += totals.sends - self.sent_seen.sends;
+        self.sent.shared_bytes += totals.shared_bytes - self.sent_seen.shared_bytes;
         self.sent_seen = totals;
+    }
+
+    /// Counts a turn, which took so long.
+    pub(crate) fn count_turn(&mut self, length: Micros) {
+        self.turns += 1;
+        let commands = self.commands_processed.saturating_sub(self.commands_before_turn);
+        self.commands_before_turn = self.commands_processed;
+        let times = &mut self.turns_by_part;
+        times.whole_us += length.0;
+        times.longest_us = times.longest_us.max(length.0);
+        times.commands_max = times.commands_max.max(commands);
     }
 
     /// Takes a sample of every rate; call about ten times a second.
@@ -148,7 +167,7 @@ impl Stats {
         self.input.sample(now, self.net_input_bytes);
         self.output.sample(now, self.sent.bytes);
         self.turn_rate.sample(now, self.turns);
-        self.turn_spans.sample_mean(self.turns, self.turns_us);
+        self.turn_length.sample_share(self.turns, self.turns_by_part.whole_us);
     }
 
     /// Commands per second, over the last 16 samples.
@@ -166,24 +185,14 @@ impl Stats {
         self.output.mean()
     }
 
-    /// A turn has ended that took so long.
-    pub(crate) fn count_turn(&mut self, spent: Micros) {
-        self.turns += 1;
-        self.turns_us += spent.0;
-        self.longest_turn_us = self.longest_turn_us.max(spent.0);
-        let commands = self.commands_processed - self.commands_at_turn.min(self.commands_processed);
-        self.commands_in_turn_max = self.commands_in_turn_max.max(commands);
-        self.commands_at_turn = self.commands_processed;
-    }
-
-    /// Microseconds that a turn took on average, likewise.
-    pub fn turn_us(&self) -> u64 {
-        self.turn_spans.mean()
-    }
-
     /// Turns per second, likewise.
     pub fn turns_per_second(&self) -> u64 {
         self.turn_rate.mean()
+    }
+
+    /// Microseconds per turn, likewise.
+    pub fn turn_microseconds(&self) -> u64 {
+        self.turn_length.mean()
     }
 }
 
@@ -194,22 +203,25 @@ struct Meter {
     next: usize,
     last_count: u64,
     last_at: Micros,
+    /// For a share: what it is a share of.
+    last_base: u64,
 }
 
 impl Meter {
+    /// As [`Meter::sample`], by another count in place of the time.
+    fn sample_share(&mut self, base: u64, count: u64) {
+        let span = base.saturating_sub(self.last_base);
+        let gained = count.saturating_sub(self.last_count);
+        self.samples[self.next] = gained.checked_div(span).unwrap_or(0);
+        self.next = (self.next + 1) % self.samples.len();
+        (self.last_count, self.last_base) = (count, base);
+    }
+
     fn sample(&mut self, now: Micros, count: u64) {
         let span = now.since(self.last_at).0.max(1);
         self.samples[self.next] = count.saturating_sub(self.last_count) * 1_000_000 / span;
         self.next = (self.next + 1) % self.samples.len();
         (self.last_count, self.last_at) = (count, now);
-    }
-
-    /// Takes the mean of what was added since the last sample: `sum` in `count` pieces. `last_at` holds the sum.
-    fn sample_mean(&mut self, count: u64, sum: u64) {
-        let pieces = count.saturating_sub(self.last_count).max(1);
-        self.samples[self.next] = sum.saturating_sub(self.last_at.0) / pieces;
-        self.next = (self.next + 1) % self.samples.len();
-        (self.last_count, self.last_at) = (count, Micros(sum));
     }
 
     fn mean(&self) -> u64 {

@@ -32,6 +32,8 @@ pub(crate) struct Bench {
     pub(crate) exit_code: Option<i32>,
     /// What becomes of sockets that are asked for.
     pub(crate) listening: Result<(), String>,
+    /// Connections that were asked for.
+    pub(crate) connects: Vec<(Ticket, String)>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -104,6 +106,7 @@ impl Bench {
             closed: Vec::new(),
             exit_code: None,
             listening: Ok(()),
+            connects: Vec::new(),
             disk,
             now,
             ticks: Ticks { now, read: 0 },
@@ -214,6 +217,9 @@ impl Bench {
                 self.input(Input::Listened { ticket, result });
             }
             Output::Exit { code } => self.exit_code = Some(code),
+            Output::Connect { ticket, host, port, .. } => {
+                self.connects.push((ticket, format!("{host}:{port}")))
+            }
             Output::Reading { .. } => {}
         }
     }

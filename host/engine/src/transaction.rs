@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// Takes note that a request was refused: a transaction that it was meant for will not run, and a refused EXEC
-    /// ends it. Returns what is answered.
+    /// ends it, if there is one. Returns what is answered.
     #[cold]
     pub(crate) fn refused(
         &mut self,
@@ -96,9 +96,10 @@ impl Engine {
         refusal: CommandError,
         world: &mut World<'_>,
     ) -> CommandError {
-        let Some(session) = self.sessions.get_mut(connection) else { return refusal };
-        let Some(transaction) = &mut session.transaction else { return refusal };
-        transaction.is_broken = true;
+        let session = self.sessions.get_mut(connection);
+        if let Some(transaction) = session.and_then(|session| session.transaction.as_mut()) {
+            transaction.is_broken = true;
+        }
         let Some(exec) = command.filter(|&id| self.commands[id].name == "exec") else { return refusal };
         self.end_transaction(connection);
         // Monitors were told of MULTI: they are told of its end.

@@ -151,12 +151,21 @@ impl Journal {
 
     /// Ends the running unit: its effects are now one record of the stream.
     pub fn seal(&mut self) -> SealedRange {
+        self.end_unit(true)
+    }
+
+    /// Ends the running unit, whose effects have nothing to do with each other: they are not wrapped.
+    pub fn seal_apart(&mut self) -> SealedRange {
+        self.end_unit(false)
+    }
+
+    fn end_unit(&mut self, belongs_together: bool) -> SealedRange {
         assert!(self.unit.open, "a unit is sealed once");
         let mut unit = std::mem::take(&mut self.unit);
         let (position, offset, operations) = (self.position, self.offset, unit.operations);
         if operations > 0 {
             self.position += 1;
-            self.write_record(&unit);
+            self.write_record(&unit, belongs_together);
             self.sealed.positions.end = self.position;
             self.sealed.offsets.end = self.offset;
         }
@@ -169,10 +178,51 @@ impl Journal {
         SealedRange { positions: position..self.position, offsets: offset..self.offset, operations }
     }
 
-    /// Makes the next record start with SELECT, in a batch of its own: a new file begins, or a full sync's cut is
-    /// made.
+    /// Adds a command that works on no database, between units: PING, GETACK. It is no unit and has no position.
+    pub fn aside(&mut self, args: Args<'_>, targets: Targets) {
+        assert!(!self.unit.open, "a word aside is said between units");
+        if targets.intersection(self.readers) != Targets::NONE {
+            self.write(targets, |out| write_request(out, args));
+            self.sealed.offsets.end = self.offset;
+        }
+    }
+
+    /// Adds bytes of the stream that is followed, as they came: whole commands, between units.
+    pub fn relay(&mut self, bytes: &[u8]) {
+        assert!(!self.unit.open, "what is followed is passed on between units");
+        if self.readers.replicas {
+            self.sealed.append(Targets::REPLICAS, false, |out| out.extend_from_slice(bytes));
+        }
+        self.offset += bytes.len() as u64;
+        self.sealed.offsets.end = self.offset;
+    }
+
+    /// Goes on at a place in another stream. What was sealed before must have been taken.
+    pub fn set_offset(&mut self, offset: ReplicationOffset) {
+        assert!(self.sealed.bytes.is_empty(), "a batch is of one stream");
+        self.offset = offset;
+        self.sealed.offsets = offset..offset;
+    }
+
+    /// Makes the next record start with SELECT for every reader, in a batch of its own.
     pub fn seam(&mut self) {
-        (self.log_db, self.replica_db) = (None, None);
+        self.log_seam();
+        self.replica_seam();
+    }
+
+    /// Makes the next record start with SELECT in the log, in a batch of its own: a new file begins.
+    pub fn log_seam(&mut self) {
+        self.log_db = None;
+    }
+
+    /// Makes the next record start with SELECT for the replicas: one of them begins here, after a cut.
+    pub fn replica_seam(&mut self) {
+        self.replica_db = None;
+    }
+
+    /// The database that the stream of the replicas has selected; `None` at a seam.
+    pub fn replica_db(&self) -> Option<u32> {
+        self.replica_db
     }
 
     /// Everything sealed since the last take; `None` if that is nothing to read. Hand it back with `recycle`.
@@ -203,12 +253,12 @@ impl Journal {
         self.sealed.bytes.len()
     }
 
-    fn write_record(&mut self, unit: &Unit) {
+    fn write_record(&mut self, unit: &Unit, belongs_together: bool) {
         let targets = unit.encoded.iter().fold(Targets::NONE, |all, operation| all.union(operation.targets));
         if let Some(first) = unit.encoded.iter().find(|operation| operation.targets.log) {
             self.begin_logged(first.db);
         }
-        let wrapped = unit.encoded.len() > 1;
+        let wrapped = belongs_together && unit.encoded.len() > 1;
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(MULTI));
         }

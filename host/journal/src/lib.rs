@@ -7,7 +7,9 @@
 mod batch;
 mod journal; // units in
 mod position; // the three ways of counting // bytes out
+mod replication_id; // whose stream it is
 
 pub use batch::{BatchBytes, LogBatch};
 pub use journal::{Journal, SealedRange, Targets};
 pub use position::{FileOffset, LogPosition, ReplicationOffset};
+pub use replication_id::ReplicationId;

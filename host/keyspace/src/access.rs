@@ -124,7 +124,7 @@ impl AccessClock {
         let counter = self.rule.frequency(clock, self.seconds);
         let above = u64::from(counter.saturating_sub(NEW_COUNTER));
         let one_in = above * u64::from(log_factor) + 1;
-        let grows = counter < u8::MAX && self.roll() % one_in == 0;
+        let grows = counter < u8::MAX && self.roll().is_multiple_of(one_in);
         AccessRule::with_frequency(counter + u8::from(grows), self.seconds)
     }
 

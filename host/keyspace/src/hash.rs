@@ -95,6 +95,14 @@ impl Hash {
         }
     }
 
+    /// The table of a large hash.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Compact(_) => None,
+            Form::Large(members) => Some(members),
+        }
+    }
+
     /// What `OBJECT ENCODING` says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {

@@ -22,6 +22,7 @@ mod memory;
 mod name;
 mod ordered;
 mod set;
+mod shape;
 mod shared;
 mod stream;
 mod thin;
@@ -45,6 +46,7 @@ pub use malformed::Malformed;
 pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
 pub use set::{Set, SetIter, SetLimits};
+pub use shape::TableShape;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use stream::{
     AppendError, Stream, StreamConsumer, StreamEntries, StreamEntry, StreamFields, StreamGroup,

@@ -127,6 +127,14 @@ impl Set {
         }
     }
 
+    /// The table of a large set.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Integers(_) | Form::Compact(_) => None,
+            Form::Large(members) => Some(members),
+        }
+    }
+
     /// What `OBJECT ENCODING` says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {

@@ -29,7 +29,8 @@ pub struct LoadOptions {
     /// `rdbchecksum`: whether the checksum at the end is compared.
     pub checksum: bool,
     /// Keys that expired before this moment are passed over. A primary does so with its own file, a replica never,
-    /// and nobody with the base of an append-only file.
+    /// and nobody with the base of an append-only file. Never in a file that names its place in a replication stream:
+    /// whoever goes on from that place must be told that they are gone.
     pub passes_over_expired_before: Option<UnixMillis>,
 }
 
@@ -145,7 +146,9 @@ impl<S: Source> Decoder<S> {
                 continue;
             };
             let Notes { expires_at, access } = notes;
-            if expires_at.zip(self.options.passes_over_expired_before).is_some_and(|(at, now)| at < now) {
+            let passes_over = self.options.passes_over_expired_before;
+            let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
+            if expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
                 self.report.expired += 1;
                 continue;
             }

@@ -47,7 +47,34 @@ struct Reading {
     threads: Vec<(u32, Duration)>,
 }
 
-/// Keeps `server` busy and measures it for `duration`, after a warm-up.
+/// A client that has one batch under way on each of its connections.
+pub(super) trait Saturate {
+    /// How many connections it has.
+    fn connections(&self) -> usize;
+    /// Requests in a batch.
+    fn pipeline(&self) -> usize;
+    /// Sends a batch on connection `index`.
+    fn ask(&mut self, index: usize) -> Result<(), String>;
+    /// Reads the replies to the batch that was sent last on connection `index`.
+    fn hear(&mut self, index: usize) -> Result<(), String>;
+
+    /// Runs until told to stop, then collects what is still under way.
+    fn run(&mut self, count: &AtomicU64, stop: &AtomicBool) -> Result<(), String> {
+        for index in 0..self.connections() {
+            self.ask(index)?;
+        }
+        while !stop.load(Ordering::Relaxed) {
+            for index in 0..self.connections() {
+                self.hear(index)?;
+                count.fetch_add(self.pipeline() as u64, Ordering::Relaxed);
+                self.ask(index)?;
+            }
+        }
+        (0..self.connections()).try_for_each(|index| self.hear(index))
+    }
+}
+
+/// Keeps `server` busy with GET or SET and measures it for `duration`, after a warm-up.
 pub(super) fn measure(
     server: &Server,
     asked: Asked,
@@ -55,6 +82,17 @@ pub(super) fn measure(
     keys: u32,
     processors: &[u32],
     duration: Duration,
+) -> Result<Sample, String> {
+    let make = |connections, seed| Client::new(server.port, asked, pipeline, keys, connections, seed);
+    measure_clients(server, processors, duration, make)
+}
+
+/// Keeps `server` busy with clients that `make` opens, given a number of connections and a seed.
+pub(super) fn measure_clients<C: Saturate>(
+    server: &Server,
+    processors: &[u32],
+    duration: Duration,
+    make: impl Fn(usize, u64) -> Result<C, String> + Sync,
 ) -> Result<Sample, String> {
     let threads = processors.len().clamp(1, CLIENT_THREADS_MAX);
     let counts: Vec<AtomicU64> = (0..threads).map(|_| AtomicU64::new(0)).collect();
@@ -64,13 +102,12 @@ pub(super) fn measure(
         for (index, count) in counts.iter().enumerate() {
             let connections = CONNECTIONS / threads + usize::from(index < CONNECTIONS % threads);
             let processor = processors.get(index).copied();
-            let stop = &stop;
+            let (stop, make) = (&stop, &make);
             clients.push(scope.spawn(move || {
                 if let Some(processor) = processor {
                     bind_this_thread(processor);
                 }
-                let mut client = Client::new(server.port, asked, pipeline, keys, connections, index as u64)?;
-                client.run(count, stop)
+                make(connections, index as u64)?.run(count, stop)
             }));
         }
         let sample = observe(server.pid(), &counts, duration);
@@ -159,20 +196,15 @@ impl Client {
             pipeline,
         })
     }
+}
 
-    /// Runs until told to stop, then collects what is still under way.
-    fn run(&mut self, count: &AtomicU64, stop: &AtomicBool) -> Result<(), String> {
-        for index in 0..self.streams.len() {
-            self.ask(index)?;
-        }
-        while !stop.load(Ordering::Relaxed) {
-            for index in 0..self.streams.len() {
-                self.hear(index)?;
-                count.fetch_add(self.pipeline as u64, Ordering::Relaxed);
-                self.ask(index)?;
-            }
-        }
-        (0..self.streams.len()).try_for_each(|index| self.hear(index))
+impl Saturate for Client {
+    fn connections(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn pipeline(&self) -> usize {
+        self.pipeline
     }
 
     fn ask(&mut self, index: usize) -> Result<(), String> {

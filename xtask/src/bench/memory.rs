@@ -21,7 +21,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     {
         let mut figures = [0.0; 2];
         for (contender, figure) in contenders.iter().zip(&mut figures) {
-            let server = contender.start(Aof::Off, None)?;
+            let server = contender.start(Aof::Off, None, &[])?;
             let empty = resident_bytes(server.pid())?;
             preload(server.port, options.memory_keys, value_bytes)?;
             sleep(Duration::from_secs(1));

@@ -4,6 +4,8 @@
 
 mod options;
 
+mod collections;
+mod commands;
 mod memory;
 mod speed;
 mod stall;
@@ -13,8 +15,8 @@ mod pace;
 
 mod figures;
 mod process;
-mod server;
-mod wire;
+pub(crate) mod server;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,6 +39,12 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     for contender in &contenders {
         println!("{}: {}", contender.name, contender.version()?);
     }
+    if options.commands {
+        return commands::run(&options, &contenders);
+    }
+    if options.collections {
+        return collections::run(&options, &contenders);
+    }
     if options.stall {
         return stall::run(&options, &contenders);
     }
@@ -45,7 +53,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 }
 
 /// Builds the server for speed and says where it is.
-fn built() -> Result<PathBuf, String> {
+pub(crate) fn built() -> Result<PathBuf, String> {
     let root = workspace::root()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
@@ -56,6 +64,5 @@ fn built() -> Result<PathBuf, String> {
     if !status.success() {
         return Err(format!("the release build ended with {status}"));
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/tenon"))
+    Ok(workspace::target(&root).join("release/tenon"))
 }

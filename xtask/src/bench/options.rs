@@ -13,9 +13,11 @@ usage: cargo xtask bench [OPTION...]
   --server PATH   this server instead of building and running target/release/tenon
   --redis PATH    this judge instead of the redis-server on the PATH
   --quick         1 round of 1 second, a tenth of the keys: to see that it runs
+  --commands      instead: processor time per request of commands of every type, pipeline 16
+  --collections   instead: memory of small collections of every type
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
-  --keys N        keys before a measurement (1000000; for memory 5000000)
-  --members N     with --stall: members of the sorted set (2000000)
+  --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000)
+  --members N     with --stall: members of the sorted set (2000000); with --commands: of large collections (100000)
   --rate N        with --stall: SETs per second while saving (40000)
 ";
 
@@ -27,9 +29,13 @@ pub(super) struct Options {
     pub(super) server: Option<PathBuf>,
     pub(super) redis: PathBuf,
     pub(super) stall: bool,
+    pub(super) commands: bool,
+    pub(super) collections: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
+    /// Members of a large collection in the bench of commands.
+    pub(super) large_members: u32,
     pub(super) rate: u32,
 }
 
@@ -43,14 +49,18 @@ impl Options {
             server: None,
             redis: PathBuf::from("redis-server"),
             stall: false,
+            commands: false,
+            collections: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
+            large_members: 100_000,
             rate: 40_000,
         };
         if words.contains(&"--quick") {
             (options.rounds, options.seconds) = (1, 1.0);
             (options.keys, options.memory_keys, options.members) = (100_000, 500_000, 200_000);
+            options.large_members = 10_000;
         }
         let mut words = words.iter();
         while let Some(&word) = words.next() {
@@ -58,6 +68,8 @@ impl Options {
                 "--help" | "-h" => return Ok(None),
                 "--quick" => {}
                 "--stall" => options.stall = true,
+                "--commands" => options.commands = true,
+                "--collections" => options.collections = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
@@ -67,7 +79,10 @@ impl Options {
                     options.keys = at_least(1, word, words.next())?;
                     options.memory_keys = options.keys;
                 }
-                "--members" => options.members = at_least(1, word, words.next())?,
+                "--members" => {
+                    options.members = at_least(1, word, words.next())?;
+                    options.large_members = options.members;
+                }
                 "--rate" => options.rate = at_least(1000, word, words.next())?,
                 other => return Err(format!("found option {other}; expected one of these\n\n{USAGE}")),
             }

@@ -15,28 +15,28 @@ use crate::workspace::on_path;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A server program under the name it has in the tables.
-pub(super) struct Contender {
-    pub(super) name: &'static str,
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
     program: PathBuf,
 }
 
 /// A server process with a temporary directory.
-pub(super) struct Server {
-    pub(super) name: &'static str,
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
     child: Child,
     directory: PathBuf,
 }
 
 /// Whether and how the server writes an append-only file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aof {
+pub(crate) enum Aof {
     Off,
     Everysec,
 }
 
 impl Contender {
-    pub(super) fn new(name: &'static str, program: PathBuf) -> Result<Contender, String> {
+    pub(crate) fn new(name: &'static str, program: PathBuf) -> Result<Contender, String> {
         let is_name = program.components().count() == 1;
         // A link's own name is kept: redis-server is also a link to a program of several names.
         let whole = std::path::absolute(&program).ok().filter(|file| file.is_file());
@@ -48,21 +48,27 @@ impl Contender {
     }
 
     /// The first line of `--version`.
-    pub(super) fn version(&self) -> Result<String, String> {
+    pub(crate) fn version(&self) -> Result<String, String> {
         let output = Command::new(&self.program).arg("--version").output();
         let output = output.map_err(|error| format!("{}: {error}", self.program.display()))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.lines().next().unwrap_or("says no version").to_owned())
     }
 
-    /// Starts the server on its own port and waits for PONG; `processors` is a list for taskset.
-    pub(super) fn start(&self, aof: Aof, processors: Option<&str>) -> Result<Server, String> {
+    /// Starts the server on its own port and waits for PONG; `processors` is a list for taskset, `options` are words
+    /// of the server's own.
+    pub(crate) fn start(
+        &self,
+        aof: Aof,
+        processors: Option<&str>,
+        options: &[&str],
+    ) -> Result<Server, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tenon-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let port = free_port()?;
-        let child = self.spawn(aof, processors, port, &directory);
+        let child = self.spawn(aof, processors, options, port, &directory);
         let child = child.map_err(|error| format!("{}: {error}", self.program.display()))?;
         let mut server = Server { name: self.name, port, child, directory };
         server.wait_until_ready()?;
@@ -73,6 +79,7 @@ impl Contender {
         &self,
         aof: Aof,
         processors: Option<&str>,
+        options: &[&str],
         port: u16,
         directory: &Path,
     ) -> std::io::Result<Child> {
@@ -88,6 +95,7 @@ impl Contender {
         let appendonly = if aof == Aof::Off { "no" } else { "yes" };
         words.extend(["--appendonly", appendonly, "--appendfsync", "everysec"].map(str::to_owned));
         words.extend(["--auto-aof-rewrite-percentage", "0"].map(str::to_owned));
+        words.extend(options.iter().map(|option| (*option).to_owned()));
         let log = File::create(directory.join("server.log"))?;
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("--dir").arg(directory).current_dir(directory);
@@ -96,7 +104,7 @@ impl Contender {
 }
 
 impl Server {
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 

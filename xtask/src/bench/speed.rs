@@ -82,7 +82,7 @@ fn run_round(
     let processors = divided.as_ref().map(|(list, _)| list.as_str());
     let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
     let [first, second] = contenders;
-    let servers = [first.start(aof, processors)?, second.start(aof, processors)?];
+    let servers = [first.start(aof, processors, &[])?, second.start(aof, processors, &[])?];
     for server in &servers {
         preload(server.port, options.keys, VALUE_BYTES)?;
     }
@@ -161,7 +161,7 @@ fn run_redis_benchmark(options: &Options, contenders: &[Contender; 2]) -> Result
         return Ok(());
     }
     let [first, second] = contenders;
-    let servers = [first.start(Aof::Off, None)?, second.start(Aof::Off, None)?];
+    let servers = [first.start(Aof::Off, None, &[])?, second.start(Aof::Off, None, &[])?];
     for server in &servers {
         preload(server.port, options.keys, VALUE_BYTES)?;
     }

@@ -83,7 +83,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
 }
 
 fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], String> {
-    let server = contender.start(Aof::Everysec, None)?;
+    let server = contender.start(Aof::Everysec, None, &[])?;
     preload(server.port, options.keys, VALUE_BYTES)?;
     preload_sorted_set(server.port, options.members)?;
     let stop = AtomicBool::new(false);

@@ -8,12 +8,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection for single commands.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     stream: BufReader<TcpStream>,
 }
 
 /// Opens a connection whose reads and writes give up after half a minute.
-pub(super) fn connect(port: u16) -> Result<TcpStream, String> {
+pub(crate) fn connect(port: u16) -> Result<TcpStream, String> {
     let open = || {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
@@ -25,7 +25,7 @@ pub(super) fn connect(port: u16) -> Result<TcpStream, String> {
 }
 
 impl Wire {
-    pub(super) fn connect(port: u16) -> Result<Wire, String> {
+    pub(crate) fn connect(port: u16) -> Result<Wire, String> {
         Ok(Wire { stream: BufReader::new(connect(port)?) })
     }
 
@@ -49,6 +49,26 @@ impl Wire {
             Some('+' | ':') => Ok(reply[1..].trim_end().to_owned()),
             _ => Err(format!("{}: found reply {:?}", said(), reply.trim_end())),
         }
+    }
+
+    /// How many elements an array reply has, each of which must be a bulk string or a status.
+    pub(crate) fn elements(&mut self, words: &[&str]) -> Result<usize, String> {
+        let bad = |line: &str| format!("{}: found reply {line:?}", words.join(" "));
+        let told = |error: std::io::Error| format!("{}: {error}", words.join(" "));
+        self.stream.get_mut().write_all(&request(words)).map_err(told)?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line).map_err(told)?;
+        let count: usize =
+            line.strip_prefix('*').and_then(|count| count.trim().parse().ok()).ok_or_else(|| bad(&line))?;
+        for _ in 0..count {
+            line.clear();
+            self.stream.read_line(&mut line).map_err(told)?;
+            if line.starts_with('$') {
+                line.clear();
+                self.stream.read_line(&mut line).map_err(told)?;
+            }
+        }
+        Ok(count)
     }
 
     /// The value of one line of INFO.

@@ -20,6 +20,8 @@ pub(super) enum Work {
     Tidy,
     Quiet(Invocation),
     Tests(Invocation),
+    /// Random commands against redis-server; the invocation builds the server.
+    Differential(Invocation),
 }
 
 /// A cargo command, where it runs, and what it adds to the environment.
@@ -52,6 +54,8 @@ pub(super) fn all(root: &Path, fast: bool) -> Result<Vec<Step>, String> {
     // Without the fuzzer itself, which would have to be compiled and linked: the targets must fit what they call.
     let fuzz = ["clippy", "--all-targets", "--no-default-features", "--locked", "--", "-D", "warnings"];
     steps.push(quiet("fuzz clippy", "tests/fuzz", &fuzz));
+    let build = Invocation::new(".", &["build", "--package", "tenon", "--locked"]);
+    steps.push(Step { name: "differential".to_owned(), work: Work::Differential(build) });
     if on_path("cargo-nextest").is_some() {
         // nextest runs no documentation tests; they go first, so that its summary ends the output.
         steps.push(tests("doc tests", ".", &["test", "--workspace", "--locked", "--doc"]));

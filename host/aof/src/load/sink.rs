@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use tenon_base::{DiskFile, UnixMillis};
-use tenon_journal::ReplicationOffset;
+use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_resp::Args;
 
-use crate::header::ReplicationId;
 use crate::manifest::Manifest;
 
 /// Takes in what is loaded. An error ends the load; it is told with file and offset.

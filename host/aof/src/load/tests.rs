@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use tenon_base::{Dice, UnixMillis};
-use tenon_journal::ReplicationOffset;
+use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_resp::{Args, OwnedArgs, write_request};
 
 use super::*;
 use crate::batch_writer::Frame;
 use crate::command_base::{BATCH_BYTES_MAX, CommandBase};
-use crate::header::{HEADER_BYTES, ReplicationId};
+use crate::header::HEADER_BYTES;
 use crate::memory_disk::MemoryDisk;
 
 const ID: ReplicationId = ReplicationId([b'b'; 40]);

@@ -1,8 +1,6 @@
 //! What a log is given and what it tells in numbers: plain data.
 
-use tenon_journal::{LogPosition, ReplicationOffset};
-
-use crate::header::ReplicationId;
+use tenon_journal::{LogPosition, ReplicationId, ReplicationOffset};
 
 /// How a log is kept. All of it may change while it runs.
 #[derive(Clone, Debug)]

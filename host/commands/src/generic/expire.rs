@@ -4,7 +4,7 @@
 use tenon_base::UnixMillis;
 use tenon_resp::Args;
 
-use crate::{CommandError, Context, Event, Origin, Outcome, Words};
+use crate::{CommandError, Context, Event, Origin, Outcome, Words, quoted};
 
 /// How a command tells and shows times.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Conditions {
                 () if args.is(index, "GT") => &mut conditions.if_later,
                 () if args.is(index, "LT") => &mut conditions.if_earlier,
                 () => {
-                    let word = String::from_utf8_lossy(args.get(index));
+                    let word = quoted(args.get(index));
                     return Err(CommandError::Text(format!("ERR Unsupported option {word}").into()));
                 }
             };

@@ -1,13 +1,15 @@
 //! OBJECT: how values are kept. Always: no look-up here moves an access clock.
 
+use std::ops::Range;
+
 use tenon_keyspace::{AccessRule, Entry, TextRef, ValueRef};
 use tenon_resp::Args;
 
-use crate::{CommandError, Context, Outcome};
+use crate::{CommandError, Context, Outcome, quoted};
 
-/// Integers that Redis keeps once for all keys, and what it tells of references to them.
-const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
-const SHARED_REFERENCES: i64 = i32::MAX as i64;
+/// Whole numbers that Redis keeps in objects for everybody, and the count of references that those have.
+const SHARED_INTEGERS: Range<i64> = 0..10_000;
+const SHARED: i64 = i32::MAX as i64;
 
 const HELP: [&str; 11] = [
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -25,8 +27,7 @@ const HELP: [&str; 11] = [
 
 /// OBJECT with a word that is no subcommand.
 pub(super) fn unknown(_: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let word = String::from_utf8_lossy(args.get(1));
-    let shown: String = word.chars().take(128).collect();
+    let shown: String = quoted(args.get(1)).chars().take(128).collect();
     Err(CommandError::Text(format!("ERR unknown subcommand '{shown}'. Try OBJECT HELP.").into()))
 }
 
@@ -80,7 +81,8 @@ pub(super) fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// A value belongs to its key alone. Small integers take no room of their own, which Redis tells as endless sharing.
+/// A value belongs to its key alone; a small whole number takes no memory of its own, which Redis tells as a reference
+/// to an object that everybody shares, unless values must be told apart by their use.
 pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let shares_integers = ctx.limits.shares_integers;
     let Some(value) = find(ctx, args).map(|entry| entry.value()) else {
@@ -89,7 +91,7 @@ pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     };
     let is_small =
         matches!(value, ValueRef::String(TextRef::Integer(number)) if SHARED_INTEGERS.contains(&number));
-    ctx.reply.integer(if is_small && shares_integers { SHARED_REFERENCES } else { 1 });
+    ctx.reply.integer(if is_small && shares_integers { SHARED } else { 1 });
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use tenon_keyspace::Entry;
 use tenon_resp::Args;
 
 use crate::scan::parse_cursor;
-use crate::{CommandError, Context, Outcome, Words};
+use crate::{CommandError, Context, Origin, Outcome, Words};
 
 /// Keys that a step of SCAN visits unless it is told otherwise.
 const SCAN_COUNT: usize = 10;
@@ -14,6 +14,9 @@ const SCAN_COUNT: usize = 10;
 const BUCKETS_PER_KEY: usize = 10;
 /// Buckets that a step may always visit: a small database is shown in one step, as in Redis.
 const BUCKETS_MIN: usize = 256;
+
+/// Keys that RANDOMKEY of a follower looks at before it shows one that has expired, as in Redis.
+const READER_TURNS_MAX: usize = 100;
 
 struct Scan<'a> {
     cursor: u64,
@@ -38,9 +41,11 @@ pub(super) fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn randomkey(ctx: &mut Context<'_>, _: Args<'_>) -> Outcome {
     let now = ctx.db.now();
-    // Each turn but the last removes a key.
+    // Each turn but the last removes a key; on a follower, which removes none, there is a last turn all the same.
+    let mut turns_left = if ctx.db.origin() == Origin::Reader { READER_TURNS_MAX } else { usize::MAX };
     while let Some(entry) = ctx.db.database_ref().random(ctx.dice) {
-        if !has_expired(entry, now) {
+        turns_left -= 1;
+        if !has_expired(entry, now) || turns_left == 0 {
             ctx.reply.bulk(entry.key());
             return Ok(());
         }

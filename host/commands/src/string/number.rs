@@ -42,7 +42,7 @@ pub(super) fn incrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         }
         None => {
             let sum = add(b"0")?;
-            ctx.db.database().set_string(key, sum.as_bytes(), Expiry::Never);
+            ctx.db.database().set_plain(key, sum.as_bytes(), Expiry::Never);
             sum
         }
     };

@@ -96,7 +96,7 @@ fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
 /// The longest string that whoever asks may make.
 pub(crate) fn string_bytes_max(ctx: &Context<'_>) -> usize {
     match ctx.db.origin() {
-        Origin::Client => ctx.limits.string_bytes_max,
+        Origin::Client | Origin::Reader => ctx.limits.string_bytes_max,
         Origin::Primary | Origin::Load => ctx.limits.string_bytes_max.max(OBEYED_BYTES_MAX),
     }
 }

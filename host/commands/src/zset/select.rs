@@ -65,7 +65,7 @@ impl<'a> Selection<'a> {
             } else if args.is(at, "LIMIT") && at + 2 < args.len() {
                 (offset, count) = (args.integer(at + 1)?, args.integer(at + 2)?);
                 at += 2;
-            } else if given.reverse.is_none() && args.is(at, "REV") {
+            } else if reverse.is_none() && args.is(at, "REV") {
                 reverse = Some(true);
             } else if by.is_none() && args.is(at, "BYLEX") {
                 by = Some(By::Name);

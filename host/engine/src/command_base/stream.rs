@@ -157,8 +157,9 @@ fn pending_and_gone(stream: &Stream) -> BTreeSet<StreamId> {
 
 #[cfg(test)]
 mod tests {
-    use tenon_aof::{CommandBase, Origin, ReplicationId};
+    use tenon_aof::{CommandBase, Origin};
     use tenon_base::UnixMillis;
+    use tenon_journal::ReplicationId;
     use tenon_journal::ReplicationOffset;
     use tenon_keyspace::{StreamKeep, StreamLimits, StreamTrim};
 

@@ -8,7 +8,7 @@ use tenon_base::{ConnectionId, Disk, Listener, Listening, Now, Output, World};
 use tenon_commands::{
     Argument, ArgumentKind, Categories, CommandError, Flags, Group, LookupCounts, Outcome, Row,
 };
-use tenon_config::{Config, Directive, SetError, Situation};
+use tenon_config::{Config, Directive, Rewritten, SetError, Situation};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
@@ -146,18 +146,24 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 
 fn reset_statistics(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     context.engine.stats.reset();
+    context.engine.replication.primary.reset_counts();
     context.engine.lookups = LookupCounts::default();
     context.reply().ok();
     Ok(())
 }
 
 fn rewrite(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    rewrite_with(context, Rewritten::Changed)
+}
+
+/// Rewrites the configuration file, with lines for so many directives.
+pub(super) fn rewrite_with(context: &mut ServerContext<'_, '_>, which: Rewritten) -> Outcome {
     let engine = &mut *context.engine;
     let Some(path) = engine.config_file.clone() else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let suffix = engine.dice.hex(8);
-    if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, context.world.disk) {
+    if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, which, context.world.disk) {
         tracing::warn!("CONFIG REWRITE failed: {reason}");
         return Err(CommandError::Text(format!("ERR Rewriting config file: {reason}").into()));
     }
@@ -167,7 +173,13 @@ fn rewrite(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 /// Puts the new text in the place of the old one at one stroke.
-fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> Result<(), String> {
+fn rewrite_file(
+    path: &Path,
+    suffix: &str,
+    config: &Config,
+    which: Rewritten,
+    disk: &dyn Disk,
+) -> Result<(), String> {
     let old = match read_file(path, disk) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other.map_err(|error| describe(&error))?,
@@ -177,7 +189,7 @@ fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> 
         let text = tenon_config::rewrite_toml(&path.to_string_lossy(), old, config);
         text.map_err(|error| error.to_string().replace('\n', " "))?.into_bytes()
     } else {
-        tenon_config::rewrite_conf(&old, config)
+        tenon_config::rewrite_conf(&old, config, which)
     };
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!("-{suffix}.tmp"));

@@ -221,6 +221,7 @@ fn hello(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 fn greet(context: &mut ServerContext<'_, '_>) {
     let (serial, proto) = (context.connection.serial, context.session().proto);
+    let role: &[u8] = if context.engine.replication.is_following { b"replica" } else { b"master" };
     let mut reply = context.reply();
     reply.map(7);
     reply.bulk(b"server");
@@ -234,7 +235,7 @@ fn greet(context: &mut ServerContext<'_, '_>) {
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(role);
     reply.bulk(b"modules");
     reply.array(0);
 }
@@ -276,6 +277,7 @@ fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let connection = context.connection;
     context.engine.end_transaction(connection);
     context.engine.unsubscribe_all(connection);
+    context.engine.untrack(connection);
     context.engine.stop_monitoring(connection);
     let session = context.session();
     session.proto = Proto::Resp2;

@@ -33,32 +33,49 @@ struct Section {
     name: &'static str,
     /// As it is headed.
     title: &'static str,
-    /// Whether it is shown when no section is asked for.
-    is_default: bool,
+    shown: Shown,
     write: fn(&mut Lines, &Facts<'_>),
 }
 
-/// The section that belongs to no group.
-const DEBUG: &str = "debug";
+/// When a section is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Also when none is asked for.
+    Always,
+    /// When it is asked for, alone or with all.
+    InAll,
+    /// When it is asked for by its own name.
+    ByName,
+}
 
 /// In this order.
 const SECTIONS: [Section; 15] = [
-    Section { name: "server", title: "Server", is_default: true, write: server::server },
-    Section { name: "clients", title: "Clients", is_default: true, write: server::clients },
-    Section { name: "memory", title: "Memory", is_default: true, write: memory::memory },
-    Section { name: "persistence", title: "Persistence", is_default: true, write: persistence::write },
-    Section { name: "stats", title: "Stats", is_default: true, write: statistics::stats },
-    Section { name: "replication", title: "Replication", is_default: true, write: replication::replication },
-    Section { name: "cpu", title: "CPU", is_default: true, write: server::cpu },
+    Section { name: "server", title: "Server", shown: Shown::Always, write: server::server },
+    Section { name: "clients", title: "Clients", shown: Shown::Always, write: server::clients },
+    Section { name: "memory", title: "Memory", shown: Shown::Always, write: memory::memory },
+    Section { name: "persistence", title: "Persistence", shown: Shown::Always, write: persistence::write },
+    Section { name: "stats", title: "Stats", shown: Shown::Always, write: statistics::stats },
+    Section {
+        name: "replication",
+        title: "Replication",
+        shown: Shown::Always,
+        write: replication::replication,
+    },
+    Section { name: "cpu", title: "CPU", shown: Shown::Always, write: server::cpu },
     // There are none: the heading stands alone.
-    Section { name: "modules", title: "Modules", is_default: true, write: |_, _| {} },
-    Section { name: "commandstats", title: "Commandstats", is_default: false, write: statistics::commands },
-    Section { name: "errorstats", title: "Errorstats", is_default: true, write: statistics::errors },
-    Section { name: "latencystats", title: "Latencystats", is_default: false, write: statistics::latencies },
-    Section { name: "cluster", title: "Cluster", is_default: true, write: replication::cluster },
-    Section { name: "keyspace", title: "Keyspace", is_default: true, write: statistics::keyspace },
-    Section { name: "policies", title: "Policies", is_default: true, write: statistics::policies },
-    Section { name: DEBUG, title: "Debug", is_default: false, write: statistics::debug },
+    Section { name: "modules", title: "Modules", shown: Shown::Always, write: |_, _| {} },
+    Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: statistics::commands },
+    Section { name: "errorstats", title: "Errorstats", shown: Shown::Always, write: statistics::errors },
+    Section {
+        name: "latencystats",
+        title: "Latencystats",
+        shown: Shown::InAll,
+        write: statistics::latencies,
+    },
+    Section { name: "cluster", title: "Cluster", shown: Shown::Always, write: replication::cluster },
+    Section { name: "keyspace", title: "Keyspace", shown: Shown::Always, write: statistics::keyspace },
+    Section { name: "policies", title: "Policies", shown: Shown::Always, write: statistics::policies },
+    Section { name: "debug", title: "Debug", shown: Shown::ByName, write: statistics::debug },
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -86,11 +103,11 @@ fn write_sections(facts: &Facts<'_>, names: Args<'_>) -> String {
 impl Section {
     fn is_wanted(&self, names: Args<'_>) -> bool {
         let asks = |word: &str| names.iter().any(|name| name.eq_ignore_ascii_case(word.as_bytes()));
-        let is_default = self.is_default && (names.is_empty() || asks("default"));
+        let is_default = self.shown == Shown::Always && (names.is_empty() || asks("default"));
         // The one section with a second name.
         let is_named = asks(self.name) || (self.name == "modules" && asks("module_list"));
-        let is_all = self.name != DEBUG && (asks("all") || asks("everything"));
-        is_default || is_named || is_all
+        let is_in_all = self.shown != Shown::ByName && (asks("all") || asks("everything"));
+        is_default || is_named || is_in_all
     }
 }
 

@@ -15,6 +15,7 @@ mod monitor;
 mod persistence;
 pub(crate) mod policy;
 mod pubsub;
+mod replication;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
@@ -47,6 +48,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     persistence::COMMANDS,
     policy::COMMANDS,
     pubsub::COMMANDS,
+    replication::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,

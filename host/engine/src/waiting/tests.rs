@@ -102,7 +102,7 @@ fn a_wrong_destination_is_told_when_the_source_comes() {
 #[test]
 fn sorted_sets_are_waited_for_with_their_shapes() {
     let mut bench = with_waiters(&[(1, "BZPOPMAX z 0"), (2, "BZMPOP 0 2 y z MIN COUNT 2")]);
-    assert_eq!(bench.run(3, "HELLO 3").contains("error"), false);
+    assert!(!bench.run(3, "HELLO 3").contains("error"));
     assert_eq!(bench.run(3, "BZPOPMIN z 0"), NOTHING);
     assert_eq!(bench.run(9, "ZADD z 1 a 2 b 3 c 4 d"), "4");
     assert_eq!(heard(&mut bench, 1), r#"["z", "d", "4"]"#);

@@ -198,3 +198,66 @@ fn a_unit_reuses_its_room() {
     }
     assert_eq!((rooms[2], rooms[3]), (rooms[4], rooms[5]));
 }
+
+#[test]
+fn words_aside_reach_their_readers_and_are_no_units() {
+    let mut journal = journal();
+    let ping = OwnedArgs::from([&b"PING"[..]].as_slice());
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    journal.aside(ping.as_args(), Targets::REPLICAS);
+    let last = unit(&mut journal, &[(0, "SET b 2", Targets::ALL)]);
+    assert_eq!(last.positions, LogPosition(101)..LogPosition(102));
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!(log, vec![(0, words(&["SELECT 0", "SET a 1", "SET b 2"]))]);
+    assert_eq!(replicas, words(&["SELECT 0", "SET a 1", "PING", "SET b 2"]));
+    journal.set_readers(true, false);
+    let offset = journal.offset();
+    journal.aside(ping.as_args(), Targets::REPLICAS);
+    assert_eq!((journal.offset(), journal.take_batch().is_none()), (offset, true));
+}
+
+#[test]
+fn each_reader_has_seams_of_its_own() {
+    let mut journal = journal();
+    unit(&mut journal, &[(3, "SET a 1", Targets::ALL)]);
+    journal.take_batch();
+    assert_eq!(journal.replica_db(), Some(3));
+    journal.replica_seam();
+    unit(&mut journal, &[(3, "SET a 2", Targets::ALL)]);
+    let both = |text: &[&str]| text.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!((log, replicas), (vec![(3, both(&["SET a 2"]))], both(&["SELECT 3", "SET a 2"])));
+    journal.log_seam();
+    unit(&mut journal, &[(3, "SET a 3", Targets::ALL)]);
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!((log, replicas), (vec![(3, both(&["SELECT 3", "SET a 3"]))], both(&["SET a 3"])));
+}
+
+#[test]
+fn effects_that_do_not_belong_together_are_not_wrapped() {
+    let mut journal = journal();
+    journal.begin_unit();
+    for word in ["a", "b"] {
+        let words = OwnedArgs::from([&b"DEL"[..], word.as_bytes()].as_slice());
+        journal.operation(0, words.as_args(), Targets::ALL);
+    }
+    assert_eq!(journal.seal_apart().positions, LogPosition(100)..LogPosition(101));
+    let expected = ["SELECT 0", "DEL a", "DEL b"].map(String::from).to_vec();
+    assert_eq!(taken(&mut journal), (vec![(0, expected.clone())], expected));
+}
+
+#[test]
+fn what_is_followed_is_passed_on_as_it_came_and_counted() {
+    let mut journal = journal();
+    journal.set_offset(ReplicationOffset(5_000));
+    let bytes = b"*1\r\n$4\r\nPING\r\n";
+    journal.relay(bytes);
+    unit(&mut journal, &[(2, "SET a 1", Targets::LOG)]);
+    let (log, replicas) = taken(&mut journal);
+    assert_eq!(log, vec![(2, vec!["SELECT 2".to_owned(), "SET a 1".to_owned()])]);
+    assert_eq!((replicas, journal.offset()), (vec!["PING".to_owned()], ReplicationOffset(5_014)));
+    journal.set_readers(true, false);
+    journal.relay(bytes);
+    assert_eq!((journal.take_batch().is_none(), journal.offset()), (true, ReplicationOffset(5_028)));
+}

@@ -15,10 +15,11 @@ use std::hash::Hasher;
 
 use tenon_base::{Dice, UnixMillis};
 
+use crate::TableShape;
 use crate::access::{AccessClock, AccessRule};
 use crate::cut::TableCuts;
 use crate::entry::{Entry, Payload, RawEntry};
-use crate::table::{Place, Table};
+use crate::table::{Address, BUCKETS, Place, Table};
 use crate::value::{Kind, Value};
 
 pub use keyspace::Keyspace;
@@ -113,6 +114,18 @@ impl Database {
     /// Bytes of the table, the entries and the values, in size classes; without what cuts hold.
     pub fn used_memory(&self) -> usize {
         self.table.memory()
+    }
+
+    /// Buckets of its table.
+    pub fn buckets(&self) -> usize {
+        self.table.pages() * BUCKETS
+    }
+
+    /// How its buckets are filled. Walks over all of them.
+    pub fn shape(&self) -> TableShape {
+        let addresses =
+            (0..self.buckets()).map(|number| Address { page: number / BUCKETS, bucket: number % BUCKETS });
+        TableShape::of(addresses.map(|address| self.table.bucket_len(address)))
     }
 
     /// The hash of a key: the same in all databases of a keyspace.

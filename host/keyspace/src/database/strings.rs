@@ -49,6 +49,11 @@ impl Database {
         self.put(key, Payload::Large(LargeText::from_shared(bytes)), expiry)
     }
 
+    /// Gives the key a string that is stored as bytes, even where it is the decimal form of an integer.
+    pub fn set_plain(&mut self, key: &[u8], bytes: &[u8], expiry: Expiry) -> Replaced {
+        self.put(key, payload_of(bytes, false), expiry)
+    }
+
     /// Gives the key a number.
     pub fn set_integer(&mut self, key: &[u8], number: i64, expiry: Expiry) -> Replaced {
         self.put(key, Payload::Integer(number), expiry)
@@ -152,12 +157,9 @@ impl TextSlot<'_> {
         self.rewrite(Payload::Integer(number));
     }
 
-    /// Replaces the text.
+    /// Replaces the text by bytes, which are stored as such even where they are the decimal form of an integer.
     pub fn replace(&mut self, bytes: &[u8]) {
-        match integer_of(bytes) {
-            Some(number) => self.rewrite(Payload::Integer(number)),
-            None => self.rewrite(payload_of(bytes, false)),
-        }
+        self.rewrite(payload_of(bytes, false));
     }
 
     /// Replaces the text by bytes that a command has made: as [`crate::Text::from_vec`].

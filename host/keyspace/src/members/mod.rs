@@ -25,6 +25,7 @@ use directory::{DIRECTORY_MEMORY, Directory, Leaf, Ledger, Node, Way};
 use page::{Full, Page, ROOM_MAX};
 use position::{Key, POSITION_END, Span};
 
+use crate::TableShape;
 use crate::shared::Shared;
 use tenon_base::Dice;
 
@@ -58,6 +59,16 @@ impl Members {
     /// Heap bytes behind the table (not the table itself), in size classes, shared or not. O(1).
     pub fn memory(&self) -> usize {
         self.bytes
+    }
+
+    /// How its pages are filled. Walks over all of them.
+    pub fn shape(&self) -> TableShape {
+        let mut next = Some(0);
+        TableShape::of(std::iter::from_fn(|| {
+            let leaf = self.leaf_at(next?);
+            next = Some(leaf.span.high).filter(|&high| high < POSITION_END);
+            Some(leaf.count)
+        }))
     }
 
     /// The value of a field.

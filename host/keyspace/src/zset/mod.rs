@@ -17,6 +17,7 @@ pub use walk::ZsetPairs;
 
 use std::ops::Range;
 
+use crate::Members;
 use crate::listpack::{INTEGER_TEXT_BYTES_MAX, fits};
 use crate::{Element, Listpack, Malformed};
 use large::Large;
@@ -119,6 +120,14 @@ impl Zset {
         match &self.form {
             Form::Compact(listpack) => listpack.memory(),
             Form::Large(large) => large.memory(),
+        }
+    }
+
+    /// The table by member of a large set.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Compact(_) => None,
+            Form::Large(large) => Some(large.table()),
         }
     }
 

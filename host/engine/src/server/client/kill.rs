@@ -5,6 +5,7 @@ use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
 
 use super::{client_type, quoting};
+use crate::following::Following;
 use crate::server::ServerContext;
 use crate::session::{ClientType, Session};
 
@@ -33,10 +34,16 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
         .filter(|session| filter.meets(session, context.now))
         .map(|session| session.id)
         .collect();
-    match (is_old_form, victims.len()) {
+    // The link to the primary that is followed is nobody's session.
+    let following = &context.engine.replication.following;
+    let kills_link = following.as_ref().is_some_and(|following| filter.meets_link(following));
+    match (is_old_form, victims.len() + usize::from(kills_link)) {
         (true, 0) => return Err(CommandError::text("ERR No such client")),
         (true, _) => context.reply().ok(),
         (false, count) => context.reply().integer(count as i64),
+    }
+    if kills_link {
+        context.engine.drop_upstream(context.now, context.world);
     }
     for victim in victims {
         // Who asks for its own end is told that it has come.
@@ -75,6 +82,17 @@ impl<'a> Filter<'a> {
             }
         }
         Ok(filter)
+    }
+
+    fn meets_link(&self, following: &Following) -> bool {
+        let (Some(link), Some(peer)) = (following.upstream.link(), &following.peer) else { return false };
+        let is_named = self.serial.is_some() || self.address.is_some() || self.kind.is_some();
+        is_named
+            && self.serial.is_none_or(|serial| link.serial == serial)
+            && self.address.is_none_or(|address| peer.address.as_bytes() == address)
+            && self.local.is_none_or(|local| peer.local.as_bytes() == local)
+            && self.kind.is_none_or(|kind| kind == ClientType::Primary)
+            && self.age_seconds_min.is_none()
     }
 
     fn meets(&self, session: &Session, now: Now) -> bool {

@@ -1,6 +1,6 @@
 //! One command as COMMAND DOCS documents it to people. What its row leaves empty is left out.
 
-use tenon_commands::{Argument, ArgumentKind};
+use tenon_commands::{Argument, ArgumentKind, Docs, docs};
 use tenon_resp::Reply;
 
 use crate::table::{CommandId, CommandTable};
@@ -20,6 +20,7 @@ pub(super) fn write_docs(reply: &mut Reply<'_>, table: &CommandTable, id: Comman
         reply.bulk(text.as_bytes());
         count += 1;
     }
+    count += docs(&command.full_name).map_or(0, |docs| write_beyond_row(reply, docs));
     if !command.arguments.is_empty() {
         reply.bulk(b"arguments");
         write_arguments(reply, command.arguments);
@@ -35,6 +36,37 @@ pub(super) fn write_docs(reply: &mut Reply<'_>, table: &CommandTable, id: Comman
         count += 1;
     }
     reply.finish(map, count);
+}
+
+/// How many pairs were written.
+fn write_beyond_row(reply: &mut Reply<'_>, docs: &Docs) -> usize {
+    let mut count = 0;
+    let flags = [("deprecated", docs.deprecated.is_some()), ("syscmd", docs.is_internal)];
+    let set = flags.into_iter().filter(|(_, is_set)| *is_set);
+    if set.clone().count() > 0 {
+        reply.bulk(b"doc_flags");
+        reply.set(set.clone().count());
+        set.for_each(|(name, _)| reply.simple(name));
+        count += 1;
+    }
+    if let Some((since, instead)) = docs.deprecated {
+        for (name, text) in [("deprecated_since", since), ("replaced_by", instead)] {
+            reply.bulk(name.as_bytes());
+            reply.bulk(text.as_bytes());
+        }
+        count += 2;
+    }
+    if !docs.history.is_empty() {
+        reply.bulk(b"history");
+        reply.set(docs.history.len());
+        for (since, change) in docs.history {
+            reply.array(2);
+            reply.bulk(since.as_bytes());
+            reply.bulk(change.as_bytes());
+        }
+        count += 1;
+    }
+    count
 }
 
 fn write_arguments(reply: &mut Reply<'_>, arguments: &[Argument]) {

@@ -1,6 +1,6 @@
 //! One command as COMMAND and COMMAND INFO describe it to programs: ten fields, shaped as Redis 7 shapes them.
 
-use tenon_commands::{Begin, Find, Flags, KeyFlags, KeySpec};
+use tenon_commands::{Begin, Find, Flags, KeyFlags, KeySpec, docs};
 use tenon_resp::Reply;
 
 use crate::table::{Command, CommandId, CommandTable};
@@ -36,7 +36,10 @@ pub(super) fn write_entry(reply: &mut Reply<'_>, table: &CommandTable, id: Comma
     reply.set(command.tips.len());
     command.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(command.keys.len());
-    command.keys.iter().for_each(|spec| write_key_spec(reply, spec));
+    let docs = docs(&command.full_name);
+    for (place, spec) in command.keys.iter().enumerate() {
+        write_key_spec(reply, spec, docs.and_then(|docs| docs.key_note(place)));
+    }
     if command.subcommands.is_empty() {
         return reply.set(0);
     }
@@ -63,8 +66,12 @@ pub(super) fn write_key_flags(reply: &mut Reply<'_>, flags: KeyFlags) {
     flags.names().for_each(|name| reply.simple(name));
 }
 
-fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
-    reply.map(3);
+fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec, note: Option<&str>) {
+    reply.map(3 + usize::from(note.is_some()));
+    if let Some(note) = note {
+        reply.bulk(b"notes");
+        reply.bulk(note.as_bytes());
+    }
     reply.bulk(b"flags");
     write_key_flags(reply, spec.flags);
     reply.bulk(b"begin_search");

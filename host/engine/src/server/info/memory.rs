@@ -65,8 +65,11 @@ fn write_fragmentation(lines: &mut Lines, report: &MemoryReport) {
 
 fn write_buffers(lines: &mut Lines, facts: &Facts<'_>, report: &MemoryReport) {
     let engine = facts.engine;
-    lines.field("mem_not_counted_for_evict", engine.uncounted_bytes());
-    lines.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
+    lines.field("mem_not_counted_for_evict", engine.uncounted_bytes(facts.outputs));
+    let (backlog, replicas) = engine.stream_bytes(facts.outputs);
+    lines.field("mem_replication_backlog", backlog);
+    lines.field("mem_total_replication_buffers", backlog + replicas);
+    lines.field("mem_clients_slaves", replicas);
     lines.field("mem_clients_normal", report.clients);
     lines.zeros(&["mem_cluster_links"]);
     lines.field("mem_aof_buffer", report.log_buffer);

@@ -132,7 +132,9 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
 
 fn job(engine: &Engine, kind: Kind, history: &History, now: Now) -> JobInfo {
     let is_running = engine.snapshots.running() == Some(kind);
-    let since = engine.snapshots.running_since().filter(|_| is_running);
+    // A snapshot for replicas is what Redis calls a save, too.
+    let for_replicas = engine.replication.snapshot_since().filter(|_| kind == Kind::Save);
+    let since = engine.snapshots.running_since().filter(|_| is_running).or(for_replicas);
     let has_ended = history.last != Outcome::NoneYet;
     JobInfo {
         running_seconds: since.map(|since| now.steady.since(since).millis() / 1_000),

@@ -69,7 +69,8 @@ pub(super) fn clients(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("client_recent_max_output_buffer", output_max.unwrap_or(0));
     lines.field("blocked_clients", present().filter(|session| session.parked.is_some()).count());
     let queues = &facts.engine.waiting.queues;
-    lines.zeros(&["tracking_clients"]);
+    let [tracking_clients, ..] = facts.engine.tracking.counts();
+    lines.field("tracking_clients", tracking_clients);
     lines.field("clients_in_timeout_table", queues.deadlines());
     lines.field("total_blocking_keys", queues.keys());
     lines.field("total_blocking_keys_on_nokey", queues.keys_wanting_gone());

@@ -12,13 +12,17 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("instantaneous_ops_per_sec", stats.ops_per_second());
     lines.field("total_net_input_bytes", stats.net_input_bytes);
     lines.field("total_net_output_bytes", stats.sent.bytes);
-    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    lines.zeros(&["total_net_repl_input_bytes"]);
+    lines.field("total_net_repl_output_bytes", stats.sent.shared_bytes);
     lines.hundredths("instantaneous_input_kbps", kilobytes(stats.input_bytes_per_second()));
     lines.hundredths("instantaneous_output_kbps", kilobytes(stats.output_bytes_per_second()));
     lines.hundredths("instantaneous_input_repl_kbps", 0.0);
     lines.hundredths("instantaneous_output_repl_kbps", 0.0);
     lines.field("rejected_connections", stats.connections_rejected);
-    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    let syncs = engine.replication.primary.counts();
+    lines.field("sync_full", syncs.full);
+    lines.field("sync_partial_ok", syncs.partial_ok);
+    lines.field("sync_partial_err", syncs.partial_refused);
     lines.field("expired_keys", stats.expired_keys);
     lines.hundredths("expired_stale_perc", 0.0);
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
@@ -30,12 +34,21 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("current_eviction_exceeded_time", exceeded.millis());
     lines.field("keyspace_hits", engine.lookups.hits);
     lines.field("keyspace_misses", engine.lookups.misses);
-    // Nothing is forked; what stands in for a fork is a cut.
-    lines.field("total_forks", engine.snapshots.cuts);
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
+    // Nothing is forked; what stands in for a fork is a cut.
+    lines.zeros(&["latest_fork_usec"]);
+    lines.field("total_forks", engine.snapshots.cuts);
+    lines.zeros(&["migrate_cached_sockets"]);
+    let following = engine.replication.following.as_ref();
+    lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
+    let [_, keys, items, prefixes] = engine.tracking.counts();
+    lines.field("tracking_total_keys", keys);
+    lines.field("tracking_total_items", items);
+    lines.field("tracking_total_prefixes", prefixes);
+    lines.zeros(&["unexpected_error_replies"]);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", stats.reads);
@@ -48,29 +61,22 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     let spent_us: u64 = stats.calls.iter().map(|counts| counts.usec).sum();
     lines.field("eventloop_cycles", stats.turns);
-    lines.field("eventloop_duration_sum", stats.turns_us);
+    lines.field("eventloop_duration_sum", stats.turns_by_part.whole_us);
     lines.field("eventloop_duration_cmd_sum", spent_us);
     lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
-    lines.field("instantaneous_eventloop_duration_usec", stats.turn_us());
+    lines.field("instantaneous_eventloop_duration_usec", stats.turn_microseconds());
     lines.field("acl_access_denied_auth", stats.logins_refused);
     lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
 }
 
-/// Counters of what does not exist here: defragmentation, tracking.
+/// Counters of what does not exist here: defragmentation.
 const NEVER_USED: &[&str] = &[
-    "latest_fork_usec",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
     "active_defrag_hits",
     "active_defrag_misses",
     "active_defrag_key_hits",
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
-    "unexpected_error_replies",
 ];
 
 fn kilobytes(bytes: u64) -> f64 {
@@ -91,15 +97,6 @@ pub(super) fn commands(lines: &mut Lines, facts: &Facts<'_>) {
             table[id].full_name, counts.calls, counts.usec, counts.rejected, counts.failed
         ));
     }
-}
-
-/// What turns spend their time on; shown only to who asks for it by name.
-pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
-    let stats = &facts.engine.stats;
-    lines.field("eventloop_duration_aof_sum", stats.log_us);
-    lines.field("eventloop_duration_cron_sum", stats.cron_us);
-    lines.field("eventloop_duration_max", stats.longest_turn_us);
-    lines.field("eventloop_cmd_per_cycle_max", stats.commands_in_turn_max);
 }
 
 /// Percentiles of the times of commands.
@@ -141,6 +138,15 @@ pub(super) fn keyspace(lines: &mut Lines, facts: &Facts<'_>) {
             ));
         }
     }
+}
+
+/// What turns are spent with; shown only where it is asked for by name.
+pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
+    let times = &facts.engine.stats.turns_by_part;
+    lines.field("eventloop_duration_aof_sum", times.log_us);
+    lines.field("eventloop_duration_cron_sum", times.cron_us);
+    lines.field("eventloop_duration_max", times.longest_us);
+    lines.field("eventloop_cmd_per_cycle_max", times.commands_max);
 }
 
 pub(super) fn policies(lines: &mut Lines, facts: &Facts<'_>) {

@@ -1,0 +1,549 @@
+//! A replica as the engine does it: the snapshot that comes from its primary is loaded, the stream behind it is run as
+//! it comes and kept as it came, so that replicas of our own get the same bytes at the same offsets.
+//! Always: an offset is confirmed once everything before it was run; a transaction counts when it is whole.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tenon_aof::{Log, Phase};
+use tenon_base::{ConnectionId, DiskFile, Micros, Now, Output, Peer, Ticket, World, describe};
+use tenon_commands::{Context, Db, Origin, Words, key_positions};
+use tenon_config::{Config, Directive};
+use tenon_journal::{ReplicationId, ReplicationOffset};
+use tenon_replication::{Greeting, Heard, Second, Upstream};
+use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
+
+use crate::engine::{Engine, Purpose};
+use crate::gates;
+use crate::pubsub::Space;
+use crate::table::{CommandId, Run};
+
+/// The primary that this engine follows.
+pub(crate) struct Following {
+    pub(crate) upstream: Upstream,
+    /// Of the attempt to connect that is under way: later answers to earlier ones are not for us.
+    ticket: Option<Ticket>,
+    /// The ends of the link.
+    pub(crate) peer: Option<Peer>,
+    incoming: Option<Incoming>,
+    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction.
+    raw: Vec<u8>,
+    batch: Batch,
+    /// What the stream has selected.
+    pub(crate) database: usize,
+    /// The stream cannot be run any more.
+    is_lost: bool,
+    /// Replies that nobody reads.
+    reply: Vec<u8>,
+    /// Keys that clients of our own wrote, by database: nobody else expires them.
+    own_keys: HashSet<(usize, Vec<u8>)>,
+}
+
+/// A snapshot on its way into a file.
+struct Incoming {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    id: ReplicationId,
+    offset: ReplicationOffset,
+}
+
+impl Engine {
+    /// Follows a primary from now on.
+    pub(crate) fn follow(&mut self, now: Now, host: String, port: u16, world: &mut World<'_>) {
+        self.drop_upstream(now, world);
+        let greeting = greeting(&self.config);
+        // Whoever goes on where we stopped goes on in this database, too.
+        let database = match &self.replication.following {
+            Some(following) => following.database,
+            None => self.journal.replica_db().map_or(0, |database| database as usize),
+        };
+        self.replication.following = Some(Box::new(Following {
+            upstream: Upstream::new(now.steady, host, port, greeting),
+            ticket: None,
+            peer: None,
+            incoming: None,
+            raw: Vec::new(),
+            batch: Batch::new(),
+            database,
+            is_lost: false,
+            reply: Vec::new(),
+            own_keys: HashSet::new(),
+        }));
+        self.replication.is_following = true;
+    }
+
+    /// The data was brought back from a dump of a replica, which names its place in its primary's stream.
+    pub(crate) fn resume_as_follower(&mut self, now: Now, place: tenon_aof::Origin, world: &mut World<'_>) {
+        let primary = &mut self.replication.primary;
+        primary.begin_history(place.replication_id);
+        primary.open_backlog(place.offset, world.outputs);
+        self.set_readers();
+        if let Some(address) = self.config.primary() {
+            let (host, port) = (String::from_utf8_lossy(&address.host).into_owned(), address.port);
+            self.follow(now, host, port, world);
+        }
+        let database = self.known_database(Some(place.db as usize));
+        if let Some(following) = &mut self.replication.following {
+            following.database = database;
+        }
+    }
+
+    /// A database that a file says the stream has selected. An odd one is of no weight: who begins a stream selects.
+    fn known_database(&self, database: Option<usize>) -> usize {
+        database.filter(|&database| database < self.keyspace.databases()).unwrap_or(0)
+    }
+
+    /// Goes on as a primary: with the data and the history that are there, under a name of its own.
+    pub(crate) fn stop_following(&mut self, now: Now, world: &mut World<'_>) {
+        self.drop_upstream(now, world);
+        self.append_sealed(now, world);
+        self.replication.following = None;
+        self.replication.is_following = false;
+        let second = Second { id: self.replication_id(), valid_to: self.journal.offset() };
+        self.begin_history();
+        self.replication.primary.continue_history(now.steady, second);
+        self.journal.replica_seam();
+        // They ask again at once, and learn the new name; nobody needs a snapshot for that.
+        self.close_replicas(world);
+        tracing::info!(
+            "Setting secondary replication ID to {}, valid up to offset: {}. New replication ID is {}",
+            second.id,
+            second.valid_to.0 + 1,
+            self.replication_id()
+        );
+    }
+
+    /// What goes by the clock while a primary is followed.
+    pub(crate) fn tend_upstream(&mut self, now: Now, world: &mut World<'_>) {
+        let (offset, synced) = (self.journal.offset(), self.synced_offset());
+        let Some(following) = &mut self.replication.following else { return };
+        let upstream = &mut following.upstream;
+        if upstream.is_silent(now.steady) {
+            tracing::warn!("{}", upstream.silence());
+            return self.drop_upstream(now, world);
+        }
+        if upstream.take_ack_due(now.steady) {
+            upstream.acknowledge(offset, synced, world.outputs);
+        }
+        if upstream.take_connect(now.steady) {
+            let (host, port) = upstream.address();
+            let (host, port) = (host.to_owned(), port);
+            let ticket = self.ticket(Purpose::Link);
+            if let Some(following) = &mut self.replication.following {
+                following.ticket = Some(ticket);
+            }
+            let patience = Micros(greeting(&self.config).timeout.0.max(1));
+            world.outputs.request(Output::Connect { ticket, host, port, patience });
+        }
+    }
+
+    /// An attempt to connect has ended.
+    pub(crate) fn linked(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<(ConnectionId, Peer), String>,
+        world: &mut World<'_>,
+    ) {
+        let following = self.replication.following.as_mut().filter(|one| one.ticket == Some(ticket));
+        match (following, result) {
+            (Some(following), Ok((connection, peer))) => {
+                following.ticket = None;
+                following.peer = Some(peer);
+                following.upstream.linked(now.steady, connection, world.outputs);
+            }
+            (Some(following), Err(reason)) => {
+                tracing::warn!("Error condition on socket for SYNC: {reason}");
+                following.ticket = None;
+                following.upstream.lost(now.steady);
+            }
+            (None, Ok((connection, _))) => {
+                world.outputs.request(Output::Close { connection, at_once: true });
+            }
+            (None, Err(_)) => {}
+        }
+    }
+
+    /// Bytes of a connection that is no client's.
+    pub(crate) fn received_from_upstream(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        bytes: &[u8],
+        world: &mut World<'_>,
+    ) {
+        let is_its = |one: &Following| one.upstream.link() == Some(connection);
+        let Some(mut following) = self.replication.following.take_if(|one| is_its(one)) else { return };
+        self.stats.net_input_bytes += bytes.len() as u64;
+        let mut rest = bytes;
+        let mut failure = None;
+        while !rest.is_empty() && failure.is_none() {
+            let is_counted = self.replication.primary.backlog().is_some();
+            let place = is_counted.then(|| (self.replication_id(), self.journal.offset()));
+            let (count, heard) = following.upstream.hear(now.steady, rest, place, world.outputs);
+            rest = &rest[count..];
+            failure = self.take_in(now, &mut following, heard, world).err();
+        }
+        self.replication.following = Some(following);
+        if let Some(reason) = failure {
+            tracing::warn!("The link to the primary is given up: {reason}");
+            self.drop_upstream(now, world);
+        }
+    }
+
+    /// The connection to the primary has ended.
+    pub(crate) fn upstream_closed(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        if following.upstream.link() == Some(connection) {
+            tracing::warn!("Connection with master lost.");
+            following.upstream.lost(now.steady);
+            following.forget(world);
+        }
+    }
+
+    /// Ends the link to the primary; another attempt follows while it is followed.
+    pub(crate) fn drop_upstream(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        if let Some(connection) = following.upstream.link() {
+            world.outputs.request(Output::Close { connection, at_once: true });
+        }
+        following.upstream.lost(now.steady);
+        following.forget(world);
+    }
+
+    fn take_in(
+        &mut self,
+        now: Now,
+        following: &mut Following,
+        heard: Heard<'_>,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
+        match heard {
+            Heard::Nothing => Ok(()),
+            Heard::Failed(reason) => Err(reason),
+            Heard::Full(id, offset) => self.await_snapshot(following, id, offset, world),
+            Heard::Snapshot(bytes) => following.keep(bytes),
+            Heard::SnapshotEnd(bytes, surplus) => {
+                following.keep(bytes)?;
+                self.load_snapshot(now, following, surplus, world)
+            }
+            Heard::Continues(id) => {
+                self.continue_under(now, id, world);
+                following.raw.clear();
+                Ok(())
+            }
+            Heard::Stream(bytes) => {
+                following.raw.extend_from_slice(bytes);
+                self.run_stream(now, following, world)
+            }
+        }
+    }
+
+    fn await_snapshot(
+        &self,
+        following: &mut Following,
+        id: ReplicationId,
+        offset: ReplicationOffset,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
+        following.forget(world);
+        let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
+        // A file of an earlier attempt is made anew.
+        let _ = world.disk.remove(&path);
+        let file = world.disk.create(&path);
+        let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+        following.incoming = Some(Incoming { file, path, id, offset });
+        Ok(())
+    }
+
+    /// Puts what the primary sent in the place of everything that was there.
+    fn load_snapshot(
+        &mut self,
+        now: Now,
+        following: &mut Following,
+        surplus: usize,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
+        let Some(Incoming { file, path, id, offset }) = following.incoming.take() else {
+            return Err("a snapshot that was not announced".to_owned());
+        };
+        let length = file.length().map_err(|error| describe(&error))?;
+        file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
+        tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
+        self.append_sealed(now, world);
+        self.abort_save();
+        let was_logging = self.durability.is_on();
+        if was_logging && let Err(reason) = self.turn_log_off(now, world) {
+            tracing::warn!("The append-only file could not be ended well: {reason}");
+        }
+        self.close_replicas(world);
+        self.forget_everything();
+        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
+        let loaded = self.load_rdb(now, &file, None, false);
+        // A file that cannot be removed costs room, and the next attempt makes it anew.
+        let _ = world.disk.remove(&path);
+        if loaded.is_err() {
+            self.forget_everything();
+        }
+        let report = loaded.map_err(|error| {
+            format!(
+                "Failed trying to load the MASTER synchronization DB, which leaves us without data: {error}"
+            )
+        })?;
+        self.replication.primary.begin_history(id);
+        self.replication.primary.close_backlog(world.outputs);
+        self.replication.primary.open_backlog(offset, world.outputs);
+        self.journal.set_offset(offset);
+        if let Some(log) = self.durability.log_mut() {
+            log.set_replication_id(id);
+        }
+        self.set_readers();
+        if was_logging && let Err(reason) = self.turn_log_on(now, world) {
+            tracing::warn!("The append-only file cannot be begun anew yet: {reason}");
+        }
+        let database = report.aux.stream_database.and_then(|database| usize::try_from(database).ok());
+        following.database = self.known_database(database);
+        following.raw.clear();
+        following.own_keys.clear();
+        following.is_lost = false;
+        following.upstream.loaded(now.steady);
+        following.upstream.acknowledge(offset, None, world.outputs);
+        tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+        Ok(())
+    }
+
+    /// The primary goes on where we stopped, maybe under another name.
+    fn continue_under(&mut self, now: Now, id: Option<ReplicationId>, world: &mut World<'_>) {
+        if self.replication.primary.backlog().is_none() {
+            self.replication.primary.open_backlog(self.journal.offset(), world.outputs);
+            self.set_readers();
+        }
+        let own = self.replication_id();
+        let Some(id) = id.filter(|id| *id != own) else { return };
+        tracing::info!("Master replication ID changed to {id}");
+        let second = Second { id: own, valid_to: self.journal.offset() };
+        self.replication.primary.begin_history(id);
+        self.replication.primary.continue_history(now.steady, second);
+        if let Some(log) = self.durability.log_mut() {
+            log.set_replication_id(id);
+        }
+        self.close_replicas(world);
+    }
+
+    /// Runs what is complete of the stream, and passes it on as it is.
+    fn run_stream(
+        &mut self,
+        now: Now,
+        following: &mut Following,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
+        let raw = std::mem::take(&mut following.raw);
+        let mut batch = std::mem::take(&mut following.batch);
+        let limits = Limits { bulk_bytes_max: usize::MAX, ..Limits::default() };
+        let mut done = 0;
+        let outcome = loop {
+            let decoded = Decoder::new().decode(&raw[done..], &limits, &mut batch);
+            let bytes = self.run_units(now, following, &batch, &raw[done..], world);
+            done += bytes;
+            if let Err(error) = decoded {
+                break Err(format!("Protocol error in the stream: {error}"));
+            }
+            if following.is_lost {
+                break Err("the stream cannot be run here".to_owned());
+            }
+            if bytes == 0 {
+                break Ok(());
+            }
+        };
+        batch.clear();
+        following.batch = batch;
+        following.raw = raw;
+        following.raw.drain(..done);
+        outcome
+    }
+
+    /// Runs the commands of a batch, transactions as wholes; returns how many bytes they were.
+    fn run_units(
+        &mut self,
+        now: Now,
+        following: &mut Following,
+        batch: &Batch,
+        bytes: &[u8],
+        world: &mut World<'_>,
+    ) -> usize {
+        let is = |index: usize, word: &str| batch.request(index, bytes).is(0, word);
+        let (mut at, mut first) = (0, 0);
+        while first < batch.len() {
+            let mut last = first;
+            if is(first, "MULTI") {
+                let Some(end) = (first..batch.len()).find(|&index| is(index, "EXEC")) else { break };
+                last = end;
+            }
+            let end = (first..=last).fold(at, |end, index| end + batch.wire_bytes(index));
+            self.journal.relay(&bytes[at..end]);
+            for index in first..=last {
+                self.run_from_upstream(now, following, batch.request(index, bytes), world);
+            }
+            (at, first) = (end, last + 1);
+        }
+        at
+    }
+
+    /// Runs one command of the stream. What it did goes to the log; replicas of ours were sent it already.
+    fn run_from_upstream(
+        &mut self,
+        now: Now,
+        following: &mut Following,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) {
+        if following.is_lost || args.is(0, "PING") || args.is(0, "MULTI") || args.is(0, "EXEC") {
+            return;
+        }
+        if args.is(0, "REPLCONF") {
+            if args.is(1, "GETACK") {
+                let (offset, synced) = (self.journal.offset(), self.synced_offset());
+                following.upstream.acknowledge(offset, synced, world.outputs);
+            }
+            return;
+        }
+        if args.is(0, "SELECT") {
+            let index = args.try_get(1).and_then(tenon_resp::parse_integer);
+            let index = index.and_then(|index| usize::try_from(index).ok());
+            match index.filter(|&index| index < self.keyspace.databases()) {
+                Some(index) => following.database = index,
+                None => {
+                    tracing::warn!("The primary's stream selects a database that is not configured here");
+                    // What follows cannot be run: everything has to come anew, and then it is refused as a whole.
+                    self.begin_history();
+                    following.is_lost = true;
+                }
+            }
+            return;
+        }
+        if let Some(space) = Space::of_message(args) {
+            self.publish(space, args.get(1), args.get(2), now, world);
+            return self.seal(now, following.database, None, world);
+        }
+        let table = &self.commands;
+        let found = gates::known(self, table.find(args.get(0)), args)
+            .ok()
+            .filter(|&id| table[id].accepts(args.len()));
+        let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
+            let name = args.get(0);
+            let name = name[..name.len().min(64)].escape_ascii();
+            tracing::warn!("The primary's stream has a command that is passed over: '{name}'");
+            return;
+        };
+        let began = world.stopwatch.read();
+        let mut db = Db::new(
+            &mut self.keyspace,
+            following.database,
+            now,
+            Origin::Primary,
+            &mut self.lookups,
+            &mut self.unit,
+        );
+        db.lazy_expire = self.lazy_expire;
+        let mut context = Context {
+            db,
+            reply: Reply::new(&mut following.reply, Proto::Resp2),
+            dice: &mut self.dice,
+            limits: &self.limits,
+            garbage: &mut self.garbage,
+        };
+        let outcome = handler(&mut context, args);
+        following.reply.clear();
+        self.seal(now, following.database, Some(args), world);
+        let spent = world.stopwatch.read().since(began);
+        self.stats.count_call(id, spent, outcome.is_err());
+        if let Err(error) = outcome {
+            let name = String::from_utf8_lossy(args.get(0)).into_owned();
+            tracing::warn!("A command of the primary's stream was refused here: '{name}': {error}");
+        }
+    }
+
+    /// A client of ours writes to a follower that may be written to: what it gives a time to live is ours to expire.
+    pub(crate) fn note_own_keys(&mut self, database: usize, id: CommandId, args: Args<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        let ranges = self.commands[id].keys.iter().filter_map(|spec| key_positions(spec, args));
+        let keys = ranges.flat_map(|range| range.positions()).map(|at| (database, args.get(at).to_vec()));
+        following.own_keys.extend(keys);
+    }
+
+    /// Expires what clients of ours wrote.
+    pub(crate) fn expire_own_keys(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        if following.own_keys.is_empty() {
+            return;
+        }
+        let (mut keys, mut due) = (std::mem::take(&mut following.own_keys), Vec::new());
+        keys.retain(|(database, key)| {
+            let expires_at = self.keyspace.db(*database).find(key).and_then(|entry| entry.expires_at());
+            let is_due = expires_at.is_some_and(|at| at < now.unix());
+            if is_due {
+                due.push((*database, key.clone()));
+            }
+            expires_at.is_some() && !is_due
+        });
+        for (database, key) in due {
+            let mut db =
+                Db::new(&mut self.keyspace, database, now, Origin::Client, &mut self.lookups, &mut self.unit);
+            db.lazy_expire = self.lazy_expire;
+            db.expire(&key);
+            self.seal(now, database, None, world);
+        }
+        if let Some(following) = &mut self.replication.following {
+            following.own_keys = keys;
+        }
+    }
+
+    /// How much of the stream is safe on our disk, if it is kept there.
+    fn synced_offset(&self) -> Option<ReplicationOffset> {
+        self.durability.log().filter(|log| log.phase() == Phase::On).map(Log::synced_offset)
+    }
+
+    /// Ends the links of our own replicas, who will ask again.
+    fn close_replicas(&mut self, world: &mut World<'_>) {
+        let replicas = self.replication.primary.replicas().iter();
+        let connections: Vec<ConnectionId> = replicas.map(|replica| replica.connection).collect();
+        connections.into_iter().for_each(|connection| self.close(connection, true, world));
+    }
+}
+
+impl Following {
+    /// How many keys are ours to expire.
+    pub(crate) fn own_keys(&self) -> usize {
+        self.own_keys.len()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let incoming = self.incoming.as_ref().ok_or("a snapshot that was not announced")?;
+        let path = incoming.path.display();
+        incoming.file.append(bytes).map_err(|error| format!("{path}: {}", describe(&error)))
+    }
+
+    /// Lets go of what was not complete: it comes again.
+    fn forget(&mut self, world: &mut World<'_>) {
+        self.raw = Vec::new();
+        if let Some(incoming) = self.incoming.take() {
+            let _ = world.disk.remove(&incoming.path);
+        }
+    }
+}
+
+/// What we say of ourselves, as configured.
+pub(crate) fn greeting(config: &Config) -> Greeting {
+    let announced = config.integer(Directive::ReplicaAnnouncePort);
+    let port = if announced > 0 { announced } else { config.integer(Directive::Port) };
+    Greeting {
+        user: config.text(Directive::MasterUser).to_vec(),
+        password: config.text(Directive::MasterAuth).to_vec(),
+        port: u16::try_from(port).unwrap_or(0),
+        address: config.text(Directive::ReplicaAnnounceIp).to_vec(),
+        timeout: Micros::from_millis(
+            u64::try_from(config.integer(Directive::ReplTimeout)).unwrap_or(60).saturating_mul(1_000),
+        ),
+    }
+}

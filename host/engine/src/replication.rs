@@ -1,0 +1,416 @@
+//! Replication as the engine does it: the stream that replicas are sent, the cuts that their snapshots are made of,
+//! and clients that wait for replicas or for the disk. Who is sent what is decided in `tenon_replication`.
+//! Always: a replica's stream begins at the very unit behind its cut.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use tenon_aof::{Log, Phase};
+use tenon_base::{ConnectionId, Lane, Micros, Now, World};
+use tenon_config::{Config, Directive};
+use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset, Targets};
+use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
+use tenon_replication::{Action, OutputLimit, Primary, Second, Settings};
+use tenon_resp::OwnedArgs;
+
+use crate::engine::{Engine, Purpose};
+use crate::following::{Following, greeting};
+use crate::session::Parked;
+use crate::snapshots::{FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
+use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
+
+/// Between two looks at a snapshot that is on its way.
+const PUMP_PAUSE: Micros = Micros(2_000);
+/// Digits of the mark that ends a snapshot.
+const MARK_DIGITS: usize = 40;
+
+/// What a client learns whose disk has no log any more.
+pub(crate) const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+
+/// Replication of one tenant.
+pub(crate) struct Replication {
+    pub(crate) primary: Primary,
+    snapshot: Option<Snapshot>,
+    /// Snapshots begun, for the names of files.
+    snapshots_begun: u64,
+    /// The primary that is followed. Taken out while it is listened to.
+    pub(crate) following: Option<Box<Following>>,
+    /// Whether there is one.
+    pub(crate) is_following: bool,
+    waits: Vec<Wait>,
+    actions: Vec<Action>,
+    pump_at: Option<Micros>,
+}
+
+/// The snapshot that is being made for replicas.
+struct Snapshot {
+    /// None once the walk is over, or where keys are left out.
+    cut: Option<CutId>,
+    walk_at: Micros,
+    queue: Arc<SyncQueue>,
+    /// The job has ended well: what is in the queue is all.
+    is_made: bool,
+    began: Micros,
+}
+
+/// A client in WAIT or WAITAOF.
+pub(crate) struct Wait {
+    pub(crate) connection: ConnectionId,
+    /// How many replicas.
+    pub(crate) replicas: usize,
+    /// For WAITAOF, whether our own disk counts, too.
+    pub(crate) local: Option<bool>,
+    pub(crate) position: LogPosition,
+    pub(crate) offset: ReplicationOffset,
+    pub(crate) until: Option<Micros>,
+}
+
+impl Replication {
+    pub(crate) fn new(now: Now, id: ReplicationId, config: &Config) -> Replication {
+        Replication {
+            primary: Primary::new(now.steady, id, settings(config)),
+            snapshot: None,
+            snapshots_begun: 0,
+            following: None,
+            is_following: false,
+            waits: Vec::new(),
+            actions: Vec::new(),
+            pump_at: None,
+        }
+    }
+
+    /// Whether a snapshot for replicas is being made.
+    pub(crate) fn is_making_snapshot(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made)
+    }
+
+    /// When that began.
+    pub(crate) fn snapshot_since(&self) -> Option<Micros> {
+        self.snapshot.as_ref().filter(|snapshot| !snapshot.is_made).map(|snapshot| snapshot.began)
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Micros> {
+        self.pump_at.into_iter().chain(self.waits.iter().filter_map(|wait| wait.until)).min()
+    }
+}
+
+impl Engine {
+    /// The name of this data set's history.
+    pub(crate) fn replication_id(&self) -> ReplicationId {
+        self.replication.primary.history().id
+    }
+
+    /// Says what of the configuration concerns replicas.
+    pub(crate) fn replication_settings_changed(&mut self, now: Now, world: &mut World<'_>) {
+        let settings = settings(&self.config);
+        self.replication.primary.change_settings(now.steady, settings, world.outputs);
+        if let Some(following) = &mut self.replication.following {
+            following.upstream.change_greeting(greeting(&self.config));
+        }
+    }
+
+    /// Begins a history under a new name: what comes cannot be told from what was under the old one.
+    pub(crate) fn begin_history(&mut self) {
+        let id = new_id(&mut self.dice);
+        self.replication.primary.begin_history(id);
+        if let Some(log) = self.durability.log_mut() {
+            log.set_replication_id(id);
+        }
+    }
+
+    /// Goes on with a stream that was brought back from disk: a replica that has it, too, may go on with us.
+    pub(crate) fn recover_history(&mut self, now: Now, second: Second, world: &mut World<'_>) {
+        tracing::info!("Replication goes on from {} at offset {}", second.id, second.valid_to);
+        self.replication.primary.recover(now.steady, second, world.outputs);
+        self.set_readers();
+    }
+
+    /// Says to the journal who reads it. A log that joins begins at a seam.
+    pub(crate) fn set_readers(&mut self) {
+        let has_backlog = self.replication.primary.backlog().is_some();
+        self.journal.set_readers(self.durability.is_on(), has_backlog);
+        self.journal.log_seam();
+        self.listen_to_units();
+    }
+
+    /// Before the turn's effects are taken: words of our own for the stream.
+    pub(crate) fn speak_to_replicas(&mut self, now: Now, world: &mut World<'_>) {
+        self.tend_upstream(now, world);
+        let mut actions = std::mem::take(&mut self.replication.actions);
+        self.replication.primary.tick(now.steady, world.outputs, &mut actions);
+        if self.replication.primary.take_wants_acks() {
+            self.say_aside(&[b"REPLCONF", b"GETACK", b"*"]);
+        }
+        self.carry_out_actions(&mut actions, world);
+        self.replication.actions = actions;
+    }
+
+    /// What was sealed goes to the replicas.
+    pub(crate) fn feed_replicas(&mut self, batch: &BatchBytes, world: &mut World<'_>) {
+        self.replication.primary.feed(batch.replica_pieces(), world.outputs);
+    }
+
+    /// After the turn's effects are in the stream: begins and moves on what replicas wait for.
+    pub(crate) fn settle_replication(&mut self, now: Now, world: &mut World<'_>) {
+        let primary = &mut self.replication.primary;
+        if primary.replicas().is_empty() && !primary.has_snapshot() && self.replication.snapshot.is_none() {
+            self.replication.pump_at = None;
+            return;
+        }
+        if primary.wants_backlog() {
+            // What was written before was not counted in full, so it was another history.
+            primary.open_backlog(self.journal.offset(), world.outputs);
+            if !self.replication.is_following {
+                self.begin_history();
+            }
+            self.set_readers();
+            tracing::info!(
+                "Replication backlog created, my new replication ID is '{}'",
+                self.replication_id()
+            );
+        }
+        if self.replication.snapshot.is_none() && self.replication.primary.snapshot_is_due(now.steady) {
+            self.begin_snapshot_for_replicas(now, world);
+        }
+        self.pump_snapshot(now, world);
+        let mut actions = std::mem::take(&mut self.replication.actions);
+        self.replication.primary.settle(now.steady, world.outputs, &mut actions);
+        self.carry_out_actions(&mut actions, world);
+        self.replication.actions = actions;
+    }
+
+    /// Moves the walk of a snapshot for replicas on by a slice, if it is its turn.
+    pub(crate) fn walk_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(snapshot) = &mut self.replication.snapshot else { return };
+        let Some(cut) = snapshot.cut.filter(|_| snapshot.walk_at <= now.steady) else { return };
+        let began = world.stopwatch.read();
+        let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
+        let ended = world.stopwatch.read();
+        match progress {
+            CutProgress::Walking => {
+                snapshot.walk_at = ended + Micros(ended.since(began).0 * (WALK_SHARE - 1));
+            }
+            CutProgress::Waiting => snapshot.walk_at = ended + FULL_PAUSE,
+            // Why it was given up is told by the job, which finds out by itself.
+            CutProgress::Done | CutProgress::Aborted(_) => {
+                self.keyspace.end_cut(cut);
+                snapshot.cut = None;
+            }
+        }
+    }
+
+    /// The job that made a snapshot for replicas has ended.
+    pub(crate) fn snapshot_for_replicas_ended(
+        &mut self,
+        now: Now,
+        result: Box<dyn Any + Send>,
+        world: &mut World<'_>,
+    ) {
+        let end = result.downcast::<SyncEnd>().map_or_else(
+            |other| Err(other.downcast_ref::<String>().cloned().unwrap_or_else(|| "no result".to_owned())),
+            |end| *end,
+        );
+        let Some(snapshot) = &mut self.replication.snapshot else { return };
+        if let Some(cut) = snapshot.cut.take() {
+            self.keyspace.end_cut(cut);
+        }
+        match end {
+            Ok(bytes) => {
+                snapshot.is_made = true;
+                let spent = now.steady.since(snapshot.began).millis();
+                tracing::info!("The snapshot for replicas is made: {bytes} bytes in {spent} ms");
+            }
+            Err(reason) => {
+                self.replication.snapshot = None;
+                let mut actions = std::mem::take(&mut self.replication.actions);
+                self.replication.primary.snapshot_failed(&reason, world.outputs, &mut actions);
+                self.carry_out_actions(&mut actions, world);
+                self.replication.actions = actions;
+            }
+        }
+    }
+
+    /// A connection has ended, whoever's it was.
+    pub(crate) fn replication_closed(&mut self, now: Now, connection: ConnectionId) {
+        self.replication.primary.closed(now.steady, connection);
+        self.replication.waits.retain(|wait| wait.connection != connection);
+    }
+
+    /// Keeps a client until its wait is over.
+    pub(crate) fn park_wait(&mut self, wait: Wait) {
+        self.replication.primary.want_acks();
+        if let Some(session) = self.sessions.get_mut(wait.connection) {
+            session.parked = Some(Parked::Wait);
+            self.replication.waits.push(wait);
+        }
+    }
+
+    /// Answers those whose wait is over.
+    pub(crate) fn settle_waits(&mut self, now: Now, world: &mut World<'_>) {
+        if self.replication.waits.is_empty() {
+            return;
+        }
+        let waits = std::mem::take(&mut self.replication.waits);
+        for wait in waits {
+            let has_lost_log = wait.local == Some(true) && !self.config.bool(Directive::AppendOnly);
+            let is_late = wait.until.is_some_and(|until| until <= now.steady);
+            if !has_lost_log && !is_late && !self.is_satisfied(&wait) {
+                self.replication.waits.push(wait);
+                continue;
+            }
+            let connection = wait.connection;
+            let Some(session) = self.sessions.get_mut(connection) else { continue };
+            session.parked = None;
+            if has_lost_log {
+                self.stats.error_replies += 1;
+                self.answer(connection, world, |reply| reply.error(NO_LOG));
+            } else {
+                let (local, replicas) = self.reached_by(&wait);
+                let is_for_log = wait.local.is_some();
+                self.answer(connection, world, |reply| {
+                    if is_for_log {
+                        reply.array(2);
+                        reply.integer(i64::from(local));
+                    }
+                    reply.integer(replicas as i64);
+                });
+            }
+            self.resume(now, connection, world);
+        }
+    }
+
+    /// Whether what a wait asks for has come true.
+    pub(crate) fn is_satisfied(&self, wait: &Wait) -> bool {
+        let (local, replicas) = self.reached_by(wait);
+        replicas >= wait.replicas && (local || wait.local != Some(true))
+    }
+
+    /// Whether our own disk has what a wait is for, and how many replicas have.
+    pub(crate) fn reached_by(&self, wait: &Wait) -> (bool, usize) {
+        let primary = &self.replication.primary;
+        match wait.local {
+            None => (false, primary.acked_count(wait.offset)),
+            Some(_) => {
+                // A log that is being switched on would not be loaded yet.
+                let has_it = |log: &&Log| log.phase() == Phase::On && log.synced() >= wait.position;
+                let local = self.durability.log().filter(has_it).is_some();
+                (local, primary.synced_count(wait.offset))
+            }
+        }
+    }
+
+    fn begin_snapshot_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
+        let offset = self.journal.offset();
+        let (framing, excludes_data) =
+            self.replication.primary.snapshot_begun(now.steady, offset, world.outputs);
+        self.journal.replica_seam();
+        let preimage_bytes_max = self.preimage_bytes_max();
+        let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max };
+        let cut = (!excludes_data).then(|| self.keyspace.begin_cut(bounds));
+        self.snapshots.cuts += u64::from(cut.is_some());
+        self.replication.snapshots_begun += 1;
+        let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
+        let plan = SyncPlan {
+            feed: cut.and_then(|cut| self.keyspace.cut_feed(cut)),
+            options: self.rdb_options(),
+            aux: Box::new(self.aux(now, false)),
+            sizes: if excludes_data { Vec::new() } else { self.database_sizes() },
+            framing,
+            mark: self.dice.hex(MARK_DIGITS),
+            spill: self.directory().join(name),
+            preimage_bytes_max,
+            key_delay_us: self.config.integer(Directive::RdbKeySaveDelay),
+        };
+        let queue = Arc::new(SyncQueue::default());
+        let job = SyncJob::new(plan, Arc::clone(&queue));
+        self.replication.snapshot =
+            Some(Snapshot { cut, walk_at: now.steady, queue, is_made: false, began: now.steady });
+        self.start_job(Purpose::SnapshotForReplicas, Lane::Save, Box::new(job), world);
+    }
+
+    /// Hands over what was made of the snapshot, as far as the slowest replica lets it.
+    fn pump_snapshot(&mut self, now: Now, world: &mut World<'_>) {
+        let replication = &mut self.replication;
+        if let Some(snapshot) = &replication.snapshot {
+            while replication.primary.has_room_for_snapshot(world.outputs)
+                && let Some(piece) = snapshot.queue.take()
+            {
+                replication.primary.snapshot_piece(piece, world.outputs);
+            }
+            if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {
+                replication.primary.snapshot_complete();
+                replication.snapshot = None;
+            }
+        }
+        let walk_at = replication.snapshot.as_ref().and_then(|made| made.cut.map(|_| made.walk_at));
+        let is_busy = replication.snapshot.is_some() || replication.primary.has_snapshot();
+        let pump_at = is_busy.then(|| now.steady + PUMP_PAUSE);
+        replication.pump_at = walk_at.into_iter().chain(pump_at).min();
+    }
+
+    fn carry_out_actions(&mut self, actions: &mut Vec<Action>, world: &mut World<'_>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Close { connection, at_once } => self.close(connection, at_once, world),
+                // A follower passes on what its primary says, and says nothing itself.
+                Action::Ping | Action::EndHistory if self.replication.is_following => {}
+                Action::Ping => self.say_aside(&[b"PING"]),
+                Action::EndHistory => {
+                    self.replication.primary.close_backlog(world.outputs);
+                    self.begin_history();
+                    self.set_readers();
+                }
+                Action::AbandonSnapshot => self.abandon_snapshot(),
+            }
+        }
+    }
+
+    /// The job ends by itself, and its end is heard.
+    fn abandon_snapshot(&mut self) {
+        let Some(snapshot) = &mut self.replication.snapshot else { return };
+        tracing::info!("The snapshot for replicas is given up: none of them is left");
+        snapshot.queue.cancel();
+        if let Some(cut) = snapshot.cut {
+            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
+    fn say_aside(&mut self, words: &[&[u8]]) {
+        let mut args = OwnedArgs::new();
+        words.iter().for_each(|word| args.push(word));
+        self.journal.aside(args.as_args(), Targets::REPLICAS);
+    }
+}
+
+/// A name that no other history has.
+pub(crate) fn new_id(dice: &mut tenon_base::Dice) -> ReplicationId {
+    ReplicationId::parse(dice.hex(ReplicationId::BYTES).as_bytes()).expect("digits make an id")
+}
+
+fn settings(config: &Config) -> Settings {
+    let seconds = |directive| {
+        Micros::from_millis(u64::try_from(config.integer(directive)).unwrap_or(0).saturating_mul(1_000))
+    };
+    let count = |directive| usize::try_from(config.integer(directive)).unwrap_or(0);
+    let ttl = seconds(Directive::ReplBacklogTtl);
+    let output = config.output_limits().replica;
+    Settings {
+        backlog_bytes: config.memory(Directive::ReplBacklogSize),
+        backlog_ttl: (ttl > Micros(0)).then_some(ttl),
+        ping_period: seconds(Directive::ReplPingReplicaPeriod),
+        timeout: seconds(Directive::ReplTimeout),
+        is_diskless: config.bool(Directive::ReplDisklessSync),
+        diskless_delay: seconds(Directive::ReplDisklessSyncDelay),
+        diskless_replicas_max: Some(count(Directive::ReplDisklessSyncMaxReplicas)).filter(|&max| max > 0),
+        replicas_min: count(Directive::MinReplicasToWrite),
+        lag_seconds_max: count(Directive::MinReplicasMaxLag) as u64,
+        output: OutputLimit {
+            hard_bytes: output.hard_bytes,
+            soft_bytes: output.soft_bytes,
+            soft: Micros::from_millis(output.soft_seconds.saturating_mul(1_000)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

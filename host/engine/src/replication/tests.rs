@@ -1,0 +1,268 @@
+//! An engine as primary and as replica, with the test as its peer.
+
+use tenon_base::{ConnectionId, Input, Peer, Transport};
+
+use crate::testing::Bench;
+
+const LINK: ConnectionId = ConnectionId { serial: 1_000, slot: 100 };
+
+/// Everything that waits to be sent on a slot.
+fn raw(bench: &mut Bench, slot: u32) -> String {
+    let mut all = Vec::new();
+    loop {
+        let bytes = bench.outputs.sendable(slot).to_vec();
+        if bytes.is_empty() {
+            return String::from_utf8_lossy(&all).into_owned();
+        }
+        bench.outputs.sent(slot, bytes.len());
+        all.extend(bytes);
+    }
+}
+
+/// Says something as a replica, and returns what it is sent by the end of the turn and of the next ones.
+fn say(bench: &mut Bench, client: u64, text: &str) -> String {
+    let connection = bench.connect(client);
+    bench.input(Input::Received { connection, bytes: text.as_bytes() });
+    bench.settle();
+    let mut all = raw(bench, client as u32);
+    for _ in 0..3 {
+        bench.sleep(2);
+        all.push_str(&raw(bench, client as u32));
+    }
+    all
+}
+
+/// Makes a client a replica that has got its snapshot; returns the id and the offset it was told.
+fn attach(bench: &mut Bench, client: u64) -> (String, u64) {
+    assert_eq!(say(bench, client, "REPLCONF listening-port 7000 capa eof capa psync2\r\n"), "+OK\r\n");
+    let text = say(bench, client, "PSYNC ? -1\r\n");
+    let line = text.lines().next().expect("an answer").to_owned();
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!((words[0], words.len()), ("+FULLRESYNC", 3), "{text}");
+    assert!(text.contains("$EOF:") && text.contains("REDIS00"), "{text}");
+    say(bench, client, "REPLCONF ACK 0\r\n");
+    (words[1].to_owned(), words[2].parse().expect("an offset"))
+}
+
+fn bench(directives: &[(&str, &str)]) -> Bench {
+    Bench::new(
+        &[
+            directives,
+            &[
+                ("repl-diskless-sync-delay", "0"),
+                ("repl-ping-replica-period", "1000"),
+                ("enable-debug-command", "yes"),
+            ],
+        ]
+        .concat(),
+    )
+}
+
+#[test]
+fn a_client_of_sync_gets_a_snapshot_and_then_the_stream() {
+    let mut bench = bench(&[]);
+    bench.run(1, "SET before 1");
+    let text = say(&mut bench, 9, "SYNC\r\n");
+    assert!(text.trim_start_matches('\n').starts_with('$') && text.contains("before"), "{text}");
+    assert_eq!(bench.run(1, "SET after 2"), "OK");
+    let select = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
+    assert_eq!(raw(&mut bench, 9), format!("{select}*3\r\n$3\r\nSET\r\n$5\r\nafter\r\n$1\r\n2\r\n"));
+    assert_eq!(bench.run(1, "GET after"), "\"2\"", "a read is not propagated");
+    assert_eq!(raw(&mut bench, 9), "");
+    assert_eq!(say(&mut bench, 9, "PING\r\n"), "");
+    assert_eq!(bench.closed, [9], "its link is for the stream alone");
+}
+
+#[test]
+fn nothing_is_counted_before_the_first_replica_comes() {
+    let mut bench = bench(&[]);
+    bench.run(1, "SET a 1");
+    assert_eq!(bench.run(1, "ROLE"), "[\"master\", 0, []]");
+    let (id, offset) = attach(&mut bench, 9);
+    assert_eq!((id.len(), offset), (40, 0));
+    bench.run(1, "SET a 2");
+    assert_eq!(bench.run(1, "ROLE"), "[\"master\", 50, [[\"127.0.0.1\", \"7000\", \"0\"]]]");
+    assert!(
+        bench
+            .text(1, "INFO replication")
+            .contains("slave0:ip=127.0.0.1,port=7000,state=online,offset=0,lag=0")
+    );
+}
+
+#[test]
+fn wait_asks_the_replicas_and_is_answered_when_they_have_confirmed() {
+    let mut bench = bench(&[]);
+    attach(&mut bench, 9);
+    assert_eq!(bench.run(1, "WAIT 1 0"), "1", "nothing was written, so nothing is missing");
+    bench.run(1, "SET a 1");
+    raw(&mut bench, 9);
+    assert_eq!(bench.run(1, "WAIT 1 500"), "");
+    assert_eq!(raw(&mut bench, 9), "*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n");
+    say(&mut bench, 9, "REPLCONF ACK 49\r\nREPLCONF ACK 999999\r\n");
+    assert!(bench.replies(1).is_empty(), "49 bytes are one too few, and nobody has more than there are");
+    say(&mut bench, 9, "REPLCONF ACK 50\r\n");
+    assert_eq!(bench.replies(1).len(), 1);
+    bench.run(1, "SET a 2");
+    assert_eq!(bench.run(1, "WAIT 1 100"), "");
+    bench.sleep(101);
+    assert_eq!(bench.replies(1), [tenon_resp::Value::Integer(0)]);
+}
+
+#[test]
+fn waitaof_waits_for_our_own_disk() {
+    let mut bench = bench(&[("appendonly", "yes"), ("appendfsync", "no")]);
+    bench.run(1, "SET a 1");
+    assert_eq!(bench.run(1, "WAITAOF 1 0 100"), "");
+    bench.sleep(101);
+    let none = vec![tenon_resp::Value::Integer(0), tenon_resp::Value::Integer(0)];
+    assert_eq!(bench.replies(1), [tenon_resp::Value::Array(none)]);
+    bench.run(1, "CONFIG SET appendfsync always");
+    bench.run(1, "SET a 2");
+    assert_eq!(bench.run(1, "WAITAOF 1 0 0"), "[1, 0]");
+    assert_eq!(
+        bench.run(1, "WAITAOF 2 0 0"),
+        "(error) ERR value is out of range, value must between 0 and 1"
+    );
+    assert_eq!(bench.run(1, "WAITAOF 1 -1 0"), "(error) ERR value is out of range, must be positive");
+    let off = "(error) ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+    bench.run(1, "CONFIG SET appendonly no");
+    assert_eq!(bench.run(1, "WAITAOF 1 0 0"), off);
+}
+
+#[test]
+fn a_replica_goes_on_after_its_link_was_cut_until_the_id_changes() {
+    let mut bench = bench(&[]);
+    let (id, _) = attach(&mut bench, 9);
+    bench.run(1, "SET a 1");
+    bench.input(Input::Closed { connection: ConnectionId { serial: 9, slot: 9 } });
+    bench.outputs.discard(9);
+    bench.run(1, "SET b 2");
+    let text = say(&mut bench, 10, &format!("PSYNC {id} 24\r\n"));
+    assert!(
+        text.starts_with("+CONTINUE\r\n*3\r\n$3\r\nSET\r\n$1\r\na") && text.ends_with("b\r\n$1\r\n2\r\n"),
+        "{text}"
+    );
+    bench.run(1, "DEBUG CHANGE-REPL-ID");
+    let text = say(&mut bench, 11, &format!("PSYNC {id} 24\r\n"));
+    assert!(!text.contains("+CONTINUE"), "{text}");
+}
+
+/// A bench that follows, as far as the answer to PSYNC.
+fn follower() -> Bench {
+    let mut bench = bench(&[]);
+    bench.run(1, "SET old data");
+    assert_eq!(bench.run(1, "REPLICAOF primary.example 6379"), "OK");
+    assert!(bench.run(1, "ROLE").starts_with("[\"slave\", \"primary.example\", 6379, \"connecting\", -1"));
+    let (ticket, address) = bench.connects.pop().expect("a connection is asked for");
+    assert_eq!(address, "primary.example:6379");
+    let peer = Peer {
+        address: "10.0.0.1:6379".to_owned(),
+        local: "10.0.0.2:40000".to_owned(),
+        descriptor: 30,
+        transport: Transport::Tcp,
+        is_local: false,
+    };
+    bench.input(Input::Linked { ticket, result: Ok((LINK, peer)) });
+    bench.settle();
+    assert_eq!(raw(&mut bench, LINK.slot), "*1\r\n$4\r\nPING\r\n");
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        hear(&mut bench, answer.as_bytes());
+    }
+    assert!(raw(&mut bench, LINK.slot).ends_with("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n"));
+    bench
+}
+
+fn hear(bench: &mut Bench, bytes: &[u8]) {
+    bench.input(Input::Received { connection: LINK, bytes });
+    bench.settle();
+}
+
+/// A snapshot of a database with one key.
+fn snapshot() -> Vec<u8> {
+    let mut source = bench(&[]);
+    source.run(1, "SET new data");
+    let connection = source.connect(9);
+    source.input(Input::Received { connection, bytes: b"SYNC\r\n" });
+    source.settle();
+    (0..3).for_each(|_| source.sleep(2));
+    let bytes = source.outputs.sendable(9).to_vec();
+    source.outputs.sent(9, bytes.len());
+    let rest = source.outputs.sendable(9).to_vec();
+    [bytes, rest].concat()
+}
+
+#[test]
+fn a_follower_loads_the_snapshot_runs_the_stream_and_passes_it_on() {
+    let mut bench = follower();
+    let id = "f".repeat(40);
+    hear(&mut bench, format!("+FULLRESYNC {id} 1000\r\n").as_bytes());
+    let snapshot = snapshot();
+    let (first, second) = snapshot.split_at(snapshot.len() / 2);
+    hear(&mut bench, first);
+    assert!(bench.text(1, "INFO replication").contains("master_sync_in_progress:1"));
+    assert_eq!(bench.run(1, "GET old"), "\"data\"", "the old data is served until the new one is here");
+    hear(&mut bench, second);
+    assert_eq!((bench.run(1, "GET old"), bench.run(1, "GET new")), ("(nil)".into(), "\"data\"".into()));
+    assert!(raw(&mut bench, LINK.slot).ends_with("$3\r\nACK\r\n$4\r\n1000\r\n"));
+    let stream =
+        "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    hear(&mut bench, stream.as_bytes());
+    assert!(bench.run(1, "ROLE").ends_with("\"connected\", 1023]"), "an open transaction does not count");
+    bench.run(1, "SELECT 3");
+    assert_eq!(bench.run(1, "GET a"), "(nil)");
+    let (_, offset) = attach(&mut bench, 9);
+    assert_eq!(offset, 1_023);
+    let rest = "*1\r\n$4\r\nEXEC\r\n*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+    hear(&mut bench, rest.as_bytes());
+    let end = 1_000 + stream.len() + rest.len();
+    assert_eq!(bench.run(1, "GET a"), "\"1\"");
+    assert_eq!(raw(&mut bench, 9), format!("{}{rest}", &stream[23..]), "the same bytes go on");
+    assert!(raw(&mut bench, LINK.slot).contains(&format!("ACK\r\n$4\r\n{end}\r\n")));
+    assert_eq!(bench.run(1, "SET b 2"), "(error) READONLY You can't write against a read only replica.");
+    assert!(bench.run(1, "WAIT 0 0").starts_with("(error) ERR WAIT cannot be used with replica instances"));
+    assert_eq!(bench.run(1, "REPLICAOF NO ONE"), "OK");
+    assert_eq!(bench.run(1, "SET b 2"), "OK");
+    let info = bench.text(1, "INFO replication");
+    assert!(
+        info.contains(&format!("master_replid2:{id}\r\n"))
+            && info.contains(&format!("second_repl_offset:{}", end + 1)),
+        "{info}"
+    );
+}
+
+#[test]
+fn a_follower_shows_expired_keys_as_gone_and_leaves_them_to_its_primary() {
+    let mut bench = follower();
+    hear(&mut bench, format!("+FULLRESYNC {} 0\r\n", "f".repeat(40)).as_bytes());
+    hear(&mut bench, &snapshot());
+    let at = crate::testing::START_UNIX_US / 1_000 + 1_000;
+    let stream = format!(
+        "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$4\r\nPXAT\r\n${}\r\n{at}\r\n",
+        at.to_string().len()
+    );
+    hear(&mut bench, stream.as_bytes());
+    assert_eq!(bench.run(1, "GET k"), "\"v\"");
+    (0..30).for_each(|_| bench.sleep(100));
+    assert_eq!((bench.run(1, "GET k"), bench.run(1, "DBSIZE")), ("(nil)".into(), "2".into()));
+    hear(&mut bench, b"*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n");
+    assert_eq!(bench.run(1, "DBSIZE"), "1");
+}
+
+#[test]
+fn a_lying_primary_costs_the_link_and_not_the_server() {
+    let cases: [&[u8]; 5] = [
+        b"+FULLRESYNC nonsense\r\n",
+        b"-NOMASTERLINK Can't SYNC\r\n",
+        b"+FULLRESYNC ffffffffffffffffffffffffffffffffffffffff 5\r\n$6\r\nREDISX",
+        b"+CONTINUE\r\n*1\r\n$999999999999999999999\r\n",
+        b"+CONTINUE\r\n*2\r\n$6\r\nSELECT\r\n$4\r\n9999\r\n*1\r\n$7\r\nFLUSHDB\r\n",
+    ];
+    for bytes in cases {
+        let mut bench = follower();
+        hear(&mut bench, bytes);
+        assert!(bench.run(1, "ROLE").contains("\"connect\""), "{}", bytes.escape_ascii());
+        assert_eq!(bench.closed, [LINK.serial]);
+        bench.sleep(1_000);
+        assert_eq!(bench.connects.len(), 1, "it tries again");
+    }
+}

@@ -1,0 +1,709 @@
+//! The primary's half of replication: who may go on where it stopped, who needs everything anew, how far each replica
+//! is, and who is let go. Makes no snapshot and encodes no command; it is told what there is to send.
+//! Always: the backlog and all replicas share one stream, and no replica's link ever misses or repeats a byte of it.
+
+use std::fmt::Write;
+
+use tenon_base::{ConnectionId, Micros, Outputs, StreamId};
+use tenon_journal::{ReplicationId, ReplicationOffset};
+
+use crate::history::{History, Second};
+use crate::replica::{Handshake, Replica, State};
+use crate::settings::Settings;
+
+/// Bytes of a snapshot that may wait for the slowest replica before the snapshot itself has to wait.
+const SNAPSHOT_BYTES_AHEAD: u64 = 4 * 1024 * 1024;
+/// Between two looks at what goes by seconds.
+const SECOND: Micros = Micros(1_000_000);
+
+/// A primary, and its replicas in the order in which they came.
+#[derive(Debug)]
+pub struct Primary {
+    history: History,
+    settings: Settings,
+    /// The one stream; None until the first replica comes.
+    backlog: Option<StreamId>,
+    replicas: Vec<Replica>,
+    sync: Option<Sync>,
+    /// Somebody waits for replicas to confirm.
+    wants_acks: bool,
+    second_at: Micros,
+    ping_at: Micros,
+    /// When the last replica left.
+    alone_since: Micros,
+    lacks_replicas: bool,
+    counts: Counts,
+}
+
+/// What happened to requests, since the counters were reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Replicas that need everything anew.
+    pub full: u64,
+    /// Replicas that went on where they stopped.
+    pub partial_ok: u64,
+    /// Replicas that asked to go on and could not.
+    pub partial_refused: u64,
+}
+
+/// The snapshot that is made for one or more replicas.
+#[derive(Debug)]
+struct Sync {
+    framing: Framing,
+    /// What was made of it, framing included, from its first byte on.
+    stream: StreamId,
+    /// The place in the replication stream at which it was cut.
+    start: ReplicationOffset,
+    excludes_data: bool,
+    has_begun_to_arrive: bool,
+    is_complete: bool,
+}
+
+/// How a replica is told where its snapshot ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `$EOF:` and a mark before it, the mark again behind it: it is sent while it is made.
+    Marked,
+    /// Its length before it.
+    Sized,
+}
+
+/// A request to be synchronized: PSYNC or SYNC.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub connection: ConnectionId,
+    /// The address that it comes from, without the port.
+    pub peer_address: &'a str,
+    /// What it said before.
+    pub handshake: Handshake,
+    /// The stream that it followed, and the first byte that it has not got, counted from 1. None for SYNC.
+    pub target: Option<Target<'a>>,
+}
+
+/// Where a replica would like to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Whose stream; `?` for none.
+    pub id: &'a [u8],
+    /// The first byte wanted, counted from 1.
+    pub first: i64,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The replica goes on where it stopped.
+    Continues,
+    /// It waits for a snapshot.
+    Waits,
+}
+
+/// What the engine is to do for the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// End a replica's link: at once, or when all was sent.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether to drop what was not sent yet.
+        at_once: bool,
+    },
+    /// Put a PING into the stream.
+    Ping,
+    /// The backlog is of use to nobody any more: forget it and take another id.
+    EndHistory,
+    /// Nobody is left who wants the snapshot.
+    AbandonSnapshot,
+}
+
+impl Primary {
+    /// A primary without replicas, whose history begins now under a name of its own.
+    pub fn new(now: Micros, id: ReplicationId, settings: Settings) -> Primary {
+        Primary {
+            history: History::new(id),
+            settings,
+            backlog: None,
+            replicas: Vec::new(),
+            sync: None,
+            wants_acks: false,
+            second_at: now + SECOND,
+            ping_at: now + settings.ping_period,
+            alone_since: now,
+            lacks_replicas: settings.replicas_min > 0 && settings.lag_seconds_max > 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The names of its history.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Its replicas, oldest first.
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// What happened to requests.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset_counts(&mut self) {
+        self.counts = Counts::default();
+    }
+
+    /// The stream that the backlog keeps, once there is one.
+    pub fn backlog(&self) -> Option<StreamId> {
+        self.backlog
+    }
+
+    /// Whether `min-replicas-to-write` replicas were not heard in time.
+    pub fn lacks_replicas(&self) -> bool {
+        self.lacks_replicas
+    }
+
+    /// How many replicas were heard in time.
+    pub fn good_replicas(&self, now: Micros) -> usize {
+        let max = self.settings.lag_seconds_max;
+        let is_good = |replica: &&Replica| replica.state == State::Online && replica.lag_seconds(now) <= max;
+        self.replicas.iter().filter(is_good).count()
+    }
+
+    /// Takes up what the configuration now says.
+    pub fn change_settings(&mut self, now: Micros, settings: Settings, outputs: &mut Outputs) {
+        if settings.ping_period != self.settings.ping_period {
+            self.ping_at = now + settings.ping_period;
+        }
+        self.settings = settings;
+        if let Some(stream) = self.backlog {
+            outputs.extend_stream(stream, |stream| stream.expect_to_keep(settings.backlog_bytes));
+            self.trim(outputs);
+        }
+        self.look_for_good_replicas(now);
+    }
+
+    /// Takes another name: what was written since the last one was given did not count.
+    pub fn begin_history(&mut self, id: ReplicationId) {
+        self.history = History::new(id);
+    }
+
+    /// Says which stream its own is a continuation of.
+    pub fn continue_history(&mut self, now: Micros, second: Second) {
+        self.history.second = Some(second);
+        self.alone_since = now;
+    }
+
+    /// Continues a stream that was brought back from disk, and keeps what comes from there on.
+    pub fn recover(&mut self, now: Micros, second: Second, outputs: &mut Outputs) {
+        self.continue_history(now, second);
+        self.open_backlog(second.valid_to, outputs);
+    }
+
+    /// Keeps what is written from `offset` on.
+    pub fn open_backlog(&mut self, offset: ReplicationOffset, outputs: &mut Outputs) {
+        assert!(self.backlog.is_none(), "there is one backlog");
+        self.backlog = Some(outputs.open_stream(offset.0, self.settings.backlog_bytes));
+    }
+
+    /// Forgets what was kept.
+    pub fn close_backlog(&mut self, outputs: &mut Outputs) {
+        if let Some(stream) = self.backlog.take() {
+            outputs.close_stream(stream);
+        }
+    }
+
+    /// Whether a snapshot is being made or sent.
+    pub fn has_snapshot(&self) -> bool {
+        self.sync.is_some()
+    }
+
+    /// Whether a replica waits for a backlog to begin with.
+    pub fn wants_backlog(&self) -> bool {
+        self.backlog.is_none() && !self.replicas.is_empty()
+    }
+
+    /// Somebody asks to be synchronized, and is a replica from now on.
+    pub fn request(&mut self, now: Micros, request: Request<'_>, outputs: &mut Outputs) -> Answer {
+        let address = request.handshake.address.clone();
+        let replica = Replica {
+            connection: request.connection,
+            address: address.unwrap_or_else(|| request.peer_address.to_owned()),
+            handshake: request.handshake,
+            state: State::Waiting,
+            acked: ReplicationOffset(0),
+            acked_synced: ReplicationOffset(0),
+            heard_at: now,
+            is_old: request.target.is_none(),
+            asked_at: now,
+            start: ReplicationOffset(0),
+            streams_on_ack: false,
+            behind_since: None,
+            progress: (0, now),
+            is_dropped: false,
+        };
+        tracing::info!("Replica {} asks for synchronization", replica.name());
+        if let Some(target) = request.target {
+            match self.place_of(&replica, target, outputs) {
+                Ok(place) => {
+                    self.go_on(replica, place, outputs);
+                    self.look_for_good_replicas(now);
+                    return Answer::Continues;
+                }
+                Err(reason) => tracing::info!("{reason}"),
+            }
+            self.counts.partial_refused += u64::from(target.id.first() != Some(&b'?'));
+        }
+        self.counts.full += 1;
+        self.replicas.push(replica);
+        self.join_snapshot(outputs);
+        Answer::Waits
+    }
+
+    /// A replica says how much it has run, and how much of that is on its disk.
+    pub fn acknowledged(
+        &mut self,
+        now: Micros,
+        connection: ConnectionId,
+        offset: Option<i64>,
+        synced: Option<i64>,
+        outputs: &mut Outputs,
+    ) {
+        let Some(stream) = self.backlog else { return };
+        let end = outputs.stream(stream).end();
+        let Some(replica) = self.replicas.iter_mut().find(|replica| replica.connection == connection) else {
+            return;
+        };
+        let believed = |told: Option<i64>| {
+            let told = told.and_then(|told| u64::try_from(told).ok())?;
+            if told > end {
+                tracing::debug!("Replica {} confirms {told}, but {end} is all there is", replica.name());
+            }
+            (told <= end).then_some(ReplicationOffset(told))
+        };
+        let (acked, acked_synced) = (believed(offset), believed(synced));
+        replica.acked = replica.acked.max(acked.unwrap_or_default());
+        replica.acked_synced = replica.acked_synced.max(acked_synced.unwrap_or_default());
+        replica.heard_at = now;
+        if replica.state == State::Online && std::mem::take(&mut replica.streams_on_ack) {
+            outputs.follow(connection, stream, replica.start.0);
+        }
+        self.look_for_good_replicas(now);
+    }
+
+    /// A connection has ended. Says whether it was a replica's.
+    pub fn closed(&mut self, now: Micros, connection: ConnectionId) -> bool {
+        let Some(index) = self.replicas.iter().position(|replica| replica.connection == connection) else {
+            return false;
+        };
+        let replica = self.replicas.remove(index);
+        tracing::info!("Connection with replica {} lost.", replica.name());
+        if self.replicas.is_empty() {
+            self.alone_since = now;
+        }
+        self.look_for_good_replicas(now);
+        true
+    }
+
+    /// How many replicas have run everything before `offset`.
+    pub fn acked_count(&self, offset: ReplicationOffset) -> usize {
+        self.online().filter(|replica| replica.acked >= offset).count()
+    }
+
+    /// How many replicas have everything before `offset` on their disks.
+    pub fn synced_count(&self, offset: ReplicationOffset) -> usize {
+        self.online().filter(|replica| replica.acked_synced >= offset).count()
+    }
+
+    /// Replicas are to be asked how far they are.
+    pub fn want_acks(&mut self) {
+        self.wants_acks = true;
+    }
+
+    /// Whether to ask the replicas now; once for each `want_acks`.
+    pub fn take_wants_acks(&mut self) -> bool {
+        std::mem::take(&mut self.wants_acks) && !self.replicas.is_empty()
+    }
+
+    /// Adds to the stream.
+    pub fn feed<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, outputs: &mut Outputs) {
+        let Some(stream) = self.backlog else { return };
+        outputs.extend_stream(stream, |stream| pieces.for_each(|piece| stream.append(piece)));
+        self.trim(outputs);
+    }
+
+    /// Whether a snapshot is to be begun now.
+    pub fn snapshot_is_due(&self, now: Micros) -> bool {
+        if self.sync.is_some() || self.backlog.is_none() {
+            return false;
+        }
+        let settings = &self.settings;
+        let (mut waiting, mut longest, mut in_a_hurry) = (0, Micros(0), !settings.is_diskless);
+        for replica in self.waiting() {
+            waiting += 1;
+            longest = longest.max(now.since(replica.asked_at));
+            in_a_hurry |= !replica.handshake.takes_marked;
+        }
+        let is_full = settings.diskless_replicas_max.is_some_and(|max| waiting >= max);
+        waiting > 0 && (in_a_hurry || is_full || longest >= settings.diskless_delay)
+    }
+
+    /// A snapshot was cut at `offset` for those who wait and want the same: all that `snapshot_is_due` spoke of.
+    /// Says how it is to be framed, and whether it is to leave the keys out.
+    pub fn snapshot_begun(
+        &mut self,
+        now: Micros,
+        offset: ReplicationOffset,
+        outputs: &mut Outputs,
+    ) -> (Framing, bool) {
+        let first = self.waiting().next().expect("a snapshot is begun for somebody");
+        let excludes_data = first.handshake.excludes_data;
+        let mut is_marked = true;
+        for replica in self.waiting().filter(|replica| replica.handshake.excludes_data == excludes_data) {
+            // A filtered snapshot is asked for by those alone who take a marked one.
+            is_marked &= replica.handshake.takes_marked && (self.settings.is_diskless || excludes_data);
+        }
+        let framing = if is_marked { Framing::Marked } else { Framing::Sized };
+        let stream = outputs.open_stream(0, SNAPSHOT_BYTES_AHEAD);
+        self.sync = Some(Sync {
+            framing,
+            stream,
+            start: offset,
+            excludes_data,
+            has_begun_to_arrive: false,
+            is_complete: false,
+        });
+        let target = if is_marked { "replicas sockets" } else { "disk" };
+        tracing::info!("Starting a snapshot for SYNC with target: {target}");
+        for index in 0..self.replicas.len() {
+            self.replicas[index].progress = (0, now);
+            self.join_if_alike(index, outputs);
+        }
+        (framing, excludes_data)
+    }
+
+    /// Whether more of the snapshot may be handed over.
+    pub fn has_room_for_snapshot(&self, outputs: &Outputs) -> bool {
+        self.sync.as_ref().is_some_and(|sync| outputs.stream(sync.stream).len() < SNAPSHOT_BYTES_AHEAD)
+    }
+
+    /// The next piece of the snapshot, framing included.
+    pub fn snapshot_piece(&mut self, piece: Vec<u8>, outputs: &mut Outputs) {
+        let Some(sync) = &mut self.sync else { return };
+        outputs.extend_stream(sync.stream, |stream| stream.append_block(piece));
+        if !std::mem::replace(&mut sync.has_begun_to_arrive, true) && sync.framing == Framing::Sized {
+            let syncing = self.replicas.iter_mut().filter(|replica| replica.is_syncing());
+            syncing.for_each(|replica| replica.state = State::Sending);
+        }
+    }
+
+    /// All of the snapshot was handed over.
+    pub fn snapshot_complete(&mut self) {
+        if let Some(sync) = &mut self.sync {
+            sync.is_complete = true;
+        }
+    }
+
+    /// There will be no more of the snapshot: whoever waited for it has to ask again.
+    pub fn snapshot_failed(&mut self, reason: &str, outputs: &mut Outputs, actions: &mut Vec<Action>) {
+        let Some(sync) = self.sync.take() else { return };
+        tracing::warn!("SYNC failed. The snapshot was given up: {reason}");
+        outputs.close_stream(sync.stream);
+        for replica in self.replicas.iter_mut().filter(|replica| replica.is_syncing()) {
+            drop_replica(replica, actions);
+        }
+    }
+
+    /// Moves on those who have got all of their snapshot, and lets go of those who are too far behind. To be called
+    /// at the end of every turn while there are replicas, or a snapshot.
+    pub fn settle(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
+        if self.sync.is_some() {
+            self.settle_snapshot(now, outputs, actions);
+        }
+        self.trim(outputs);
+        let Some(stream) = self.backlog else { return };
+        let end = outputs.stream(stream).end();
+        for replica in self.replicas.iter_mut().filter(|replica| !replica.is_dropped) {
+            let followed = outputs.followed(replica.connection).filter(|(id, _)| *id == stream);
+            let behind = match followed {
+                Some(_) => outputs.pending_bytes(replica.connection.slot) as u64,
+                None if replica.holds_stream() => end - replica.start.0,
+                None => 0,
+            };
+            if is_too_far_behind(now, replica, behind, &self.settings) {
+                tracing::warn!(
+                    "Replica {} is closed: {behind} bytes wait for it, more than client-output-buffer-limit allows \
+                     (overcoming of output buffer limits)",
+                    replica.name()
+                );
+                drop_replica(replica, actions);
+            }
+        }
+    }
+
+    /// What goes by the clock. To be called often; most calls do nothing.
+    pub fn tick(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
+        if now < self.second_at {
+            return;
+        }
+        self.second_at = now + SECOND;
+        self.trim(outputs);
+        if self.replicas.is_empty() {
+            self.end_history_in_time(now, actions);
+        }
+        if now >= self.ping_at {
+            self.ping_at = now + self.settings.ping_period;
+            if !self.replicas.is_empty() {
+                actions.push(Action::Ping);
+            }
+        }
+        let sync = self.sync.as_ref().map(|sync| (sync.framing, sync.stream));
+        for replica in self.replicas.iter_mut().filter(|replica| !replica.is_dropped) {
+            let is_marked = matches!(sync, Some((Framing::Marked, _)));
+            if replica.state == State::Waiting || (replica.state == State::Snapshotting && !is_marked) {
+                // Shows that we are there; it counts for nothing.
+                outputs.writer(replica.connection).push(b'\n');
+            }
+            let what = match replica.state {
+                State::Online if !replica.is_old && now.since(replica.heard_at) > self.settings.timeout => {
+                    "streaming sync"
+                }
+                State::Snapshotting | State::Sending
+                    if outputs.pending_bytes(replica.connection.slot) > 0
+                        && now.since(replica.progress.1) > self.settings.timeout =>
+                {
+                    "full sync"
+                }
+                _ => continue,
+            };
+            tracing::warn!("Disconnecting timedout replica ({what}): {}", replica.name());
+            drop_replica(replica, actions);
+        }
+        self.look_for_good_replicas(now);
+    }
+
+    /// Where a replica may go on, or why it may not.
+    fn place_of(&self, replica: &Replica, target: Target<'_>, outputs: &Outputs) -> Result<u64, String> {
+        let place = target.first.checked_sub(1).and_then(|place| u64::try_from(place).ok());
+        let offset = ReplicationOffset(place.unwrap_or(u64::MAX));
+        if !self.history.continues(target.id, offset) {
+            return Err(self.refusal(replica, target));
+        }
+        let kept = self.backlog.map(|stream| outputs.stream(stream));
+        let is_kept = |place: &u64| kept.is_some_and(|kept| (kept.start()..=kept.end()).contains(place));
+        place.filter(is_kept).ok_or_else(|| {
+            let first = target.first;
+            let warning = match kept {
+                Some(kept) if offset.0 > kept.end() => {
+                    ". It asks for an offset that is greater than this primary's own"
+                }
+                _ => "",
+            };
+            format!(
+                "Unable to partial resync with replica {} for lack of backlog (Replica request was: {first}){warning}",
+                replica.name()
+            )
+        })
+    }
+
+    /// Why a history is not continued.
+    fn refusal(&self, replica: &Replica, target: Target<'_>) -> String {
+        if target.id.first() == Some(&b'?') {
+            return format!("Full resync requested by replica {}", replica.name());
+        }
+        let mut text = "Partial resynchronization not accepted: ".to_owned();
+        // A string takes everything.
+        let _ = match (self.history.knows(target.id), self.history.second) {
+            (true, Some(second)) => write!(
+                text,
+                "Requested offset for second ID was {}, but I can reply up to {}",
+                target.first,
+                second.valid_to.0 + 1
+            ),
+            (_, second) => {
+                let asked = &target.id[..target.id.len().min(ReplicationId::BYTES)];
+                write!(
+                    text,
+                    "Replication ID mismatch (Replica asked for '{}', my replication IDs are '{}' and '{}')",
+                    asked.escape_ascii(),
+                    self.history.id,
+                    second.map_or_else(|| "0".repeat(ReplicationId::BYTES), |second| second.id.to_string())
+                )
+            }
+        };
+        text
+    }
+
+    /// Sends a replica what it missed, and what comes.
+    fn go_on(&mut self, mut replica: Replica, place: u64, outputs: &mut Outputs) {
+        let stream = self.backlog.expect("a place is in a backlog");
+        let out = outputs.writer(replica.connection);
+        out.extend_from_slice(b"+CONTINUE");
+        if replica.handshake.takes_new_id {
+            out.push(b' ');
+            out.extend_from_slice(&self.history.id.0);
+        }
+        out.extend_from_slice(b"\r\n");
+        outputs.follow(replica.connection, stream, place);
+        self.counts.partial_ok += 1;
+        tracing::info!(
+            "Partial resynchronization request from {} accepted. Sending {} bytes of backlog starting from offset {}.",
+            replica.name(),
+            outputs.stream(stream).end() - place,
+            place + 1
+        );
+        replica.state = State::Online;
+        self.replicas.push(replica);
+    }
+
+    /// Lets the newest replica share the snapshot that is being made, where that is possible.
+    fn join_snapshot(&mut self, outputs: &mut Outputs) {
+        let (Some(sync), Some(stream)) = (&self.sync, self.backlog) else { return };
+        let is_early = sync.framing == Framing::Sized && !sync.has_begun_to_arrive;
+        if is_early && outputs.stream(stream).start() <= sync.start.0 {
+            self.join_if_alike(self.replicas.len() - 1, outputs);
+        } else {
+            tracing::info!(
+                "Can't attach the replica to the current snapshot. Waiting for the next one for SYNC"
+            );
+        }
+    }
+
+    /// Makes a waiting replica one of those that the snapshot is for, if it is what the replica wants.
+    fn join_if_alike(&mut self, index: usize, outputs: &mut Outputs) {
+        let (Some(sync), replica) = (&self.sync, &mut self.replicas[index]) else { return };
+        let is_alike = replica.handshake.excludes_data == sync.excludes_data;
+        if replica.state != State::Waiting || replica.is_dropped || !is_alike {
+            return;
+        }
+        replica.state = State::Snapshotting;
+        replica.start = sync.start;
+        if !replica.is_old {
+            let line = format!("+FULLRESYNC {} {}\r\n", self.history.id, sync.start);
+            outputs.writer(replica.connection).extend_from_slice(line.as_bytes());
+        }
+        outputs.follow(replica.connection, sync.stream, 0);
+    }
+
+    fn settle_snapshot(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
+        let Some(sync) = &self.sync else { return };
+        let (transfer, framing, is_complete) = (sync.stream, sync.framing, sync.is_complete);
+        let end = outputs.stream(transfer).end();
+        let (mut remaining, mut arrived) = (0, false);
+        for replica in self.replicas.iter_mut().filter(|replica| replica.is_syncing()) {
+            let place = outputs.followed(replica.connection).map_or(0, |(_, place)| place);
+            if place != replica.progress.0 {
+                replica.progress = (place, now);
+            }
+            if replica.is_dropped || !is_complete || place < end {
+                remaining += usize::from(!replica.is_dropped);
+                continue;
+            }
+            outputs.unfollow(replica.connection);
+            arrived = true;
+            put_online(now, replica, framing, self.backlog, outputs, actions);
+        }
+        outputs.trim_stream(transfer, end);
+        if remaining == 0 {
+            outputs.close_stream(transfer);
+            self.sync = None;
+            if !is_complete {
+                actions.push(Action::AbandonSnapshot);
+            }
+        }
+        if arrived {
+            self.look_for_good_replicas(now);
+        }
+    }
+
+    fn end_history_in_time(&mut self, now: Micros, actions: &mut Vec<Action>) {
+        if let (Some(_), Some(ttl)) = (self.backlog, self.settings.backlog_ttl)
+            && now.since(self.alone_since) > ttl
+        {
+            tracing::info!(
+                "Replication backlog freed after {} seconds without connected replicas.",
+                ttl.0 / 1_000_000
+            );
+            actions.push(Action::EndHistory);
+        }
+    }
+
+    /// Lets go of what the backlog need not keep and no replica still needs.
+    fn trim(&self, outputs: &mut Outputs) {
+        let Some(stream) = self.backlog else { return };
+        let kept = outputs.stream(stream);
+        if kept.len() <= self.settings.backlog_bytes {
+            return;
+        }
+        let keep_from = kept.end() - self.settings.backlog_bytes;
+        let held = self.replicas.iter().filter(|replica| replica.holds_stream() && !replica.is_dropped);
+        let keep_from = held.map(|replica| replica.start.0).fold(keep_from, u64::min);
+        outputs.trim_stream(stream, keep_from);
+    }
+
+    fn look_for_good_replicas(&mut self, now: Micros) {
+        let is_asked_for = self.settings.replicas_min > 0 && self.settings.lag_seconds_max > 0;
+        self.lacks_replicas = is_asked_for && self.good_replicas(now) < self.settings.replicas_min;
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.state == State::Waiting && !replica.is_dropped)
+    }
+
+    fn online(&self) -> impl Iterator<Item = &Replica> {
+        self.replicas.iter().filter(|replica| replica.state == State::Online)
+    }
+}
+
+/// A replica has got all of its snapshot.
+fn put_online(
+    now: Micros,
+    replica: &mut Replica,
+    framing: Framing,
+    backlog: Option<StreamId>,
+    outputs: &mut Outputs,
+    actions: &mut Vec<Action>,
+) {
+    replica.state = State::Online;
+    replica.heard_at = now;
+    let name = replica.name();
+    if replica.handshake.wants_snapshot_only {
+        tracing::info!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
+        replica.is_dropped = true;
+        actions.push(Action::Close { connection: replica.connection, at_once: false });
+        return;
+    }
+    if framing == Framing::Marked {
+        // The stream waits for the replica's word, so that it need not look for the mark in what follows.
+        replica.streams_on_ack = true;
+        tracing::info!(
+            "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for REPLCONF ACK from replica to \
+             enable streaming"
+        );
+    } else if let Some(stream) = backlog {
+        outputs.follow(replica.connection, stream, replica.start.0);
+    }
+    tracing::info!("Synchronization with replica {name} succeeded");
+}
+
+fn drop_replica(replica: &mut Replica, actions: &mut Vec<Action>) {
+    if !std::mem::replace(&mut replica.is_dropped, true) {
+        actions.push(Action::Close { connection: replica.connection, at_once: true });
+    }
+}
+
+/// Whether what waits for a replica is beyond its limits. Nobody is let go for less than the backlog keeps anyway.
+fn is_too_far_behind(now: Micros, replica: &mut Replica, behind: u64, settings: &Settings) -> bool {
+    let limit = settings.output;
+    if limit.hard_bytes > 0 && behind >= limit.hard_bytes.max(settings.backlog_bytes) {
+        return true;
+    }
+    if limit.soft_bytes == 0 || behind < limit.soft_bytes {
+        replica.behind_since = None;
+        return false;
+    }
+    let since = *replica.behind_since.get_or_insert(now);
+    now.since(since) > limit.soft
+}

@@ -1,0 +1,113 @@
+//! One replica as its primary sees it: what it said of itself, how far its synchronization is, what it has confirmed.
+//! Always: confirmed offsets only rise, and never beyond what was sent out.
+
+use tenon_base::{ConnectionId, Micros};
+use tenon_journal::ReplicationOffset;
+
+/// What a connection says before it asks to be synchronized (REPLCONF).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handshake {
+    /// Where its own clients find it; 0 unless it said.
+    pub listening_port: i64,
+    /// The address to tell others, where it is not the connection's.
+    pub address: Option<String>,
+    /// Takes a snapshot whose end is marked, so that its length need not be known before.
+    pub takes_marked: bool,
+    /// Understands a new id behind `+CONTINUE`.
+    pub takes_new_id: bool,
+    /// Wants the snapshot and nothing behind it.
+    pub wants_snapshot_only: bool,
+    /// Wants no keys in the snapshot, for the sake of what else is in it.
+    pub excludes_data: bool,
+    /// Wants no functions in the snapshot.
+    pub excludes_functions: bool,
+}
+
+impl Handshake {
+    /// Whether it asked for less than a whole snapshot.
+    pub fn is_filtered(&self) -> bool {
+        self.excludes_data || self.excludes_functions
+    }
+}
+
+/// How far a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its snapshot has not begun.
+    Waiting,
+    /// Its snapshot is being made, and sent if that is possible at once.
+    Snapshotting,
+    /// Its snapshot is made and on its way.
+    Sending,
+    /// It follows the stream.
+    Online,
+}
+
+impl State {
+    /// As INFO calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting | State::Snapshotting => "wait_bgsave",
+            State::Sending => "send_bulk",
+            State::Online => "online",
+        }
+    }
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// Its link.
+    pub connection: ConnectionId,
+    /// Where it says it is, or where it comes from.
+    pub address: String,
+    /// What it said of itself.
+    pub handshake: Handshake,
+    /// How far it is.
+    pub state: State,
+    /// The stream that it has run, by its own account.
+    pub acked: ReplicationOffset,
+    /// The stream that is safe on its disk, by its own account.
+    pub acked_synced: ReplicationOffset,
+    /// When it last gave an account.
+    pub heard_at: Micros,
+    /// It came with SYNC, and will never give one.
+    pub(crate) is_old: bool,
+    pub(crate) asked_at: Micros,
+    /// Where the stream begins for it, while it is not sent any of it.
+    pub(crate) start: ReplicationOffset,
+    /// The stream is sent once it has confirmed the end of the snapshot.
+    pub(crate) streams_on_ack: bool,
+    /// Since when it has been further behind than the soft limit.
+    pub(crate) behind_since: Option<Micros>,
+    /// Bytes of the snapshot sent when that last changed, and when that was.
+    pub(crate) progress: (u64, Micros),
+    /// Its end was asked for.
+    pub(crate) is_dropped: bool,
+}
+
+impl Replica {
+    /// As the log calls it.
+    pub fn name(&self) -> String {
+        match self.handshake.listening_port {
+            0 => format!("client id #{}", self.connection.serial),
+            port if self.address.contains(':') => format!("[{}]:{port}", self.address),
+            port => format!("{}:{port}", self.address),
+        }
+    }
+
+    /// Whole seconds since it last gave an account.
+    pub fn lag_seconds(&self, now: Micros) -> u64 {
+        now.since(self.heard_at).0 / 1_000_000
+    }
+
+    /// Whether its snapshot is being made or sent.
+    pub(crate) fn is_syncing(&self) -> bool {
+        matches!(self.state, State::Snapshotting | State::Sending)
+    }
+
+    /// Whether bytes from `start` on have to be kept for it.
+    pub(crate) fn holds_stream(&self) -> bool {
+        !self.handshake.wants_snapshot_only && (self.is_syncing() || self.streams_on_ack)
+    }
+}

@@ -1,0 +1,317 @@
+//! Tenon as the primary of redis-server, of another Tenon and of the tools that pretend to be replicas, and as the
+//! replica of either.
+//! Always: once everything is quiet, both ends have the same offset and the same digest.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use support::chance::Chance;
+use support::client::Client;
+use support::server::Server;
+use support::tools::{is_installed, run, said};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn primary(arguments: &[&str]) -> Server {
+    let common = ["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+    Server::tenon(&[&common, arguments].concat())
+}
+
+fn replica_of(primary: &Server, arguments: &[&str]) -> Option<Server> {
+    let port = primary.port().to_string();
+    let common = ["--save", "", "--enable-debug-command", "yes", "--replicaof", "127.0.0.1", &port];
+    Server::redis(&[&common, arguments].concat())
+}
+
+/// A field of INFO, or nothing.
+fn field(client: &mut Client, section: &str, name: &str) -> String {
+    let text = client.command(&["INFO", section]).text();
+    let found =
+        text.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}:")).map(str::to_owned));
+    found.unwrap_or_default()
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "it never came true that {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn wait_for_link(replica: &mut Client) {
+    wait_until("the link is up", || field(replica, "replication", "master_link_status") == "up");
+}
+
+/// Waits until the replica has everything, and compares.
+fn assert_equal(primary: &mut Client, replica: &mut Client) {
+    wait_for_link(replica);
+    wait_until("the offsets are equal", || {
+        field(primary, "replication", "master_repl_offset")
+            == field(replica, "replication", "slave_repl_offset")
+    });
+    // A key may yet expire between one digest and the other.
+    wait_until("the digests are equal", || {
+        let digests = [&mut *primary, &mut *replica].map(|client| client.command(&["DEBUG", "DIGEST"]));
+        digests[0] == digests[1]
+    });
+    // That digest does not see what groups have read.
+    for stream in (0..STREAMS).map(|number| format!("x{number}")) {
+        let groups = [&mut *primary, &mut *replica].map(|client| {
+            client.command(&["SELECT", "0"]);
+            let groups = client.command(&["XINFO", "GROUPS", &stream]).to_string();
+            // Redis does not tell its replicas how many entries a group has read.
+            let groups = groups.split("\"entries-read\"").next().unwrap_or_default().to_owned();
+            groups + &client.command(&["XPENDING", &stream, "g"]).to_string()
+        });
+        assert_eq!(groups[0], groups[1], "{stream}");
+    }
+}
+
+/// Streams, in each database.
+const STREAMS: u64 = 5;
+
+/// Some commands over all types and a few databases.
+fn write_some(client: &mut Client, chance: &mut Chance, count: usize) {
+    for _ in 0..count {
+        let (key, value) = (format!("k{}", chance.below(300)), format!("v{}", chance.below(1_000)));
+        let database = chance.below(3).to_string();
+        client.command(&["SELECT", &database]);
+        let stream = format!("x{}", chance.below(STREAMS));
+        let words: &[&str] = match chance.below(20) {
+            0 => &["SET", &key, &value],
+            1 => &["SET", &key, &value, "EX", "1000"],
+            2 => &["RPUSH", &format!("l{key}"), &value, "b", "c"],
+            3 => &["LPOP", &format!("l{key}")],
+            4 => &["SADD", &format!("s{key}"), &value, "x"],
+            5 => &["SPOP", &format!("s{key}"), "2"],
+            6 => &["HSET", &format!("h{key}"), &value, "1"],
+            7 => &["HINCRBYFLOAT", &format!("h{key}"), "f", "0.1"],
+            8 => &["ZADD", &format!("z{key}"), "1.5", &value],
+            9 => &["ZPOPMIN", &format!("z{key}")],
+            10 => &["EXPIRE", &format!("l{key}"), "1000"],
+            11 => &["DEL", &key],
+            12 => &["SET", &key, &value, "PX", "20"],
+            13 => &["XADD", &stream, "MAXLEN", "~", "100", "*", "f", &value],
+            14 => &["XGROUP", "CREATE", &stream, "g", "0", "MKSTREAM"],
+            15 => &["XREADGROUP", "GROUP", "g", "c", "COUNT", "2", "STREAMS", &stream, ">"],
+            16 => &["XAUTOCLAIM", &stream, "g", "d", "0", "-", "COUNT", "1"],
+            17 => &["SETBIT", &key, "7", "1"],
+            18 => &["PFADD", &format!("p{key}"), &value],
+            _ => &["INCR", &format!("n{key}")],
+        };
+        client.command(words);
+    }
+}
+
+#[test]
+fn redis_follows_tenon_through_full_and_partial_synchronization_under_writes() {
+    let primary = primary(&[]);
+    let (mut writer, mut chance) = (primary.client(), Chance::announced("commands"));
+    write_some(&mut writer, &mut chance, 2_000);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    let mut follower = replica.client();
+    write_some(&mut writer, &mut chance, 2_000);
+    assert_equal(&mut writer, &mut follower);
+    for round in 1..=3 {
+        follower.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(&mut writer, &mut chance, 500);
+        assert_equal(&mut writer, &mut follower);
+        assert_eq!(field(&mut writer, "stats", "sync_partial_ok"), round.to_string(), "{}", primary.log());
+    }
+    assert_eq!(field(&mut writer, "stats", "sync_full"), "1");
+    writer.command(&["SET", "waited", "for"]);
+    assert_eq!(writer.command(&["WAIT", "1", "10000"]).to_string(), "(integer) 1");
+    assert_eq!(writer.command(&["WAIT", "2", "50"]).to_string(), "(integer) 1");
+}
+
+/// Cuts the links of a chain of three again and again under writes to its head, then promotes the one in the middle.
+fn chain(head: &Server, middle: &Server, tail: &Server) {
+    let mut chance = Chance::announced("commands");
+    let mut clients = [head, middle, tail].map(Server::client);
+    let [head, middle, tail] = &mut clients;
+    write_some(head, &mut chance, 500);
+    assert_equal(head, middle);
+    assert_equal(head, tail);
+    for _ in 0..3 {
+        middle.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(head, &mut chance, 200);
+        tail.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(head, &mut chance, 200);
+        assert_equal(head, middle);
+        assert_equal(head, tail);
+    }
+    let counts = [&mut *head, &mut *middle].map(|client| field(client, "stats", "sync_full"));
+    assert_eq!(counts, ["1", "1"], "a cut link needs no snapshot");
+    middle.command(&["REPLICAOF", "NO", "ONE"]);
+    write_some(middle, &mut chance, 200);
+    assert_equal(middle, tail);
+    assert_eq!(field(middle, "stats", "sync_full"), "1", "nor does a promotion");
+}
+
+#[test]
+fn tenon_follows_redis_and_redis_follows_that() {
+    let arguments = ["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+    let Some(head) = Server::redis(&arguments) else { return };
+    let middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string()]);
+    wait_for_link(&mut middle.client());
+    let Some(tail) = replica_of(&middle, &[]) else { return };
+    chain(&head, &middle, &tail);
+}
+
+#[test]
+fn tenon_follows_tenon_in_a_chain() {
+    let head = primary(&["--repl-diskless-sync", "no"]);
+    let middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string(), "--appendonly", "yes"]);
+    wait_for_link(&mut middle.client());
+    let tail = primary(&["--replicaof", "127.0.0.1", &middle.port().to_string()]);
+    chain(&head, &middle, &tail);
+}
+
+#[test]
+fn what_a_replica_logs_gives_the_same_data_after_a_restart() {
+    let head = primary(&[]);
+    let mut middle = primary(&["--replicaof", "127.0.0.1", &head.port().to_string(), "--appendonly", "yes"]);
+    let (mut writer, mut follower) = (head.client(), middle.client());
+    wait_for_link(&mut follower);
+    wait_until("the log is on", || field(&mut follower, "persistence", "aof_rewrite_in_progress") == "0");
+    write_some(&mut writer, &mut Chance::announced("commands"), 1_000);
+    // Until what was given 20 ms to live is gone from both.
+    sleep(Duration::from_millis(300));
+    assert_equal(&mut writer, &mut follower);
+    let digest = follower.command(&["DEBUG", "DIGEST"]).to_string();
+    assert_eq!(follower.command(&["DEBUG", "LOADAOF"]).to_string(), "OK");
+    assert_eq!(follower.command(&["DEBUG", "DIGEST"]).to_string(), digest);
+    middle.restart();
+    assert_equal(&mut writer, &mut middle.client());
+}
+
+#[test]
+fn snapshots_in_files_and_large_ones_arrive_whole() {
+    let primary = primary(&["--repl-diskless-sync", "no", "--rdbcompression", "no"]);
+    let mut writer = primary.client();
+    writer.command(&["DEBUG", "POPULATE", "30000", "key", "1000"]);
+    let large = "x".repeat(1 << 20);
+    (0..8)
+        .for_each(|number| drop(writer.command(&["SETRANGE", "large", &(number << 20).to_string(), &large])));
+    let Some(first) = replica_of(&primary, &[]) else { return };
+    assert_equal(&mut writer, &mut first.client());
+    writer.command(&["CONFIG", "SET", "repl-diskless-sync", "yes"]);
+    let Some(second) = replica_of(&primary, &["--repl-diskless-load", "on-empty-db"]) else { return };
+    assert_equal(&mut writer, &mut second.client());
+    let left: Vec<_> = std::fs::read_dir(primary.directory())
+        .expect("our own directory")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.contains("temp-sync"))
+        .collect();
+    assert!(left.is_empty(), "{left:?} is left behind");
+}
+
+#[test]
+fn a_restarted_primary_is_followed_without_a_full_synchronization() {
+    let mut primary = primary(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    let (mut writer, mut follower) = (primary.client(), replica.client());
+    wait_for_link(&mut follower);
+    write_some(&mut writer, &mut Chance::announced("commands"), 300);
+    writer.command(&["SET", "last", "word"]);
+    assert_eq!(writer.command(&["WAIT", "1", "10000"]).to_string(), "(integer) 1");
+    primary.restart();
+    let mut writer = primary.client();
+    write_some(&mut writer, &mut Chance::announced("commands"), 300);
+    assert_equal(&mut writer, &mut follower);
+    let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+    // A GETACK or a PING behind the last write is not in the log: then the replica is ahead of it.
+    let is_counted = counts == ["0", "1"] || (counts[0] == "1" && primary.log().contains("Requested offset"));
+    assert!(is_counted, "{counts:?}\n{}", primary.log());
+}
+
+#[test]
+fn a_dump_of_a_primary_with_replicas_names_its_place() {
+    let mut primary = primary(&[]);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    let (mut writer, mut follower) = (primary.client(), replica.client());
+    wait_for_link(&mut follower);
+    writer.command(&["SET", "soon", "gone", "PX", "200"]);
+    writer.command(&["SET", "a", "1"]);
+    assert_equal(&mut writer, &mut follower);
+    writer.command(&["CONFIG", "SET", "repl-ping-replica-period", "1000"]);
+    follower.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    sleep(Duration::from_millis(300));
+    writer.command(&["SAVE"]);
+    primary.restart();
+    follower.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    let mut writer = primary.client();
+    wait_for_link(&mut follower);
+    wait_until("what has expired is gone on both", || {
+        [&mut writer, &mut follower].map(|client| client.command(&["DBSIZE"]).to_string())
+            == ["(integer) 1", "(integer) 1"].map(String::from)
+    });
+    assert_equal(&mut writer, &mut follower);
+}
+
+#[test]
+fn redis_cli_takes_a_dump_and_listens() {
+    if !is_installed("redis-cli", "apt-get install redis-tools") {
+        return;
+    }
+    let primary = primary(&[]);
+    let mut writer = primary.client();
+    write_some(&mut writer, &mut Chance::announced("commands"), 500);
+    let file = primary.directory().join("taken.rdb");
+    let port = primary.port().to_string();
+    let output = run(Command::new("redis-cli").args(["-p", &port, "--rdb"]).arg(&file), b"", PATIENCE);
+    assert!(said(&output).contains("Transfer finished with success"), "{}", said(&output));
+    let checked = run(Command::new("redis-check-rdb").arg(&file), b"", PATIENCE);
+    assert!(checked.status.success(), "{}", said(&checked));
+}
+
+#[test]
+fn a_client_of_sync_reads_the_stream_behind_a_sized_snapshot() {
+    let primary = primary(&[]);
+    let mut writer = primary.client();
+    writer.command(&["SET", "before", "1"]);
+    let mut link = TcpStream::connect((Ipv4Addr::LOCALHOST, primary.port())).expect("it listens");
+    link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    link.write_all(b"SYNC\r\n").expect("written");
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') || line == b"\n" {
+        if line == b"\n" {
+            line.clear();
+        }
+        let mut byte = [0];
+        link.read_exact(&mut byte).expect("a length");
+        line.push(byte[0]);
+    }
+    let bytes: usize = String::from_utf8_lossy(&line[1..]).trim().parse().expect("a length");
+    let mut snapshot = vec![0; bytes];
+    link.read_exact(&mut snapshot).expect("a snapshot");
+    assert!(snapshot.starts_with(b"REDIS0"));
+    writer.command(&["SET", "after", "2"]);
+    let expected = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$5\r\nafter\r\n$1\r\n2\r\n";
+    let mut stream = vec![0; expected.len()];
+    link.read_exact(&mut stream).expect("the stream");
+    assert_eq!(String::from_utf8_lossy(&stream), String::from_utf8_lossy(expected));
+    assert!(writer.command(&["CLIENT", "LIST"]).to_string().contains("flags=S"));
+    // One that asks for an answer on this link is no replica.
+    link.write_all(b"PING\r\n").expect("written");
+    assert!(link.read_to_end(&mut Vec::new()).is_ok());
+    primary.wait_for_log("Replica generated a reply to command 'ping'");
+}
+
+#[test]
+fn writes_need_replicas_where_that_is_configured() {
+    let primary = primary(&["--min-replicas-to-write", "1"]);
+    let mut writer = primary.client();
+    let refused = "(error) NOREPLICAS Not enough good replicas to write.";
+    assert_eq!(writer.command(&["SET", "a", "1"]).to_string(), refused);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    wait_until("a write is taken", || writer.command(&["SET", "a", "1"]).to_string() == "OK");
+    drop(replica);
+    wait_until("none is taken", || writer.command(&["SET", "a", "1"]).to_string() == refused);
+}
