@@ -34,6 +34,7 @@ scripts! {
     geo sort payloads
     transactions pubsub tracking refusals server memory
     replication
+    acl
 }
 
 #[test]

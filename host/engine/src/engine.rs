@@ -6,9 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Outputs, Peer, Signal, Stamp, Ticket,
-    World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    Reported, Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
@@ -17,6 +18,7 @@ use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
+use crate::access;
 use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
@@ -27,6 +29,7 @@ use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::replication::{self, Replication};
 use crate::server;
+use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
@@ -43,6 +46,9 @@ pub struct Engine {
     pub(crate) keyspace: Keyspace,
     pub(crate) sessions: Sessions,
     pub(crate) commands: CommandTable,
+    pub(crate) users: Users,
+    pub(crate) access_log: AccessLog,
+    pub(crate) passwords: PasswordMaker,
     pub(crate) config: Config,
     /// Where the configuration was read from, for CONFIG REWRITE.
     pub(crate) config_file: Option<PathBuf>,
@@ -115,6 +121,8 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// See [`Setup`].
+    pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
     pub(crate) eviction: Eviction,
@@ -190,6 +198,8 @@ pub struct Gauges {
 pub(crate) struct ListenState {
     pub(crate) is_requested: bool,
     pub(crate) is_ready: bool,
+    /// Rises whenever certificates and keys are to be read again.
+    pub(crate) tls_revision: u64,
 }
 
 /// What a job was started for.
@@ -213,12 +223,29 @@ pub struct Setup {
     pub config_file: Option<PathBuf>,
     /// Entropy from the operating system.
     pub dice: Dice,
+    /// More of it, for passwords alone: clients see what the dice show.
+    pub secret: [u8; 32],
     /// Who this is.
     pub identity: Identity,
     /// Makes policies out of directives.
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Tells whoever started the process how far it is.
+    pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
+}
+
+/// What a supervisor wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// What was saved is being loaded.
+    Loading,
+    /// Clients are served.
+    Ready,
+    /// The last save goes on.
+    Saving,
+    /// The server ends.
+    Stopping,
 }
 
 impl Engine {
@@ -226,7 +253,16 @@ impl Engine {
     pub fn new(setup: Setup) -> Engine {
         let allocated = || (setup.identity.gauges)().allocated_bytes;
         let (program_bytes, before_bytes) = (setup.identity.program_bytes, allocated());
-        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
+        let Setup {
+            config,
+            config_file,
+            mut dice,
+            secret,
+            identity,
+            policy_loader,
+            set_log_level,
+            tell_supervisor,
+        } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let mut keyspace = Keyspace::new(databases, &mut dice);
@@ -248,6 +284,9 @@ impl Engine {
             },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
+            users: access::users(&commands, &config),
+            access_log: AccessLog::new(settings::denials_kept(&config)),
+            passwords: PasswordMaker::new(secret),
             commands,
             limits,
             eviction: Eviction::new(&config),
@@ -301,6 +340,7 @@ impl Engine {
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
+            tell_supervisor,
         }
     }
 
@@ -308,6 +348,7 @@ impl Engine {
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
+        self.load_users_at_start(world)?;
         let before_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_policies_at_start(now)?;
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
@@ -395,7 +436,7 @@ impl Engine {
     fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
         self.stats.connections_received += 1;
         let refusal = self.refusal_of(&peer);
-        let is_authenticated = self.config.text(Directive::RequirePass).is_empty();
+        let is_authenticated = self.users.is_open();
         self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
         if let Some(text) = refusal {
             self.stats.connections_rejected += 1;
@@ -419,7 +460,7 @@ impl Engine {
             return Some("ERR max number of clients reached");
         }
         let is_protected = self.config.bool(Directive::ProtectedMode)
-            && self.config.text(Directive::RequirePass).is_empty()
+            && self.users[UserId::DEFAULT].needs_no_password()
             && !peer.is_local;
         is_protected.then_some(
             "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
@@ -454,9 +495,15 @@ impl Engine {
         }
     }
 
-    fn listened(&mut self, now: Now, ticket: Ticket, result: Result<(), String>, world: &mut World<'_>) {
+    fn listen_ended(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<(), ListenError>,
+        world: &mut World<'_>,
+    ) {
         let Some(Purpose::Listen(client)) = self.jobs.remove(&ticket) else { return };
-        server::config::listened(self, now, client, result, world);
+        self.listened(now, client, result, world);
     }
 
     /// Large values and cleared databases are freed where nobody waits for it.
@@ -485,7 +532,7 @@ impl Machine for Engine {
                 self.upstream_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
-            Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
             Input::Linked { ticket, result } => {
                 self.forget_ticket(ticket);
                 self.linked(now, ticket, result, world);
@@ -499,7 +546,7 @@ impl Machine for Engine {
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
-            self.listen(&config, None, world);
+            self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
         self.close_largest(now, world);
@@ -535,5 +582,15 @@ impl Machine for Engine {
             self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
+    }
+
+    fn report(&mut self, now: Now, report: Report, world: &mut World<'_>) -> Reported {
+        match report {
+            Report::Metrics => Reported { is_good: true, text: self.metrics(now, world) },
+            Report::Readiness => match self.why_not_ready() {
+                None => Reported { is_good: true, text: "ready\n".to_owned() },
+                Some(reason) => Reported { is_good: false, text: format!("{reason}\n") },
+            },
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod access;
 mod client_memory;
 mod command_base;
 mod cron;
@@ -11,9 +12,11 @@ mod execute;
 mod following;
 mod gates;
 mod histogram;
+mod keys;
 mod latency;
 mod load;
 mod memory_report;
+mod metrics;
 mod notify;
 mod output_limits;
 mod pause;
@@ -26,6 +29,7 @@ mod server;
 mod session;
 mod settings;
 mod snapshots;
+mod sockets;
 mod stats;
 mod sync_job;
 mod table;
@@ -37,7 +41,9 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Allocator, Engine, Gauges, Identity, Setup};
+pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
+pub use policies::policy_refusals;
+pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

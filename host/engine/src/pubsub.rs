@@ -67,6 +67,11 @@ impl Subscriptions {
         count * SUBSCRIPTION_BYTES + self.name_bytes
     }
 
+    /// The names of a space.
+    pub(crate) fn names(&self, space: Space) -> impl Iterator<Item = &[u8]> {
+        self.spaces[space as usize].iter().map(|name| &**name)
+    }
+
     fn is_empty(&self) -> bool {
         self.spaces.iter().all(BTreeSet::is_empty)
     }

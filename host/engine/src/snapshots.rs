@@ -436,6 +436,16 @@ impl Engine {
         self.snapshots.control.set_key_delay(self.config.integer(Directive::RdbKeySaveDelay));
     }
 
+    /// Gives up a running rewrite, because the log that it is for is switched off.
+    pub(crate) fn abort_rewrite(&mut self) {
+        let Some(Running { kind: Kind::Rewrite, cut, .. }) = self.snapshots.running else { return };
+        tracing::info!("Killing the running AOF rewrite, which has no child process: its job gives up");
+        self.snapshots.control.cancel();
+        if let Some(cut) = cut {
+            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
     /// Begins a rewrite of the log, or switches the log on.
     pub(crate) fn begin_rewrite(&mut self, now: Now) -> Result<(), String> {
         if self.snapshots.running.is_some() {

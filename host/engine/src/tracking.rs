@@ -203,7 +203,8 @@ impl Engine {
         // Scripts read by commands of their own; shard channels are no keys.
         let reads = command.flags.has(Flags::READONLY) && command.group != Group::Scripting;
         let tracks = reads && session.tracks_reads();
-        let is_outside = session.transaction.is_none() && !command.full_name.starts_with("client|");
+        let is_alone = session.transaction.is_none() && !self.is_in_exec;
+        let is_outside = is_alone && !command.full_name.starts_with("client|");
         if let Some(tracking) = &mut session.tracking
             && is_outside
         {

@@ -1,13 +1,13 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod acl;
+pub(crate) mod acl;
 mod client;
 mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
-mod info;
+pub(crate) mod info;
 mod latency;
 mod lolwut;
 mod memory;
