@@ -33,7 +33,7 @@ scripts! {
     bits bitfields hyperloglogs
     geo sort payloads
     scripting
-    transactions pubsub tracking refusals server
+    transactions pubsub tracking refusals server memory
     replication
     acl
 }

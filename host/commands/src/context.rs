@@ -3,7 +3,7 @@
 
 use tenon_base::Dice;
 use tenon_keyspace::{
-    Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
+    AccessRule, Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
 };
 use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
@@ -37,6 +37,10 @@ pub struct Limits {
     pub zset: ZsetLimits,
     /// `stream-node-max-*`.
     pub stream: StreamLimits,
+    /// What access clocks count (`maxmemory-policy`, `lfu-*`).
+    pub access: AccessRule,
+    /// Whether OBJECT REFCOUNT tells that small integers are shared.
+    pub shares_integers: bool,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
     /// Whether RESTORE overlooks checksums (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
@@ -134,11 +138,14 @@ impl Context<'_> {
 
     /// Frees a value, here if that is quick, elsewhere if it may take long.
     pub fn discard(&mut self, value: Option<Value>) {
-        if let Some(value) = value
-            && value.memory() > quickly_freed_bytes_max(&value)
-        {
-            self.garbage.push(Garbage::Value(value));
-        }
+        self.garbage.extend(value.and_then(Garbage::of_value));
+    }
+}
+
+impl Garbage {
+    /// A value that takes long to free. Others are freed here.
+    pub fn of_value(value: Value) -> Option<Garbage> {
+        (value.memory() > quickly_freed_bytes_max(&value)).then_some(Garbage::Value(value))
     }
 }
 

@@ -245,6 +245,13 @@ impl Unit {
         self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
     }
 
+    /// Notes that a key was removed to make room, and propagates that.
+    pub fn evicted(&mut self, database: usize, hash: u64, key: &[u8], lazy: bool) {
+        self.touch(database, hash, key);
+        self.notify(Event::EVICTED, database, key);
+        self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
+    }
+
     /// Propagates `words` beside what else the unit propagates, before it: the removal of an expired key.
     pub fn propagate_also(&mut self, database: usize, words: &[&[u8]]) {
         self.push(database, words);

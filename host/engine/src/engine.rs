@@ -8,19 +8,22 @@ use std::sync::Arc;
 
 use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
-    Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    Reported, Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
 use tenon_journal::Journal;
 use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
-use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
+use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
 use crate::access;
+use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::eviction::Eviction;
+use crate::latency::LatencyMonitor;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
@@ -124,13 +127,19 @@ pub struct Engine {
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
+    pub(crate) eviction: Eviction,
+    pub(crate) client_memory: ClientMemory,
+    pub(crate) latency: LatencyMonitor,
 }
 
-/// Bytes handed out by the allocator at moments worth knowing, for INFO alone.
+/// Bytes in use at moments worth knowing.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryMarks {
-    /// Before there was any data.
+    /// What the program and the engine took before there was any data.
     pub(crate) startup_bytes: u64,
+    /// What policies took when they were loaded: the process's, whatever the data is, so it does not count against
+    /// `maxmemory`.
+    pub(crate) policies_bytes: u64,
     /// The most that was seen.
     pub(crate) peak_bytes: u64,
 }
@@ -154,6 +163,19 @@ pub struct Identity {
     pub total_memory_bytes: u64,
     /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
     pub gauges: fn() -> Gauges,
+    /// Bytes that were allocated before anything else was made.
+    pub program_bytes: u64,
+    /// What the allocator can be asked for.
+    pub allocator: Allocator,
+}
+
+/// What the allocator can be asked for, for MEMORY PURGE and MALLOC-STATS.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocator {
+    /// Gives unused pages back to the system. False if that failed.
+    pub purge: fn() -> bool,
+    /// Its own report, as text.
+    pub report: fn() -> Vec<u8>,
 }
 
 /// Figures that only the process's surroundings know.
@@ -231,6 +253,8 @@ pub enum Milestone {
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
+        let allocated = || (setup.identity.gauges)().allocated_bytes;
+        let (program_bytes, before_bytes) = (setup.identity.program_bytes, allocated());
         let Setup {
             config,
             config_file,
@@ -243,23 +267,33 @@ impl Engine {
         } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
-        let keyspace = Keyspace::new(databases, &mut dice);
+        let mut keyspace = Keyspace::new(databases, &mut dice);
+        let limits = settings::limits(&config, seed);
+        keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
-        let startup_bytes = (identity.gauges)().allocated_bytes;
+        let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
+        let startup_bytes = program_bytes + own_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
-            memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
+            memory: MemoryMarks {
+                startup_bytes,
+                policies_bytes: before_bytes.saturating_sub(program_bytes),
+                peak_bytes: startup_bytes,
+            },
             sessions: Sessions::default(),
-            stats: Stats::new(commands.count()),
+            stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
             users: access::users(&commands, &config),
             access_log: AccessLog::new(settings::denials_kept(&config)),
             passwords: PasswordMaker::new(secret),
             commands,
-            limits: settings::limits(&config, seed),
+            limits,
+            eviction: Eviction::new(&config),
+            client_memory: ClientMemory::new(&config),
+            latency: LatencyMonitor::new(&config),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -318,9 +352,10 @@ impl Engine {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
         self.load_users_at_start(world)?;
+        let before_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_policies_at_start(now)?;
-        // All that serves is there, and no data yet.
-        self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
+        let loaded_bytes = (self.identity.gauges)().allocated_bytes;
+        self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
@@ -356,8 +391,8 @@ impl Engine {
     }
 
     /// Remembers the most memory that was in use.
-    pub(crate) fn note_memory(&mut self, gauges: &Gauges) {
-        self.memory.peak_bytes = self.memory.peak_bytes.max(gauges.allocated_bytes);
+    pub(crate) fn note_memory(&mut self, outputs: &Outputs) {
+        self.memory.peak_bytes = self.memory.peak_bytes.max(self.used_bytes(outputs));
     }
 
     /// Writes a reply outside a request: to a client that waited.
@@ -381,6 +416,8 @@ impl Engine {
             session.is_closing = true;
             if at_once && !std::mem::replace(&mut session.is_gone, true) {
                 world.outputs.discard(connection.slot);
+                session.decoder = Decoder::new();
+                self.sessions.stop_counting(connection);
             }
             world.outputs.request(Output::Close { connection, at_once });
         }
@@ -515,6 +552,8 @@ impl Machine for Engine {
             self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
+        self.close_largest(now, world);
+        self.settle_eviction(now, world);
         self.settle_waits(now, world);
         self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
@@ -541,6 +580,7 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
             self.replication.wake_at(),
         ];

@@ -48,9 +48,11 @@ impl Engine {
         self.stats.reads += 1;
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
+            self.sessions.count_bytes(connection);
             return;
         }
         self.run_bytes(now, connection, bytes, world);
+        self.sessions.count_bytes(connection);
     }
 
     /// Runs what a session kept while it was parked for a job, which has ended.
@@ -67,6 +69,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         if session.decoder.has_kept() && session.is_runnable() {
             self.run_bytes(now, connection, &[], world);
+            self.sessions.count_bytes(connection);
         }
     }
 
@@ -262,6 +265,13 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
+        let database = self.sessions.get(connection).map_or(0, |session| session.database);
+        if self.client_memory.is_limited()
+            && !self.has_client_room(now, connection, args.total_bytes(), world)
+        {
+            return Ok(());
+        }
+        self.make_room(now, database, world);
         self.reply_stamp = None;
         let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
@@ -293,7 +303,7 @@ impl Engine {
             self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
         }

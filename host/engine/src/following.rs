@@ -280,7 +280,7 @@ impl Engine {
         self.close_replicas(world);
         self.forget_everything();
         tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
-        let loaded = self.load_rdb(&file, None, false);
+        let loaded = self.load_rdb(now, &file, None, false);
         // A file that cannot be removed costs room, and the next attempt makes it anew.
         let _ = world.disk.remove(&path);
         if loaded.is_err() {

@@ -14,8 +14,16 @@ type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order; between them it is asked whether the user may do that.
 const GATES_BEFORE: [Gate; 3] = [may_debug, authenticated, fits_transaction];
-const GATES_BEHIND: [Gate; 7] =
-    [not_busy, snapshots_work, log_works, enough_replicas, not_a_follower, data_is_fresh, fits_subscriber];
+const GATES_BEHIND: [Gate; 8] = [
+    not_busy,
+    has_room,
+    snapshots_work,
+    log_works,
+    enough_replicas,
+    not_a_follower,
+    data_is_fresh,
+    fits_subscriber,
+];
 
 /// Why a request is not run.
 pub(crate) enum Refusal {
@@ -151,6 +159,18 @@ fn fits_subscriber(engine: &Engine, connection: ConnectionId, command: &Command)
         )
         .into(),
     ))
+}
+
+/// What needs memory is refused when there is too much and nothing may be removed.
+fn has_room(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !engine.eviction.is_exhausted() {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if !session.effective_flags(command).has(Flags::DENYOOM) {
+        return Ok(());
+    }
+    Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."))
 }
 
 /// After a failed save, and while `save` is configured, writes are refused if so configured.

@@ -2,15 +2,20 @@
 //! without sockets, threads or clocks.
 
 mod access;
+mod client_memory;
 mod command_base;
 mod cron;
 mod durability;
 mod engine; // read me first
+mod eviction;
 mod execute;
 mod following;
 mod gates;
+mod histogram;
 mod keys;
+mod latency;
 mod load;
+mod memory_report;
 mod metrics;
 mod notify;
 mod output_limits;
@@ -37,7 +42,7 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Milestone, Setup};
+pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};

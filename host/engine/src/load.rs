@@ -15,8 +15,8 @@ use tenon_base::{DiskFile, Now, UnixMillis, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
-use tenon_keyspace::CutBounds;
-use tenon_rdb::{Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
+use tenon_keyspace::{AccessRule, CutBounds};
+use tenon_rdb::{Access, Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
 use tenon_replication::Second;
 use tenon_resp::{Args, Proto, Reply};
 
@@ -197,7 +197,7 @@ impl Engine {
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
         let report = self
-            .load_rdb(&file, Some(now.unix()), false)
+            .load_rdb(now, &file, Some(now.unix()), false)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
@@ -214,6 +214,7 @@ impl Engine {
     /// there already is an error, unless it `merges`.
     pub(crate) fn load_rdb(
         &mut self,
+        now: Now,
         file: &Arc<dyn DiskFile>,
         passes_over: Option<UnixMillis>,
         merges: bool,
@@ -229,13 +230,25 @@ impl Engine {
             checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
             passes_over_expired_before: passes_over,
         };
+        let (seconds, counts_uses) = (now.unix().seconds() as u32, self.limits.access.counts_uses());
         let keyspace = &mut self.keyspace;
         let mut told = 0;
         let report = tenon_rdb::load(
             &mut FileSource::new(Arc::clone(file), 0),
             &options,
             &mut |key| {
-                let replaced = keyspace.db_mut(key.database).insert(key.key, key.value, key.expires_at);
+                let database = keyspace.db_mut(key.database);
+                database.set_clock(seconds);
+                let replaced = database.insert(key.key, key.value, key.expires_at);
+                match key.access {
+                    Access::IdleSeconds(idle) if !counts_uses => {
+                        database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
+                    }
+                    Access::Frequency(counter) if counts_uses => {
+                        database.touch(key.key, AccessRule::with_frequency(counter, seconds));
+                    }
+                    _ => {}
+                }
                 merges || replaced.is_none()
             },
             &mut |bytes| {
@@ -285,7 +298,7 @@ impl Engine {
         // Everything is kept: the load must give what was there, whatever has expired meanwhile.
         let path = self.dump_path();
         let file = world.disk.open(&path, false).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.load_rdb(&file, None, steps.merges)?;
+        self.load_rdb(now, &file, None, steps.merges)?;
         Ok(())
     }
 
@@ -411,7 +424,7 @@ struct Sink<'a> {
 impl LoadSink for Sink<'_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
-        let report = self.engine.load_rdb(file, None, false)?;
+        let report = self.engine.load_rdb(self.now, file, None, false)?;
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 

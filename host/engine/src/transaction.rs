@@ -165,7 +165,7 @@ impl Engine {
             self.stats.count_error(error);
             write_error(&mut Reply::new(world.outputs.writer(connection), session.proto), error);
         }
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, id, args, spent);
         }

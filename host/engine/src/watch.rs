@@ -19,6 +19,17 @@ pub(crate) struct Watchers {
 /// The keys of one session, by database and hash.
 pub(crate) type WatchedKeys = BTreeMap<(u32, u64), WatchedKey>;
 
+/// Bytes that watched keys take beside their names, in the maps by session and by key.
+const WATCH_BYTES: usize =
+    size_of::<((u32, u64), WatchedKey)>() + size_of::<((u32, u64, u32), ConnectionId)>();
+/// What the name of a watched key is reckoned to take.
+const NAME_BYTES: usize = 32;
+
+/// Bytes that the watched keys of a session take, nearly: names are not looked at one by one.
+pub(crate) fn watched_bytes(watched: &WatchedKeys) -> usize {
+    watched.len() * (WATCH_BYTES + NAME_BYTES)
+}
+
 /// A key, and what it was when it was last looked at.
 pub(crate) struct WatchedKey {
     key: Box<[u8]>,

@@ -8,6 +8,7 @@ pub(crate) mod config;
 mod connection; // read me first
 mod debug;
 pub(crate) mod info;
+mod latency;
 mod lolwut;
 mod memory;
 mod monitor;
@@ -53,6 +54,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,
+    latency::COMMANDS,
     time::COMMANDS,
     transactions::COMMANDS,
 ];

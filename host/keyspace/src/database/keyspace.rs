@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tenon_base::Dice;
 
 use super::{Database, Detached, KeyHasher};
+use crate::access::AccessRule;
 use crate::cut::{AbortReason, Cut, CutBounds, CutFeed, CutId, CutProgress, CutStats, TableCuts, Walker};
 use crate::table::Table;
 
@@ -21,7 +22,7 @@ impl Keyspace {
     /// So many empty databases. The dice decide how keys are hashed.
     pub fn new(databases: usize, dice: &mut Dice) -> Keyspace {
         let hasher = KeyHasher::new(dice);
-        let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
+        let databases = (0..databases).map(|_| Database::new(hasher.clone(), dice.roll())).collect();
         Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
     }
 
@@ -40,6 +41,11 @@ impl Keyspace {
     #[inline]
     pub fn db_mut(&mut self, number: usize) -> &mut Database {
         &mut self.databases[number]
+    }
+
+    /// Says what access clocks count from now on.
+    pub fn set_access_rule(&mut self, rule: AccessRule) {
+        self.databases.iter_mut().for_each(|database| database.set_access_rule(rule));
     }
 
     /// Exchanges the content of two databases. Cuts keep the numbers of their moment.

@@ -149,7 +149,8 @@ impl Database {
             return self.slot(hash, place);
         }
         self.before_change(hash);
-        let entry = Payload::of_value(T::empty(), |payload| RawEntry::build(key, self.clock, None, payload));
+        let clock = self.clock.fresh();
+        let entry = Payload::of_value(T::empty(), |payload| RawEntry::build(key, clock, None, payload));
         self.table.insert(hash, entry);
         self.grow_if_due();
         let place = self.table.find(hash, key).expect("just inserted");
@@ -158,8 +159,7 @@ impl Database {
 
     fn slot<T: Collection>(&mut self, hash: u64, place: Place) -> Result<Slot<'_, T>, WrongKind> {
         // Who takes it for another kind has come by as well.
-        // SAFETY: the place was just found, and `&mut self` has the table alone.
-        unsafe { place.entry().set_clock(self.clock) };
+        self.use_entry(place);
         let found = self.table.entry(place).kind();
         if found != T::KIND {
             return Err(WrongKind { found });
