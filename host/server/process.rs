@@ -67,6 +67,11 @@ pub(crate) fn local_time() -> String {
     jiff::Zoned::now().strftime("%d %b %Y %H:%M:%S.%3f").to_string()
 }
 
+/// The wall clock as other programs read it: the same zone, and its distance from UTC.
+pub(crate) fn iso_time() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
+}
+
 /// Whether this is the process that was sent into the background.
 pub(crate) fn is_daemon() -> bool {
     std::env::var_os(DAEMON_MARK).is_some()

@@ -121,15 +121,21 @@ impl Context<'_> {
     /// Frees a value, here if that is quick, elsewhere if it may take long.
     pub fn discard(&mut self, value: Option<Value>) {
         if let Some(value) = value
-            && value.memory() > QUICKLY_FREED_BYTES_MAX
+            && value.memory() > quickly_freed_bytes_max(&value)
         {
             self.garbage.push(Garbage::Value(value));
         }
     }
 }
 
-/// Values up to this size are freed on the spot.
-const QUICKLY_FREED_BYTES_MAX: usize = 16 * 1024;
+/// Values up to this size are freed on the spot, which takes less time than to hand them to another thread. A string is
+/// one block, whatever its size: only its pages may have to be given back. A collection is a block per page or node.
+fn quickly_freed_bytes_max(value: &Value) -> usize {
+    match value {
+        Value::String(_) => 1024 * 1024,
+        _ => 64 * 1024,
+    }
+}
 
 fn is_empty_collection(value: ValueRef<'_>) -> bool {
     match value {

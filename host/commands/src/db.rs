@@ -31,6 +31,9 @@ pub struct LookupCounts {
     pub misses: u64,
 }
 
+/// Keys whose entries are fetched together: enough to hide a cache miss, few enough to stay cached.
+pub(crate) const LOOK_AHEAD_KEYS: usize = 16;
+
 /// The selected database of one unit of work.
 pub struct Db<'a> {
     keyspace: &'a mut Keyspace,
@@ -129,6 +132,20 @@ impl<'a> Db<'a> {
             keys_are_limited: self.keys_are_limited,
             unit: self.unit,
         }
+    }
+
+    /// Fetches the entries of the first [`LOOK_AHEAD_KEYS`] keys into the cache, before a command reads or writes one after the other: they then wait
+    /// for memory together. A hint, which changes nothing.
+    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let database = self.database_ref();
+        let mut hashes = [0; LOOK_AHEAD_KEYS];
+        let mut count = 0;
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = database.hash(key);
+            database.prefetch_bucket(*hash);
+            count += 1;
+        }
+        hashes[..count].iter().for_each(|&hash| database.prefetch_entry(hash));
     }
 
     /// Looks a key up for reading: counts a hit or a miss and moves the access clock.

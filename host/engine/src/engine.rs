@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
+    Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
@@ -117,6 +118,8 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// See [`Setup`].
+    pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) memory: MemoryMarks,
 }
@@ -173,6 +176,8 @@ pub struct Gauges {
 pub(crate) struct ListenState {
     pub(crate) is_requested: bool,
     pub(crate) is_ready: bool,
+    /// Rises whenever certificates and keys are to be read again.
+    pub(crate) tls_revision: u64,
 }
 
 /// What a job was started for.
@@ -204,12 +209,36 @@ pub struct Setup {
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Tells whoever started the process how far it is.
+    pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
+}
+
+/// What a supervisor wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// What was saved is being loaded.
+    Loading,
+    /// Clients are served.
+    Ready,
+    /// The last save goes on.
+    Saving,
+    /// The server ends.
+    Stopping,
 }
 
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
-        let Setup { config, config_file, mut dice, secret, identity, policy_loader, set_log_level } = setup;
+        let Setup {
+            config,
+            config_file,
+            mut dice,
+            secret,
+            identity,
+            policy_loader,
+            set_log_level,
+            tell_supervisor,
+        } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
@@ -277,6 +306,7 @@ impl Engine {
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
+            tell_supervisor,
         }
     }
 
@@ -428,9 +458,15 @@ impl Engine {
         }
     }
 
-    fn listened(&mut self, now: Now, ticket: Ticket, result: Result<(), String>, world: &mut World<'_>) {
+    fn listen_ended(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<(), ListenError>,
+        world: &mut World<'_>,
+    ) {
         let Some(Purpose::Listen(client)) = self.jobs.remove(&ticket) else { return };
-        server::config::listened(self, now, client, result, world);
+        self.listened(now, client, result, world);
     }
 
     /// Large values and cleared databases are freed where nobody waits for it.
@@ -459,7 +495,7 @@ impl Machine for Engine {
                 self.upstream_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
-            Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
             Input::Linked { ticket, result } => {
                 self.forget_ticket(ticket);
                 self.linked(now, ticket, result, world);
@@ -473,7 +509,7 @@ impl Machine for Engine {
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
-            self.listen(&config, None, world);
+            self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
         self.settle_waits(now, world);
@@ -506,5 +542,15 @@ impl Machine for Engine {
             self.replication.wake_at(),
         ];
         moments.into_iter().flatten().min()
+    }
+
+    fn report(&mut self, now: Now, report: Report, world: &mut World<'_>) -> Reported {
+        match report {
+            Report::Metrics => Reported { is_good: true, text: self.metrics(now, world) },
+            Report::Readiness => match self.why_not_ready() {
+                None => Reported { is_good: true, text: "ready\n".to_owned() },
+                Some(reason) => Reported { is_good: false, text: format!("{reason}\n") },
+            },
+        }
     }
 }

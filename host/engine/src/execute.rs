@@ -125,8 +125,8 @@ impl Engine {
         batch.len()
     }
 
-    /// Resolves the commands of a group and fetches the buckets, then the entries, of their first keys. Only
-    /// hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
+    /// Resolves the commands of a group and fetches the buckets, then the entries, then the collections of their first
+    /// keys. Only hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
     fn look_ahead(
         &self,
         connection: ConnectionId,
@@ -140,15 +140,14 @@ impl Engine {
         let database = self.keyspace.db(database);
         let mut hashes = [0; GROUP];
         let mut count = 0;
+        let mut wants_collections = false;
         for index in group.clone() {
             let args = batch.request(index, bytes);
             let command = self.commands.find(args.get(0));
             commands[index - group.start] = command;
-            let key = command
-                .and_then(|id| self.commands[id].first_key)
-                .and_then(|at| args.try_get(usize::from(at)))
-                .filter(|_| !is_alone);
-            if let Some(key) = key {
+            let Some(command) = command.map(|id| &self.commands[id]).filter(|_| !is_alone) else { continue };
+            if let Some(key) = command.first_key.and_then(|at| args.try_get(usize::from(at))) {
+                wants_collections |= command.wants_collection;
                 hashes[count] = database.hash(key);
                 database.prefetch_bucket(hashes[count]);
                 count += 1;
@@ -156,6 +155,11 @@ impl Engine {
         }
         for &hash in &hashes[..count] {
             database.prefetch_entry(hash);
+        }
+        if wants_collections {
+            for &hash in &hashes[..count] {
+                database.prefetch_collection(hash);
+            }
         }
     }
 

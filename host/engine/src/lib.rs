@@ -11,6 +11,7 @@ mod following;
 mod gates;
 mod keys;
 mod load;
+mod metrics;
 mod notify;
 mod output_limits;
 mod pause;
@@ -23,6 +24,7 @@ mod server;
 mod session;
 mod settings;
 mod snapshots;
+mod sockets;
 mod stats;
 mod sync_job;
 mod table;
@@ -34,7 +36,9 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Setup};
+pub use engine::{Engine, Gauges, Identity, Milestone, Setup};
+pub use policies::policy_refusals;
+pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

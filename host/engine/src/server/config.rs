@@ -1,10 +1,10 @@
-//! CONFIG, and the sockets that follow from it.
+//! CONFIG.
 //! Changes that outlast a turn (policies, sockets) are handed to `transition`; their clients wait.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tenon_base::{ConnectionId, Disk, Listener, Listening, Now, Output, World};
+use tenon_base::Disk;
 use tenon_commands::{
     Argument, ArgumentKind, Categories, CommandError, Flags, Group, LookupCounts, Outcome, Row,
 };
@@ -13,7 +13,7 @@ use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
 use crate::access;
-use crate::engine::{Engine, Purpose};
+use crate::engine::Engine;
 use crate::session::Parked;
 use crate::transition::Reason;
 use tenon_base::describe;
@@ -257,78 +257,4 @@ fn set(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 fn refusal(error: SetError) -> CommandError {
     CommandError::Text(format!("{} {error}", error.code()).into())
-}
-
-/// Directives that say where to listen, and how.
-const SOCKETS: [Directive; 3] = [Directive::Port, Directive::Bind, Directive::TcpKeepalive];
-
-/// Whether a change of these directives asks for other sockets.
-pub(crate) fn needs_sockets(mut changed: impl Iterator<Item = Directive>) -> bool {
-    changed.any(|directive| SOCKETS.contains(&directive))
-}
-
-/// What is answered when the new addresses cannot be served.
-pub(crate) fn refusal_of_sockets(changed: impl Iterator<Item = Directive>) -> SetError {
-    let mut named = changed.filter(|directive| SOCKETS.contains(directive));
-    match named.next() {
-        Some(Directive::Bind) => SetError::refused(Directive::Bind, "Failed to bind to specified addresses."),
-        other => SetError::refused(
-            other.unwrap_or(Directive::Port),
-            "Unable to listen on this port. Check server logs.",
-        ),
-    }
-}
-
-impl Engine {
-    /// Asks for the sockets that a configuration names; `client` waits for them.
-    pub(crate) fn listen(&mut self, config: &Config, client: Option<ConnectionId>, world: &mut World<'_>) {
-        let ticket = self.ticket(Purpose::Listen(client));
-        world.outputs.request(Output::Listen { ticket, listening: listening(config) });
-    }
-}
-
-fn listening(config: &Config) -> Listening {
-    let port = u16::try_from(config.integer(Directive::Port)).unwrap_or(0);
-    let mut listeners = Vec::new();
-    if port > 0 {
-        for word in config.words(Directive::Bind) {
-            let word = String::from_utf8_lossy(word);
-            let (optional, host) = word.strip_prefix('-').map_or((false, &*word), |host| (true, host));
-            listeners.push(Listener::Tcp { host: host.to_owned(), port, optional });
-        }
-    }
-    let socket = config.text_lossy(Directive::UnixSocket);
-    if !socket.is_empty() {
-        let permissions = u32::try_from(config.integer(Directive::UnixSocketPerm)).unwrap_or(0);
-        listeners.push(Listener::Unix { path: PathBuf::from(&*socket), permissions });
-    }
-    Listening {
-        listeners,
-        backlog: u32::try_from(config.integer(Directive::TcpBacklog)).unwrap_or(511),
-        keepalive_seconds: u32::try_from(config.integer(Directive::TcpKeepalive)).unwrap_or(300),
-    }
-}
-
-/// What became of the sockets.
-pub(crate) fn listened(
-    engine: &mut Engine,
-    now: Now,
-    client: Option<ConnectionId>,
-    result: Result<(), String>,
-    world: &mut World<'_>,
-) {
-    match (client, result) {
-        (Some(_), result) => engine.sockets_opened(now, result, world),
-        (None, Ok(())) if !engine.listening.is_ready => {
-            engine.listening.is_ready = true;
-            tracing::info!("Ready to accept connections");
-        }
-        (None, Ok(())) => {}
-        (None, Err(sentence)) if !engine.listening.is_ready => {
-            let port = engine.config.integer(Directive::Port);
-            tracing::warn!("Failed listening on port {port} (tcp), aborting: {sentence}");
-            world.outputs.request(Output::Exit { code: 1 });
-        }
-        (None, Err(sentence)) => tracing::warn!("The addresses cannot be served again: {sentence}"),
-    }
 }

@@ -75,18 +75,27 @@ const SECTIONS: [Section; 15] = [
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let gauges = (context.engine.identity.gauges)();
-    context.engine.note_memory(&gauges);
-    context.engine.stats.note_sent(context.world.outputs.sent_totals());
-    let facts = Facts { engine: context.engine, outputs: context.world.outputs, now: context.now, gauges };
-    let text = write_sections(&facts, args.rest(1));
+    let text =
+        text(context.engine, context.now, context.world.outputs, |section| section.is_wanted(args.rest(1)));
     context.reply().verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
-fn write_sections(facts: &Facts<'_>, names: Args<'_>) -> String {
+/// Every section, for those who derive something from it.
+pub(crate) fn everything(engine: &mut Engine, now: Now, outputs: &Outputs) -> String {
+    text(engine, now, outputs, |section| section.shown != Shown::ByName)
+}
+
+fn text(engine: &mut Engine, now: Now, outputs: &Outputs, is_wanted: impl Fn(&Section) -> bool) -> String {
+    let gauges = (engine.identity.gauges)();
+    engine.note_memory(&gauges);
+    engine.stats.note_sent(outputs.sent_totals());
+    write_sections(&Facts { engine, outputs, now, gauges }, is_wanted)
+}
+
+fn write_sections(facts: &Facts<'_>, is_wanted: impl Fn(&Section) -> bool) -> String {
     let mut lines = Lines(String::new());
-    for section in SECTIONS.iter().filter(|section| section.is_wanted(names)) {
+    for section in SECTIONS.iter().filter(|section| is_wanted(section)) {
         if !lines.0.is_empty() {
             lines.0.push_str("\r\n");
         }

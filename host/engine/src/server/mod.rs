@@ -7,7 +7,7 @@ mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
-mod info;
+pub(crate) mod info;
 mod lolwut;
 mod memory;
 mod monitor;

@@ -7,7 +7,7 @@ use tenon_config::{Directive, ShutdownMode};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
-use crate::engine::Engine;
+use crate::engine::{Engine, Milestone};
 
 /// One command.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
@@ -107,6 +107,7 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
         tracing::warn!("Writing initial AOF, can't exit.");
         return Err(());
     }
+    (engine.tell_supervisor)(Milestone::Stopping);
     engine.abort_save();
     engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
@@ -123,6 +124,7 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     let is_saved = mode.save || (!engine.config.save_points().is_empty() && !mode.no_save);
     if is_saved {
         tracing::info!("Saving the final RDB snapshot before exiting.");
+        (engine.tell_supervisor)(Milestone::Saving);
         if engine.save_now(now, world).is_err() {
             tracing::warn!("Error trying to save the DB, can't exit.");
             if !mode.force {

@@ -139,6 +139,13 @@ impl Database {
         self.table.prefetch_entry(hash);
     }
 
+    /// Fetches what the entry of a hash has beside it into the cache, if that is a collection; the entry had better be
+    /// there. A hint, which changes nothing.
+    #[inline]
+    pub fn prefetch_collection(&self, hash: u64) {
+        self.table.prefetch_collection(hash);
+    }
+
     /// The entry of a key, expired or not.
     #[inline]
     pub fn find(&self, key: &[u8]) -> Option<Entry<'_>> {

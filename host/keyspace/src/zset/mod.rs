@@ -131,6 +131,14 @@ impl Zset {
         }
     }
 
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(large) => std::ptr::from_ref(&**large).cast(),
+        }
+    }
+
     /// What OBJECT ENCODING says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {
@@ -249,10 +257,7 @@ impl Zset {
             return 0..0;
         }
         match &self.form {
-            Form::Compact(listpack) => {
-                let start = compact::count_while(listpack, |_, score| !range.starts_by(score));
-                start..compact::count_while(listpack, |_, score| !range.ends_before(score)).max(start)
-            }
+            Form::Compact(listpack) => compact::ranks_of_scores(listpack, range),
             Form::Large(large) => large.ranks_of_scores(range),
         }
     }
@@ -263,10 +268,9 @@ impl Zset {
             Form::Compact(listpack) => {
                 let mut text = [0; INTEGER_TEXT_BYTES_MAX];
                 let start =
-                    compact::count_while(listpack, |member, _| !range.starts_by(member.as_bytes(&mut text)));
-                let end = compact::count_while(listpack, |member, _| {
-                    !range.ends_before(member.as_bytes(&mut text))
-                });
+                    compact::count_while(listpack, |member| !range.starts_by(member.as_bytes(&mut text)));
+                let end =
+                    compact::count_while(listpack, |member| !range.ends_before(member.as_bytes(&mut text)));
                 start..end
             }
             Form::Large(large) => large.ranks_of_members(range),
