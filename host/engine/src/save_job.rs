@@ -229,7 +229,11 @@ impl Job for SaveJob {
             self.owed_delay_us -= STARVED_US;
             return Step::Starved;
         }
-        match self.advance(disk) {
+        // Also where all that it needs was handed over before: then nothing else would notice.
+        let is_given_up = self.control.is_cancelled.load(Ordering::Relaxed);
+        let advanced =
+            if is_given_up { Err(io::Error::other(abort_text(&self.feed))) } else { self.advance(disk) };
+        match advanced {
             Ok(None) => Step::Again,
             Ok(Some(step)) => step,
             Err(error) => {
