@@ -18,6 +18,7 @@ use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
@@ -110,6 +111,8 @@ pub struct Engine {
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
     pub(crate) replication: Replication,
+    /// Keys on their way to other servers.
+    pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
 }
 
@@ -173,6 +176,7 @@ pub(crate) enum Purpose {
     Save,
     SnapshotForReplicas,
     Link,
+    Migrate,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -210,6 +214,7 @@ impl Engine {
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
+            migrations: Migrations::default(),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
@@ -300,10 +305,6 @@ impl Engine {
         self.next_ticket += 1;
         self.jobs.insert(ticket, purpose);
         ticket
-    }
-
-    fn forget_ticket(&mut self, ticket: Ticket) {
-        self.jobs.remove(&ticket);
     }
 
     /// Remembers the most memory that was in use.
@@ -407,7 +408,7 @@ impl Engine {
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Migrate | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -440,13 +441,14 @@ impl Machine for Engine {
                 self.closed(connection);
                 self.replication_closed(now, connection);
                 self.upstream_closed(now, connection, world);
+                self.target_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
-            Input::Linked { ticket, result } => {
-                self.forget_ticket(ticket);
-                self.linked(now, ticket, result, world);
-            }
+            Input::Linked { ticket, result } => match self.jobs.remove(&ticket) {
+                Some(Purpose::Migrate) => self.target_linked(now, ticket, result, world),
+                _ => self.linked(now, ticket, result, world),
+            },
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -465,6 +467,7 @@ impl Machine for Engine {
         self.walk_cuts(now, world);
         self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
+        self.settle_migrations(now, world);
         self.settle_waiting(now, world);
         self.settle_log(now, world);
         self.settle_replication(now, world);
@@ -480,6 +483,7 @@ impl Machine for Engine {
             self.waiting.wake_at(),
             self.pause.wake_at(),
             self.replication.wake_at(),
+            self.migrations.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

@@ -50,6 +50,7 @@ struct Incoming {
 impl Engine {
     /// Follows a primary from now on.
     pub(crate) fn follow(&mut self, now: Now, host: String, port: u16, world: &mut World<'_>) {
+        self.cancel_migrations(now, world);
         self.drop_upstream(now, world);
         let greeting = greeting(&self.config);
         // Whoever goes on where we stopped goes on in this database, too.

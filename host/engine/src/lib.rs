@@ -9,6 +9,7 @@ mod execute;
 mod following;
 mod gates;
 mod load;
+mod migration;
 mod notify;
 mod output_limits;
 mod pause;

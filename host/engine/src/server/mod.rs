@@ -10,6 +10,7 @@ mod debug;
 mod info;
 mod lolwut;
 mod memory;
+mod migrate;
 mod monitor;
 mod persistence;
 pub(crate) mod policy;
@@ -43,6 +44,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     debug::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,

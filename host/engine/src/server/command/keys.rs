@@ -1,6 +1,6 @@
 //! COMMAND GETKEYS and GETKEYSANDFLAGS: the keys of a request that is not run.
 
-use tenon_commands::{Begin, CommandError, Flags, KeyFlags, KeySpec, Outcome, key_positions};
+use tenon_commands::{Begin, CommandError, Find, Flags, KeyFlags, KeySpec, Outcome, key_positions};
 use tenon_resp::Args;
 
 use super::entry::write_key_flags;
@@ -43,6 +43,7 @@ fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)
     for spec in specs() {
         let flags = flags_in(command, spec, request);
         match (key_positions(spec, request), spec.begin) {
+            (None, _) if matches!(spec.find, Find::Checked { .. }) => {}
             (Some(range), _) => found.extend(range.positions().map(|at| (at, flags))),
             // The word that would announce these keys may be missing.
             (None, Begin::Keyword { .. } | Begin::Unknown) => {}
@@ -70,6 +71,10 @@ fn resolve<'a>(table: &'a CommandTable, request: Args<'_>) -> Option<&'a Command
 
 /// What depends on other arguments is narrowed down to what this request does.
 fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
+    if matches!(spec.find, Find::Checked { .. }) {
+        // What the function finds is all there is.
+        return KeyFlags(spec.flags.0 & !KeyFlags::INCOMPLETE.0);
+    }
     if !spec.flags.has(KeyFlags::VARIABLE_FLAGS) {
         return spec.flags;
     }

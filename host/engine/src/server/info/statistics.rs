@@ -40,7 +40,8 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
-    lines.zeros(&["latest_fork_usec", "migrate_cached_sockets"]);
+    lines.zeros(&["latest_fork_usec"]);
+    lines.field("migrate_cached_sockets", engine.migrations.links());
     let following = engine.replication.following.as_ref();
     lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
