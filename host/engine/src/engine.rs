@@ -18,6 +18,7 @@ use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::failover::Failover;
 use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
@@ -111,6 +112,7 @@ pub struct Engine {
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
     pub(crate) replication: Replication,
+    pub(crate) failover: Failover,
     /// Keys on their way to other servers.
     pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
@@ -214,6 +216,7 @@ impl Engine {
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
+            failover: Failover::default(),
             migrations: Migrations::default(),
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
@@ -471,6 +474,7 @@ impl Machine for Engine {
         self.settle_waiting(now, world);
         self.settle_log(now, world);
         self.settle_replication(now, world);
+        self.settle_failover(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
     }
@@ -484,6 +488,7 @@ impl Machine for Engine {
             self.pause.wake_at(),
             self.replication.wake_at(),
             self.migrations.wake_at(),
+            self.failover.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

@@ -6,6 +6,7 @@ mod cron;
 mod durability;
 mod engine; // read me first
 mod execute;
+mod failover;
 mod following;
 mod gates;
 mod load;

@@ -476,18 +476,17 @@ impl Link {
         let Some(transfer) = &mut self.transfer else {
             return if self.used_at + IDLE_MAX <= now.steady { Look::Idle } else { Look::Keep };
         };
-        if transfer.deadline > now.steady {
-            return Look::Keep;
-        }
+        let is_late = transfer.deadline <= now.steady;
         // A large value takes its time: what still flows is not late.
         if let State::Open(connection) = self.state {
             let unsent_bytes = world.outputs.pending_bytes(connection.slot);
-            if unsent_bytes < std::mem::replace(&mut transfer.unsent_bytes, unsent_bytes) {
+            let has_moved = unsent_bytes < std::mem::replace(&mut transfer.unsent_bytes, unsent_bytes);
+            if has_moved && !(is_late && unsent_bytes == 0) {
                 transfer.deadline = now.steady + transfer.order.timeout;
                 return Look::Keep;
             }
         }
-        Look::Late
+        if is_late { Look::Late } else { Look::Keep }
     }
 }
 

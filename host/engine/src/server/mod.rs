@@ -7,6 +7,7 @@ mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
+mod failover;
 mod info;
 mod lolwut;
 mod memory;
@@ -42,6 +43,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     command::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
+    failover::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
     migrate::COMMANDS,

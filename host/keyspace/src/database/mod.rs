@@ -237,6 +237,17 @@ impl Database {
         Detached(None)
     }
 
+    /// Empties the database as [`Database::clear`] does, and takes everything that another one holds.
+    fn take_over(&mut self, other: &mut Database) -> Detached {
+        let detached = self.clear();
+        std::mem::swap(&mut self.table, &mut other.table);
+        detached
+    }
+
+    fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
     /// Counts everything anew and compares.
     #[cfg(test)]
     pub(crate) fn check_books(&self) {
