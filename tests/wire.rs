@@ -32,8 +32,9 @@ scripts! {
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
     geo sort payloads
-    transactions pubsub refusals server
+    transactions pubsub tracking refusals server
     replication
+    acl
 }
 
 #[test]

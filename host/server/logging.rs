@@ -1,4 +1,5 @@
-//! The log: `tracing` events as lines in Redis's format, to standard output or to a file.
+//! The log: `tracing` events as lines, in Redis's format or as JSON, to standard output or to a file, and to the
+//! system's log if that is wanted.
 //! Always: one event is one line; line breaks inside a message are escaped, so that nobody can forge a line.
 
 use std::fmt::{self, Write as _};
@@ -14,6 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::process;
+use crate::syslog::Syslog;
 
 /// What the running log can be told.
 pub(crate) struct Handle {
@@ -28,7 +30,9 @@ pub(crate) fn start(config: &Config) -> Result<Handle, String> {
     let target = if file.is_empty() { Target::Stdout } else { Target::File(directory.join(file)) };
     target.write(b"").map_err(|error| format!("Can't open the log file: {error}"))?;
     let level = Arc::new(AtomicU8::new(rank_of(config.log_level())));
-    let layer = RedisLines { target, level: Arc::clone(&level), pid: std::process::id() };
+    let pid = std::process::id();
+    let is_json = config.choice(Directive::LogFormat) == "json";
+    let layer = Lines { target, is_json, level: Arc::clone(&level), pid, syslog: Syslog::new(config, pid) };
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
         .map_err(|error| error.to_string())?;
     Ok(Handle { set_level: Box::new(move |wanted| level.store(rank_of(wanted), Ordering::Relaxed)) })
@@ -53,14 +57,16 @@ fn open(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Writes events as `PID:ROLE DATE LEVEL MESSAGE`.
-struct RedisLines {
+/// Writes each event as one line.
+struct Lines {
     target: Target,
+    is_json: bool,
     level: Arc<AtomicU8>,
     pid: u32,
+    syslog: Option<Syslog>,
 }
 
-impl<S: Subscriber> Layer<S> for RedisLines {
+impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         metadata.target().starts_with("tenon")
             && rank(*metadata.level()) >= self.level.load(Ordering::Relaxed)
@@ -69,11 +75,42 @@ impl<S: Subscriber> Layer<S> for RedisLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        let mark = mark(*event.metadata().level());
-        let line = format!("{}:M {} {mark} {}\n", self.pid, process::local_time(), message.0);
+        let rank = usize::from(rank(*event.metadata().level()));
+        let line = if self.is_json {
+            json_line(self.pid, event.metadata().target(), LEVELS[rank].name, &message.0)
+        } else {
+            format!("{}:M {} {} {}\n", self.pid, process::local_time(), LEVELS[rank].mark, message.0)
+        };
         // A log that cannot be written must not stop the server.
         let _ = self.target.write(line.as_bytes());
+        if let Some(syslog) = &self.syslog {
+            syslog.send(LEVELS[rank].severity, &message.0);
+        }
     }
+}
+
+/// One level of Redis: its name, its mark in a line, its number in the system's log.
+struct LevelRow {
+    name: &'static str,
+    mark: char,
+    severity: u32,
+}
+
+/// By rank.
+const LEVELS: [LevelRow; 4] = [
+    LevelRow { name: "debug", mark: '.', severity: 7 },
+    LevelRow { name: "verbose", mark: '-', severity: 6 },
+    LevelRow { name: "notice", mark: '*', severity: 5 },
+    LevelRow { name: "warning", mark: '#', severity: 4 },
+];
+
+/// An object on one line. The message has no control characters left, so quotes and backslashes are all that needs care.
+fn json_line(pid: u32, source: &str, level: &str, message: &str) -> String {
+    let message = message.replace('\\', "\\\\").replace('"', "\\\"");
+    format!(
+        "{{\"time\":\"{}\",\"level\":\"{level}\",\"pid\":{pid},\"source\":\"{source}\",\"message\":\"{message}\"}}\n",
+        process::iso_time()
+    )
 }
 
 /// The message of an event, on one line.
@@ -123,11 +160,19 @@ fn rank_of(level: LogLevel) -> u8 {
     }
 }
 
-fn mark(level: Level) -> char {
-    match level {
-        Level::TRACE => '.',
-        Level::DEBUG => '-',
-        Level::INFO => '*',
-        Level::WARN | Level::ERROR => '#',
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_line_is_one_object_whatever_the_message() {
+        let mut message = String::new();
+        write!(OneLine(&mut message), "a \"quoted\" \\ thing\nforged\u{7}").unwrap();
+        let line = json_line(7, "tenon_engine::engine", "notice", &message);
+        assert!(line.starts_with("{\"time\":\"2"), "{line}");
+        let rest = "\"level\":\"notice\",\"pid\":7,\"source\":\"tenon_engine::engine\",\
+                    \"message\":\"a \\\"quoted\\\" \\\\ thing\\\\nforged\\\\u{7}\"}\n";
+        assert!(line.ends_with(rest), "{line}");
+        assert_eq!(line.lines().count(), 1);
     }
 }

@@ -3,9 +3,12 @@
 //! 2 words not understood, 70 a defect.
 
 mod check;
+mod check_config;
 mod configure; // read me first
 mod logging;
 mod process;
+mod supervisor;
+mod syslog;
 mod usage;
 
 use std::process::ExitCode;
@@ -24,8 +27,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let words: Vec<Vec<u8>> =
         std::env::args_os().skip(1).map(std::os::unix::ffi::OsStringExt::into_vec).collect();
-    if let Some((b"check", rest)) = words.split_first().map(|(first, rest)| (first.as_slice(), rest)) {
-        return check::run(rest);
+    match words.split_first().map(|(first, rest)| (first.as_slice(), rest)) {
+        Some((b"check", rest)) => return check::run(rest),
+        Some((b"check-config", rest)) => return check_config::run(rest),
+        _ => {}
     }
     match Invocation::parse(&words) {
         Ok(Invocation::Help) => usage::print_help(),
@@ -37,11 +42,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> ExitCode {
-    let (config, source) = match configure::read(arguments) {
+    let (mut config, source) = match configure::read(arguments) {
         Ok(read) => read,
         Err(error) => return usage::refuse_configuration(&error),
     };
-    if config.bool(Directive::Daemonize) && !process::is_daemon() {
+    let supervision = supervisor::detect(&mut config);
+    let is_supervised = config.choice(Directive::Supervised) != "no";
+    if config.bool(Directive::Daemonize) && !is_supervised && !process::is_daemon() {
         return process::become_daemon();
     }
     if process::is_daemon() {
@@ -51,6 +58,9 @@ fn serve(arguments: &Arguments) -> ExitCode {
         Ok(log) => log,
         Err(sentence) => return usage::refuse(&sentence),
     };
+    if let Some(line) = supervision {
+        tracing::warn!("{line}");
+    }
     let code = match run(config, source, log) {
         Ok(code) => code,
         Err(sentence) => {
@@ -71,8 +81,10 @@ fn run(config: Config, source: Source, log: logging::Handle) -> Result<i32, Stri
     let mut engine = Engine::new(Setup {
         policy_loader: policies(&config, &source)?,
         dice: process::dice()?,
+        secret: process::entropy()?,
         config_file: source.file,
         set_log_level: log.set_level,
+        tell_supervisor: supervisor::teller(&config),
         config,
         identity,
     });

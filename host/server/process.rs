@@ -29,10 +29,15 @@ pub(crate) fn identity(started: Now) -> Identity {
 
 /// Chance from the operating system.
 pub(crate) fn dice() -> Result<Dice, String> {
+    entropy().map(Dice::from_entropy)
+}
+
+/// Bytes that nobody can guess, from the operating system.
+pub(crate) fn entropy() -> Result<[u8; 32], String> {
     let mut entropy = [0; 32];
     let mut source = fs::File::open("/dev/urandom").map_err(|error| format!("No entropy: {error}"))?;
     std::io::Read::read_exact(&mut source, &mut entropy).map_err(|error| format!("No entropy: {error}"))?;
-    Ok(Dice::from_entropy(entropy))
+    Ok(entropy)
 }
 
 /// Descriptors that the process itself needs beside its clients'.
@@ -60,6 +65,11 @@ pub(crate) fn make_room_for_clients(config: &Config) {
 /// The wall clock as log lines show it, in the machine's time zone.
 pub(crate) fn local_time() -> String {
     jiff::Zoned::now().strftime("%d %b %Y %H:%M:%S.%3f").to_string()
+}
+
+/// The wall clock as other programs read it: the same zone, and its distance from UTC.
+pub(crate) fn iso_time() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
 }
 
 /// Whether this is the process that was sent into the background.

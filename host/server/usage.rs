@@ -10,6 +10,7 @@ use crate::configure::Source;
 
 const HELP: &str = "\
 Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
+       tenon check-config [FILE] [--directive value ...]
        tenon check rdb FILE | check aof DIRECTORY [--repair]
        tenon --version | --help
 
@@ -19,6 +20,7 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   redis.conf      configuration as Redis has it
   -               read more configuration (as in redis.conf) from standard input
   --directive     any directive, as in the file; what stands here wins
+  check-config    whether a server would start with a configuration, and what in it has no effect
   check           whether a dump or an append-only file is sound (tenon check --help); a configuration file
                   of that name is ./check
 
@@ -28,7 +30,8 @@ Examples:
   tenon /etc/tenon.toml --loglevel verbose
   echo 'maxclients 100' | tenon -
 
-Exit status: 0 ended as asked; 1 the configuration or a data file was refused; 70 a defect, with a report in the log.
+Exit status: 0 ended as asked; 1 the configuration, an address or a data file was refused; 2 words behind a subcommand
+that are not understood; 70 a defect, with a report in the log.
 ";
 
 pub(crate) fn print_help() {
@@ -71,11 +74,6 @@ pub(crate) fn announce(config: &Config, source: &Source, identity: &Identity) {
         } else {
             tracing::info!("{}", notice.text);
         }
-    }
-    if !config.users().is_empty() {
-        tracing::warn!(
-            "`user` lines have no effect yet: the default user is the only one, guarded by requirepass"
-        );
     }
 }
 

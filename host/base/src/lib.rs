@@ -10,16 +10,18 @@ mod outputs;
 mod shared_stream;
 mod stamp;
 mod time;
+mod tls;
 
 pub use dice::Dice;
 pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe};
 pub use glob::{glob_matches, glob_matches_ignore_case};
 pub use id::{ConnectionId, Ticket};
 pub use machine::{
-    Input, Interlude, Lane, Listener, Listening, Machine, Output, Peer, Proceed, Signal, Stopwatch,
-    Transport, World,
+    Input, Interlude, Lane, ListenError, Listener, Listening, Machine, Output, Peer, Proceed, Protocol,
+    Report, Reported, Signal, Stopwatch, Transport, World,
 };
 pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
 pub use shared_stream::SharedStream;
 pub use stamp::{Level, Reached, Stamp};
 pub use time::{Micros, Now, UnixMillis};
+pub use tls::{ClientCertificates, SessionCache, Tls};

@@ -6,9 +6,10 @@
 //! sends what [`Outputs`] releases. So a batch is appended once, synced once, and only then answered.
 
 use std::any::Any;
+use std::fmt;
 use std::path::PathBuf;
 
-use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket};
+use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket, Tls};
 
 /// A deterministic state machine that is fed facts and owes outputs.
 pub trait Machine {
@@ -18,6 +19,8 @@ pub trait Machine {
     fn settle(&mut self, now: Now, world: &mut World<'_>);
     /// When to call [`Machine::settle`] again if nothing else happens.
     fn wake_at(&self) -> Option<Micros>;
+    /// Tells a monitoring system what it asks for. Changes nothing that a client could notice.
+    fn report(&mut self, now: Now, report: Report, world: &mut World<'_>) -> Reported;
 }
 
 /// What a machine may touch while it runs.
@@ -93,8 +96,8 @@ pub enum Input<'a> {
     Listened {
         /// The request's ticket.
         ticket: Ticket,
-        /// Bound sockets, or the sentence that says which failed and why.
-        result: Result<(), String>,
+        /// Bound sockets, or what failed and why.
+        result: Result<(), ListenError>,
     },
     /// What [`Output::Connect`] asked for was done, or not.
     Linked {
@@ -136,6 +139,8 @@ pub struct Peer {
 pub enum Transport {
     /// TCP.
     Tcp,
+    /// TCP, encrypted.
+    Tls,
     /// A unix socket.
     Unix,
 }
@@ -212,6 +217,8 @@ pub struct Listening {
     pub backlog: u32,
     /// `tcp-keepalive` in seconds, 0 for none.
     pub keepalive_seconds: u32,
+    /// How encrypted connections are made; `None` where no listener is encrypted.
+    pub tls: Option<Box<Tls>>,
 }
 
 /// One address.
@@ -225,6 +232,8 @@ pub enum Listener {
         port: u16,
         /// Whether it may be missing on this machine (`-` before it in `bind`).
         optional: bool,
+        /// What is spoken there.
+        protocol: Protocol,
     },
     /// A unix socket.
     Unix {
@@ -233,4 +242,50 @@ pub enum Listener {
         /// Its permission bits, 0 to leave them.
         permissions: u32,
     },
+}
+
+/// What is spoken at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// What clients speak; the machine reads it.
+    Resp,
+    /// The same, behind a TLS handshake.
+    RespOverTls,
+    /// What monitoring systems speak; the driver reads it and asks for a [`Report`].
+    Http,
+}
+
+/// What a monitoring system may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Figures, in Prometheus's format of text.
+    Metrics,
+    /// Whether clients are served as they should be.
+    Readiness,
+}
+
+/// The answer to a [`Report`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Whether all is as it should be.
+    pub is_good: bool,
+    /// What to show, in whole lines.
+    pub text: String,
+}
+
+/// Why not everything that [`Output::Listen`] asked for is served. What was served before still is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenError {
+    /// An address, and what the system says.
+    Address(String),
+    /// Certificates, keys or settings of TLS: one sentence.
+    Tls(String),
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenError::Address(sentence) | ListenError::Tls(sentence) => out.write_str(sentence),
+        }
+    }
 }

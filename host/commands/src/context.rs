@@ -39,6 +39,8 @@ pub struct Limits {
     pub stream: StreamLimits,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
+    /// Whether RESTORE overlooks checksums (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skips_checksums: bool,
     /// `proto-max-bulk-len`: the longest string.
     pub string_bytes_max: usize,
     /// `hll-sparse-max-bytes`: the longest sparse HyperLogLog.
@@ -87,7 +89,7 @@ impl Context<'_> {
     pub fn wrote_quietly(&mut self, key: &[u8], count: usize) {
         if self.db.unit.wants_keys() {
             let (index, hash) = (self.db.index(), self.db.database_ref().hash(key));
-            self.db.unit.touch(index, hash);
+            self.db.unit.touch(index, hash, key);
         }
         self.db.unit.dirty += count as u64;
     }
@@ -119,15 +121,21 @@ impl Context<'_> {
     /// Frees a value, here if that is quick, elsewhere if it may take long.
     pub fn discard(&mut self, value: Option<Value>) {
         if let Some(value) = value
-            && value.memory() > QUICKLY_FREED_BYTES_MAX
+            && value.memory() > quickly_freed_bytes_max(&value)
         {
             self.garbage.push(Garbage::Value(value));
         }
     }
 }
 
-/// Values up to this size are freed on the spot.
-const QUICKLY_FREED_BYTES_MAX: usize = 16 * 1024;
+/// Values up to this size are freed on the spot, which takes less time than to hand them to another thread. A string is
+/// one block, whatever its size: only its pages may have to be given back. A collection is a block per page or node.
+fn quickly_freed_bytes_max(value: &Value) -> usize {
+    match value {
+        Value::String(_) => 1024 * 1024,
+        _ => 64 * 1024,
+    }
+}
 
 fn is_empty_collection(value: ValueRef<'_>) -> bool {
     match value {

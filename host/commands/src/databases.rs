@@ -142,6 +142,7 @@ fn empty(ctx: &mut Context<'_>, database: usize) -> usize {
 /// Propagates even where nothing was removed: a follower that differs is made equal by a flush.
 fn finish_flush(ctx: &mut Context<'_>, args: Args<'_>, removed: usize) {
     ctx.db.unit.dirty += removed as u64;
+    ctx.db.unit.note_flush();
     let index = ctx.db.index();
     let words = ctx.db.unit.operation_as(index);
     args.iter().for_each(|word| words.push(word));

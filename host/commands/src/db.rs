@@ -31,6 +31,9 @@ pub struct LookupCounts {
     pub misses: u64,
 }
 
+/// Keys whose entries are fetched together: enough to hide a cache miss, few enough to stay cached.
+pub(crate) const LOOK_AHEAD_KEYS: usize = 16;
+
 /// The selected database of one unit of work.
 pub struct Db<'a> {
     keyspace: &'a mut Keyspace,
@@ -44,6 +47,8 @@ pub struct Db<'a> {
     pub lazy_expire: bool,
     /// Whether look-ups for reading leave expired values where they are (CLIENT PAUSE).
     pub keeps_expired: bool,
+    /// Whether there are keys that the user may not read: then SORT follows no patterns.
+    pub keys_are_limited: bool,
     /// What this unit does.
     pub unit: &'a mut Unit,
 }
@@ -73,6 +78,7 @@ impl<'a> Db<'a> {
             no_touch: false,
             lazy_expire: false,
             keeps_expired: false,
+            keys_are_limited: false,
             unit,
         }
     }
@@ -123,8 +129,23 @@ impl<'a> Db<'a> {
             no_touch: self.no_touch,
             lazy_expire: self.lazy_expire,
             keeps_expired: self.keeps_expired,
+            keys_are_limited: self.keys_are_limited,
             unit: self.unit,
         }
+    }
+
+    /// Fetches the entries of the first [`LOOK_AHEAD_KEYS`] keys into the cache, before a command reads or writes one after the other: they then wait
+    /// for memory together. A hint, which changes nothing.
+    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        let database = self.database_ref();
+        let mut hashes = [0; LOOK_AHEAD_KEYS];
+        let mut count = 0;
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = database.hash(key);
+            database.prefetch_bucket(*hash);
+            count += 1;
+        }
+        hashes[..count].iter().for_each(|&hash| database.prefetch_entry(hash));
     }
 
     /// Looks a key up for reading: counts a hit or a miss and moves the access clock.

@@ -18,6 +18,8 @@ pub enum CommandError {
     NoSuchKey,
     /// A count or index beyond what is allowed.
     OutOfRange,
+    /// Bytes that are to become a value are damaged; how, is for the log.
+    BadPayload(Box<str>),
     /// Any other sentence, with its code ("ERR ..."); always a constant or built for this one reply.
     Text(Cow<'static, str>),
 }
@@ -49,6 +51,7 @@ impl fmt::Display for CommandError {
             CommandError::NotFloat => "ERR value is not a valid float",
             CommandError::NoSuchKey => "ERR no such key",
             CommandError::OutOfRange => "ERR index out of range",
+            CommandError::BadPayload(_) => "ERR Bad data format",
             CommandError::Text(text) => text,
         })
     }

@@ -93,7 +93,8 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::text("BUSYKEY Target key name already exists."));
     }
     let expires = options.deadline(args.integer(2)?, ctx.db.now())?;
-    let value = tenon_rdb::restore(args.get(3), &limits(ctx)).map_err(refusal)?;
+    let read = if ctx.limits.skips_checksums { tenon_rdb::restore_unsigned } else { tenon_rdb::restore };
+    let value = read(args.get(3), &limits(ctx)).map_err(refusal)?;
 
     let former = ctx.db.delete(key);
     let is_replaced = former.is_some();
@@ -194,7 +195,10 @@ fn limits(ctx: &Context<'_>) -> tenon_rdb::Limits {
 }
 
 fn refusal(error: RestoreError) -> CommandError {
-    CommandError::Text(format!("ERR {error}").into())
+    match error {
+        RestoreError::Footer => CommandError::Text(format!("ERR {error}").into()),
+        RestoreError::Data(reason) => CommandError::BadPayload(reason.to_string().into()),
+    }
 }
 
 /// The access clock so many seconds ago. What lies before its beginning counts as half a turn ago.

@@ -277,6 +277,7 @@ fn default_limits() -> Limits {
         lazy_user_del: false,
         lazy_user_flush: false,
         lazy_server_del: false,
+        skips_checksums: false,
     }
 }
 

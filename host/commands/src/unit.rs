@@ -22,10 +22,15 @@ pub struct Unit {
     is_refined: bool,
     touched: Vec<Touched>,
     touched_databases: Vec<u32>,
+    /// Names of keys touched by the running request, if anybody wants them.
+    names: Vec<u8>,
+    name_ends: Vec<NameEnd>,
+    has_flushed: bool,
     events: Vec<Notification>,
     event_keys: Vec<u8>,
     wants_events: bool,
     wants_keys: bool,
+    wants_names: bool,
     may_wait: bool,
     wait: Option<Box<Wait>>,
     /// Keys found expired and removed on access.
@@ -48,6 +53,12 @@ pub struct Touched {
     pub hash: u64,
 }
 
+#[derive(Clone, Copy)]
+struct NameEnd {
+    end: usize,
+    is_by_time: bool,
+}
+
 struct Notification {
     event: Event,
     database: u32,
@@ -59,6 +70,12 @@ impl Unit {
     /// (watchers, blocked clients, reads that wait for unsynced writes).
     pub fn listen(&mut self, wants_events: bool, wants_keys: bool) {
         (self.wants_events, self.wants_keys) = (wants_events, wants_keys);
+    }
+
+    /// Says whether anybody wants the names of keys that change, beside their hashes (broadcasts to clients that
+    /// cache).
+    pub fn listen_to_names(&mut self, wants_names: bool) {
+        self.wants_names = wants_names;
     }
 
     /// Whether [`Unit::touch`] is to be told of keys.
@@ -112,8 +129,7 @@ impl Unit {
         self.dirty = 0;
         self.expired_keys = 0;
         self.is_refined = false;
-        self.events.clear();
-        self.event_keys.clear();
+        self.forget_request();
     }
 
     /// Empties it for the next unit.
@@ -126,16 +142,53 @@ impl Unit {
         self.is_refined = false;
         self.touched.clear();
         self.touched_databases.clear();
+        self.forget_request();
+    }
+
+    /// Forgets what is told when a request ends.
+    fn forget_request(&mut self) {
         self.events.clear();
         self.event_keys.clear();
+        self.names.clear();
+        self.name_ends.clear();
+        self.has_flushed = false;
     }
 
     /// Notes that a key changed.
-    pub fn touch(&mut self, database: usize, hash: u64) {
+    pub fn touch(&mut self, database: usize, hash: u64, key: &[u8]) {
+        self.note_key(database, hash, key, false);
+    }
+
+    fn note_key(&mut self, database: usize, hash: u64, key: &[u8], is_by_time: bool) {
         if !self.wants_keys {
             return;
         }
         self.touched.push(Touched { database: database as u32, hash });
+        if self.wants_names {
+            self.names.extend_from_slice(key);
+            self.name_ends.push(NameEnd { end: self.names.len(), is_by_time });
+        }
+    }
+
+    /// Notes that the request empties databases, were they empty already or not.
+    pub fn note_flush(&mut self) {
+        self.has_flushed = true;
+    }
+
+    /// Whether the running request empties databases.
+    pub fn has_flushed(&self) -> bool {
+        self.has_flushed
+    }
+
+    /// Names of the keys that the running request has touched, each with whether that was because its time had come
+    /// and not because the client wanted it.
+    pub fn touched_names(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let mut start = 0;
+        self.name_ends.iter().map(move |name| {
+            let key = &self.names[start..name.end];
+            start = name.end;
+            (key, name.is_by_time)
+        })
     }
 
     /// Notes that all keys of a database changed at once: it was emptied or exchanged. Who watches a key there is
@@ -156,7 +209,7 @@ impl Unit {
     /// Notes that a key was removed because its time had come, and propagates that.
     pub fn expired(&mut self, database: usize, hash: u64, key: &[u8], lazy: bool) {
         self.expired_keys += 1;
-        self.touch(database, hash);
+        self.note_key(database, hash, key, true);
         self.notify(Event::EXPIRED, database, key);
         self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
     }

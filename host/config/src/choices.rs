@@ -108,6 +108,7 @@ pub(crate) const SYSLOG_FACILITY: &[Named] = &[
     ("local6", 7),
     ("local7", 8),
 ];
+pub(crate) const LOG_FORMAT: &[Named] = &[("text", 0), ("json", 1)];
 pub(crate) const SUPERVISED: &[Named] = &[("upstart", 0), ("systemd", 1), ("auto", 2), ("no", 3)];
 pub(crate) const DISKLESS_LOAD: &[Named] = &[("disabled", 0), ("on-empty-db", 1), ("swapdb", 2)];
 pub(crate) const TLS_CLIENTS: &[Named] = &[("no", 0), ("yes", 1), ("optional", 2)];

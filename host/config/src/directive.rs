@@ -146,6 +146,9 @@ impl Flags {
     pub const VOLATILE: Flags = Flags(16);
     /// CONFIG REWRITE writes it even at its default.
     pub const WRITTEN: Flags = Flags(32);
+    /// Unknown to Redis: tools that set every directive to the value that it has must not stumble over it, though it
+    /// cannot be changed.
+    pub const OWN: Flags = Flags(64);
 
     /// Both.
     pub const fn and(self, other: Flags) -> Flags {

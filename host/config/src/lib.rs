@@ -42,7 +42,7 @@ pub use directive::{Directive, Effect, Flags, Kind, Row, TextRule};
 pub use error::{ConfigError, Place, Source};
 pub use file::{Include, Included, Line, load_conf, parse_lines};
 pub use policy::PolicySelection;
-pub use rewrite::rewrite_conf;
+pub use rewrite::{Rewritten, rewrite_conf};
 pub use rewrite_toml::rewrite_toml;
 pub use set::{Change, SetError, Situation};
 pub use special::{Address, KeyspaceEvents, OutputLimit, OutputLimits, SavePoint};

@@ -44,6 +44,8 @@ pub enum SetError {
     Loading,
 }
 
+const IMMUTABLE: &str = "can't set immutable config";
+
 impl Config {
     /// Parses the pairs (name, value) without changing anything.
     ///
@@ -61,7 +63,10 @@ impl Config {
         }
         let parsed = directives.into_iter().zip(pairs).map(|(directive, (name, value))| {
             self.parse_set(directive, value.as_ref())
-                .map(|value| (directive, value))
+                .and_then(|value| {
+                    let is_allowed = directive.row().mutable || value == *self.value(directive);
+                    if is_allowed { Ok((directive, value)) } else { Err(IMMUTABLE.to_owned()) }
+                })
                 .map_err(|reason| SetError::Refused { name: name.as_ref().to_ascii_lowercase(), reason })
         });
         Ok(Change { values: parsed.collect::<Result<_, _>>()? })
@@ -91,8 +96,8 @@ impl Config {
         let refuse = |reason: &str| Err(SetError::Refused { name: name.to_vec(), reason: reason.to_owned() });
         let row = directive.row();
         let guard = self.guarded(Directive::EnableProtectedConfigs);
-        if !row.mutable {
-            return refuse("can't set immutable config");
+        if !row.mutable && !row.flags.has(Flags::OWN) {
+            return refuse(IMMUTABLE);
         }
         if row.flags.has(Flags::PROTECTED) && !guard.allows(situation.client_is_local) {
             return refuse("can't set protected config");

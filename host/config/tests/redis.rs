@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use tenon_config::{Config, Directive, Invocation, Situation, load_conf, rewrite_conf};
+use tenon_config::{Config, Directive, Invocation, Rewritten, Situation, load_conf, rewrite_conf};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const HERE: Situation = Situation { is_loading: false, client_is_local: true };
@@ -343,7 +343,7 @@ fn a_rewritten_file_is_the_one_redis_writes() {
     let mut config = Config::default();
     load_conf(&mut config, "redis.conf", &old, &mut |_| Ok(vec![])).unwrap();
     config.commit(config.prepare(&changes, HERE).unwrap());
-    let ours = String::from_utf8(rewrite_conf(&old, &config)).unwrap();
+    let ours = String::from_utf8(rewrite_conf(&old, &config, Rewritten::Changed)).unwrap();
     assert_eq!(parts(&ours), parts(&theirs));
 }
 

@@ -8,16 +8,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Ticket, Transport, describe};
+use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, Transport, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::http::Answering;
 use crate::listen::Acceptor;
+use crate::tls::{Handshaken, TlsStream};
 use crate::worker::{Read, Shared};
 
-/// A socket of either kind.
+/// A socket of any kind.
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    Tls(TlsStream),
     Unix(UnixStream),
 }
 
@@ -25,17 +28,17 @@ impl Stream {
     /// Reads once. After a read that did not fill the buffer the socket counts as empty without being asked again:
     /// one system call a request is saved by that.
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let polled = match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-        };
-        polled.map_ok(|()| buffer.filled().len())
+        match self {
+            Stream::Tcp(stream) => read_socket(stream, context, buffer),
+            Stream::Tls(stream) => stream.poll_read(context, buffer),
+            Stream::Unix(stream) => read_socket(stream, context, buffer),
+        }
     }
 
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Tls(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
         }
     }
@@ -43,9 +46,19 @@ impl Stream {
     fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(stream) => stream.poll_write_ready(context),
+            Stream::Tls(stream) => stream.poll_write_ready(context),
             Stream::Unix(stream) => stream.poll_write_ready(context),
         }
     }
+}
+
+fn read_socket(
+    socket: &mut (impl AsyncRead + Unpin),
+    context: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    Pin::new(socket).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
 }
 
 /// What the worker and the connection's task both hold.
@@ -80,7 +93,15 @@ impl Link {
 
     /// Writes what the socket takes.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.borrow().try_write(bytes)
+        self.stream.borrow_mut().try_write(bytes)
+    }
+
+    /// Sends what the connection itself holds back; false if the socket has no room for all of it.
+    pub(crate) fn flush(&self) -> io::Result<bool> {
+        match &mut *self.stream.borrow_mut() {
+            Stream::Tls(stream) if stream.has_backlog() => stream.flush().map(|()| !stream.has_backlog()),
+            _ => Ok(true),
+        }
     }
 
     /// The socket is full: the task waits for room and flushes then.
@@ -104,25 +125,50 @@ impl Link {
     }
 }
 
+/// New connections taken in before those that are there already get their turn, so that a storm of them starves nobody.
+const ACCEPTS_IN_A_ROW: usize = 64;
+
 /// Accepts until the listener is dropped.
 pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     worker: &Shared<M>,
     acceptor: Acceptor,
 ) -> tokio::task::AbortHandle {
     let worker = Rc::clone(worker);
+    let answering = Answering::default();
     let task = tokio::task::spawn_local(async move {
+        let mut in_a_row = 0;
         loop {
             match acceptor.accept().await {
-                Ok((stream, peer)) => serve(&worker, stream, peer),
+                Ok(Some((Stream::Tcp(stream), _))) if acceptor.protocol == Protocol::Http => {
+                    answering.begin(&worker, stream);
+                }
+                Ok(Some((stream, peer))) => serve(&worker, stream, peer),
+                // On its way to a handshake.
+                Ok(None) => {}
                 // Out of descriptors, or the peer is gone already: a pause, so that this does not spin.
                 Err(error) => {
                     tracing::warn!("Accepting a connection failed: {error}");
                     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 }
             }
+            in_a_row += 1;
+            if in_a_row == ACCEPTS_IN_A_ROW {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
         }
     });
     task.abort_handle()
+}
+
+/// Serves connections whose handshake is over.
+pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, mut handshaken: Handshaken) {
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        while let Some((stream, peer)) = handshaken.next().await {
+            serve(&worker, Stream::Tls(stream), peer);
+        }
+    });
 }
 
 /// Connects to a TCP address, and serves the connection like an accepted one.
@@ -206,6 +252,11 @@ fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut
     let mut waker = link.waker.borrow_mut();
     if waker.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
         *waker = Some(context.waker().clone());
+    }
+    drop(waker);
+    // What encryption itself has to say, and the socket had no room for.
+    if matches!(link.flush(), Ok(false)) {
+        link.want_write();
     }
     Poll::Pending
 }

@@ -7,11 +7,14 @@ mod clock;
 mod connection;
 mod disk;
 mod flusher;
+mod http;
 mod lanes;
 mod listen;
 mod spin;
+mod tls;
 mod worker; // read me first
 
 pub use clock::Clock;
 pub use disk::RealDisk;
+pub use tls::check as check_tls;
 pub use worker::{Driver, NoInterlude};

@@ -1,33 +1,60 @@
 //! Listening sockets: opened, kept or closed as the machine wishes.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tenon_base::{Listener, Listening, Peer, Transport, describe};
-use tokio::net::{TcpListener, UnixListener};
+use rustls::ServerConfig;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tenon_base::{ListenError, Listener, Listening, Peer, Protocol, Tls, Transport, describe};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::connection::Stream;
+use crate::tls::{self, Handshaken, Handshakes, Raw};
 
 /// The sockets served now.
 #[derive(Default)]
 pub(crate) struct Listeners {
     serving: Vec<Serving>,
+    /// `tcp-keepalive`, as the next connection gets it.
+    keepalive_seconds: Rc<Cell<u32>>,
+    tls: Option<Encrypting>,
+}
+
+/// The context that the next handshake is made with.
+type Current = Rc<RefCell<Arc<ServerConfig>>>;
+
+/// What encrypted connections are made with now.
+struct Encrypting {
+    settings: Tls,
+    /// Shared with the acceptors, so that what changes holds from the next connection on.
+    context: Current,
+    handshakes: Handshakes,
 }
 
 struct Serving {
     listener: Listener,
+    doors: Vec<Door>,
     acceptors: Vec<AbortHandle>,
 }
 
+/// A bound socket while it is served. It is taken out to be closed at once: an acceptor ends only in its own time.
+type Door = Rc<RefCell<Option<Bound>>>;
+
 impl Drop for Serving {
     fn drop(&mut self) {
+        self.doors.iter().for_each(|door| drop(door.take()));
         self.acceptors.iter().for_each(AbortHandle::abort);
         if let Listener::Unix { path, .. } = &self.listener {
             // Gone already is as good.
@@ -38,8 +65,11 @@ impl Drop for Serving {
 
 /// A bound socket that accepts connections.
 pub(crate) struct Acceptor {
-    socket: Bound,
-    keepalive_seconds: u32,
+    door: Door,
+    pub(crate) protocol: Protocol,
+    keepalive_seconds: Rc<Cell<u32>>,
+    /// Where connections go first, if they are encrypted.
+    handshakes: Option<(mpsc::Sender<Raw>, Current)>,
 }
 
 enum Bound {
@@ -49,18 +79,73 @@ enum Bound {
 
 impl Listeners {
     /// Serves exactly `wanted`: what is already served stays, what is new is bound first, and only if all of
-    /// it could be bound is the rest closed.
+    /// it could be bound, and certificates and keys are good, is the rest closed.
     pub(crate) fn serve(
         &mut self,
         wanted: Listening,
         mut spawn: impl FnMut(Acceptor) -> AbortHandle,
+        spawn_handshaken: impl FnOnce(Handshaken),
+    ) -> Result<(), ListenError> {
+        let wants_tls = wanted.listeners.iter().any(|one| protocol(one) == Protocol::RespOverTls);
+        assert!(!wants_tls || wanted.tls.is_some(), "an encrypted address without certificates");
+        let context = self.new_context(wanted.tls.as_deref()).map_err(ListenError::Tls)?;
+        let opened = self.open(&wanted).map_err(ListenError::Address)?;
+        if let (Some(context), Some(settings)) = (context, &wanted.tls) {
+            self.encrypt((**settings).clone(), context, spawn_handshaken).map_err(ListenError::Tls)?;
+        }
+        self.keepalive_seconds.set(wanted.keepalive_seconds);
+        self.serving.retain(|serving| wanted.listeners.contains(&serving.listener));
+        for (listener, sockets) in opened {
+            let protocol = protocol(&listener);
+            let handshakes = self.tls.as_ref().filter(|_| protocol == Protocol::RespOverTls);
+            let doors: Vec<Door> =
+                sockets.into_iter().map(|socket| Rc::new(RefCell::new(Some(socket)))).collect();
+            let acceptor = |door: &Door| Acceptor {
+                door: Rc::clone(door),
+                protocol,
+                keepalive_seconds: Rc::clone(&self.keepalive_seconds),
+                handshakes: handshakes.map(|tls| (tls.handshakes.sender(), Rc::clone(&tls.context))),
+            };
+            let acceptors = doors.iter().map(|door| spawn(acceptor(door))).collect();
+            self.serving.push(Serving { listener, doors, acceptors });
+        }
+        Ok(())
+    }
+
+    /// What handshakes are made with from now on, if that is something else than before.
+    fn new_context(&self, wanted: Option<&Tls>) -> Result<Option<Arc<ServerConfig>>, String> {
+        match (wanted, &self.tls) {
+            (Some(wanted), Some(now)) if now.settings == *wanted => Ok(None),
+            (Some(wanted), _) => tls::context(wanted).map(Some),
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn encrypt(
+        &mut self,
+        settings: Tls,
+        context: Arc<ServerConfig>,
+        spawn_handshaken: impl FnOnce(Handshaken),
     ) -> Result<(), String> {
+        if let Some(tls) = &mut self.tls {
+            tls.settings = settings;
+            tls.context.replace(context);
+            return Ok(());
+        }
+        let (handshakes, handshaken) = Handshakes::start().map_err(|error| describe(&error))?;
+        spawn_handshaken(handshaken);
+        self.tls = Some(Encrypting { settings, context: Rc::new(RefCell::new(context)), handshakes });
+        Ok(())
+    }
+
+    /// Binds what is not served yet.
+    fn open(&self, wanted: &Listening) -> Result<Vec<(Listener, Vec<Bound>)>, String> {
         let mut opened = Vec::new();
         for listener in &wanted.listeners {
             if self.serving.iter().any(|serving| serving.listener == *listener) {
                 continue;
             }
-            match bind(listener, &wanted) {
+            match bind(listener, wanted) {
                 Ok(sockets) => opened.push((listener.clone(), sockets)),
                 Err(error) if is_excused(listener, &error) => {
                     tracing::info!("Not listening on {}: {}", name(listener), describe(&error));
@@ -68,38 +153,16 @@ impl Listeners {
                 Err(error) => return Err(format!("{}: {}", name(listener), describe(&error))),
             }
         }
-        self.serving.retain(|serving| wanted.listeners.contains(&serving.listener));
-        for (listener, sockets) in opened {
-            let acceptors = sockets
-                .into_iter()
-                .map(|socket| spawn(Acceptor { socket, keepalive_seconds: wanted.keepalive_seconds }))
-                .collect();
-            self.serving.push(Serving { listener, acceptors });
-        }
-        Ok(())
+        Ok(opened)
     }
 }
 
 impl Acceptor {
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match &self.socket {
-            Bound::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                if self.keepalive_seconds > 0 {
-                    SockRef::from(&stream).set_tcp_keepalive(&keepalive(self.keepalive_seconds))?;
-                }
-                let peer = Peer {
-                    address: address.to_string(),
-                    local: stream.local_addr()?.to_string(),
-                    descriptor: stream.as_raw_fd(),
-                    transport: Transport::Tcp,
-                    is_local: address.ip().to_canonical().is_loopback(),
-                };
-                Ok((Stream::Tcp(stream), peer))
-            }
-            Bound::Unix(listener, path) => {
-                let (stream, _) = listener.accept().await?;
+    /// The next connection; `None` where it is on its way to a handshake first.
+    pub(crate) async fn accept(&self) -> io::Result<Option<(Stream, Peer)>> {
+        let (stream, address) = match poll_fn(|context| self.poll_accept(context)).await? {
+            Accepted::Tcp(stream, address) => (stream, address),
+            Accepted::Unix(stream, path) => {
                 let peer = Peer {
                     address: format!("{path}:0"),
                     local: format!("{path}:0"),
@@ -107,10 +170,49 @@ impl Acceptor {
                     transport: Transport::Unix,
                     is_local: true,
                 };
-                Ok((Stream::Unix(stream), peer))
+                return Ok(Some((Stream::Unix(stream), peer)));
             }
+        };
+        stream.set_nodelay(true)?;
+        let seconds = self.keepalive_seconds.get();
+        if seconds > 0 {
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive(seconds))?;
+        }
+        let mut peer = Peer {
+            address: address.to_string(),
+            local: stream.local_addr()?.to_string(),
+            descriptor: stream.as_raw_fd(),
+            transport: Transport::Tcp,
+            is_local: address.ip().to_canonical().is_loopback(),
+        };
+        let Some((handshakes, context)) = &self.handshakes else {
+            return Ok(Some((Stream::Tcp(stream), peer)));
+        };
+        peer.transport = Transport::Tls;
+        let context = Arc::clone(&context.borrow());
+        let raw = Raw { socket: stream.into_std()?, peer, context };
+        handshakes.send(raw).await.map_err(|_| io::Error::other("the thread of handshakes has ended"))?;
+        Ok(None)
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match &*self.door.borrow() {
+            Some(Bound::Tcp(listener)) => {
+                listener.poll_accept(context).map_ok(|(stream, address)| Accepted::Tcp(stream, address))
+            }
+            Some(Bound::Unix(listener, path)) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| Accepted::Unix(stream, path.clone()))
+            }
+            // Closed: this task is about to be ended.
+            None => Poll::Pending,
         }
     }
+}
+
+/// What came in.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, String),
 }
 
 /// Dead peers are noticed after about `seconds`, as Redis divides them.
@@ -141,7 +243,7 @@ fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<Bound> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -174,6 +276,13 @@ fn is_excused(listener: &Listener, error: &io::Error) -> bool {
     const NO_SUCH_FAMILY: i32 = 97;
     matches!(listener, Listener::Tcp { optional: true, .. })
         && (error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_SUCH_FAMILY))
+}
+
+fn protocol(listener: &Listener) -> Protocol {
+    match listener {
+        Listener::Tcp { protocol, .. } => *protocol,
+        Listener::Unix { .. } => Protocol::Resp,
+    }
 }
 
 fn name(listener: &Listener) -> String {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Signal, World,
+    ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Report,
+    Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -164,6 +165,25 @@ impl<M: Machine + 'static> Worker<M> {
         self.outputs.take_dirty(dirty);
     }
 
+    /// Asks the machine for what a monitoring system wants to know.
+    pub(crate) fn report(&mut self, report: Report) -> Option<Reported> {
+        let now = self.clock.now();
+        let mut world = World {
+            outputs: &mut self.outputs,
+            stopwatch: &mut self.clock,
+            interlude: &mut NoInterlude,
+            disk: &*self.disk,
+        };
+        let machine = &mut self.machine;
+        match catch_unwind(AssertUnwindSafe(|| machine.report(now, report, &mut world))) {
+            Ok(reported) => Some(reported),
+            Err(panic) => {
+                self.survive(Err(panic));
+                None
+            }
+        }
+    }
+
     /// What the machine asked for since the last call.
     pub(crate) fn take_requests(&mut self) -> Vec<Output> {
         self.outputs.take_requests()
@@ -200,6 +220,11 @@ impl<M: Machine + 'static> Worker<M> {
     /// Sends what may leave on one connection. A full socket leaves the rest to the connection's task.
     pub(crate) fn send(&mut self, slot: u32) {
         let Some(link) = self.link(slot) else { return };
+        match link.flush() {
+            Ok(true) => {}
+            Ok(false) => return link.want_write(),
+            Err(_) => return self.close(&link),
+        }
         loop {
             let sendable = self.outputs.sendable(slot);
             if sendable.is_empty() {
@@ -211,6 +236,9 @@ impl<M: Machine + 'static> Worker<M> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return link.want_write(),
                 Err(_) => return self.close(&link),
             }
+        }
+        if !matches!(link.flush(), Ok(true)) {
+            return link.want_write();
         }
         if link.closes_when_sent.get() && self.outputs.pending_bytes(slot) == 0 {
             self.close(&link);
@@ -287,7 +315,9 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
             let link = worker.borrow().link(connection.slot).filter(|link| link.id == connection);
             let Some(link) = link else { return };
             let mut worker = worker.borrow_mut();
-            if at_once || worker.outputs.pending_bytes(connection.slot) == 0 {
+            let is_sent =
+                worker.outputs.pending_bytes(connection.slot) == 0 && !matches!(link.flush(), Ok(false));
+            if at_once || is_sent {
                 worker.close(&link);
             } else {
                 link.closes_when_sent.set(true);
@@ -303,7 +333,11 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         Output::Run { ticket, lane, job } => worker.borrow_mut().lanes.run(ticket, lane, job),
         Output::Listen { ticket, listening } => {
             let mut listeners = std::mem::take(&mut worker.borrow_mut().listeners);
-            let result = listeners.serve(listening, |accepted| connection::spawn_acceptor(worker, accepted));
+            let result = listeners.serve(
+                listening,
+                |acceptor| connection::spawn_acceptor(worker, acceptor),
+                |handshaken| connection::spawn_handshaken(worker, handshaken),
+            );
             let mut worker = worker.borrow_mut();
             worker.listeners = listeners;
             worker.tell(Input::Listened { ticket, result });

@@ -1,6 +1,6 @@
 //! What happens by the clock: active expiry, samples, idle clients, and the question whether to save.
 
-use tenon_base::{Micros, Now, World};
+use tenon_base::{Micros, Now, Signal, World};
 use tenon_commands::{Db, Origin};
 use tenon_config::Directive;
 
@@ -14,6 +14,9 @@ const EXPIRE_SLICE_PAUSE: Micros = Micros(1_000);
 const EXPIRE_SHARE_PERCENT: u64 = 25;
 /// Keys expired in one slice and database before others get their turn.
 const EXPIRE_KEYS_MAX: usize = 256;
+
+/// Between two looks at a cron that is paused.
+const PAUSED_TICK: Micros = Micros(100_000);
 
 /// Names every timer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,10 @@ pub(crate) struct Cron {
     second_at: Micros,
     watch_at: Micros,
     expire_at: Micros,
+    /// Nothing is done by the clock (DEBUG PAUSE-CRON).
+    pub(crate) is_paused: bool,
+    /// A signal that came meanwhile.
+    pub(crate) pending_signal: Option<Signal>,
     /// Where active expiry goes on.
     expire_database: usize,
     expired_keys: Vec<u8>,
@@ -48,6 +55,8 @@ impl Cron {
             second_at: start + Micros(1_000_000),
             watch_at: start + Micros(500_000),
             expire_at: Micros::NEVER,
+            is_paused: false,
+            pending_signal: None,
             expire_database: 0,
             expired_keys: Vec::new(),
             expired_ends: Vec::new(),
@@ -56,6 +65,15 @@ impl Cron {
 
     pub(crate) fn next_at(&self) -> Micros {
         self.tick_at.min(self.second_at).min(self.watch_at).min(self.expire_at)
+    }
+
+    /// Puts off what is due, a tenth of a second at a time.
+    fn put_off(&mut self, now: Micros) {
+        for at in [&mut self.tick_at, &mut self.second_at, &mut self.watch_at, &mut self.expire_at] {
+            if *at <= now {
+                *at = now + PAUSED_TICK;
+            }
+        }
     }
 
     fn due(&self, now: Micros) -> Option<Timer> {
@@ -72,6 +90,21 @@ impl Cron {
 impl Engine {
     /// Does what is due. Each timer runs at most once a turn, however late it is.
     pub(crate) fn run_cron(&mut self, now: Now, world: &mut World<'_>) {
+        if self.cron.is_paused {
+            return self.cron.put_off(now.steady);
+        }
+        if self.cron.next_at() > now.steady {
+            return;
+        }
+        if let Some(signal) = self.cron.pending_signal.take() {
+            crate::server::shutdown::signalled(self, now, signal, world);
+        }
+        let began = world.stopwatch.read();
+        self.run_due(now, world);
+        self.stats.turns_by_part.cron_us += world.stopwatch.read().since(began).0;
+    }
+
+    fn run_due(&mut self, now: Now, world: &mut World<'_>) {
         while let Some(timer) = self.cron.due(now.steady) {
             match timer {
                 Timer::Tick => {
@@ -82,6 +115,9 @@ impl Engine {
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);
                     self.close_over_soft_limit(now, world);
+                    if self.tracking.is_over() {
+                        self.shed_tracked_keys(now, world);
+                    }
                     self.expire_some(now, world);
                 }
                 Timer::Second => {

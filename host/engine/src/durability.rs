@@ -45,6 +45,8 @@ pub(crate) struct Durability {
     unsynced_all: LogPosition,
     /// Fsyncs that were wanted while one was in flight, as INFO counts them.
     pub(crate) delayed_fsyncs: u64,
+    /// The log is on only until it holds what is there.
+    pub(crate) is_for_once: bool,
 }
 
 impl Default for Durability {
@@ -52,6 +54,7 @@ impl Default for Durability {
         Durability {
             log: None,
             lock: None,
+            is_for_once: false,
             promise: Promise::No,
             plan: FsyncPlan::Wait { sync: Bound::NEVER, ask: Bound::NEVER },
             plan_due: None,
@@ -193,6 +196,7 @@ impl Engine {
         self.decide_sync(now, world);
         self.run_log_jobs(now, world);
         self.hear_log(now, world);
+        self.end_rewrite_once(now, world);
     }
 
     /// A job of the log has ended.
@@ -242,9 +246,34 @@ impl Engine {
         self.begin_rewrite(now)
     }
 
+    /// BGREWRITEAOF while the log is off: it is switched on until it holds what is there now.
+    pub(crate) fn rewrite_once(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+        self.turn_log_on(now, world)?;
+        self.durability.is_for_once = true;
+        Ok(())
+    }
+
+    /// Lets a log go that was to be written once, unless it is wanted for good by now.
+    fn end_rewrite_once(&mut self, now: Now, world: &mut World<'_>) {
+        if !self.durability.is_for_once
+            || self.snapshots.rewrite_scheduled
+            || self.snapshots.running() == Some(crate::snapshots::Kind::Rewrite)
+        {
+            return;
+        }
+        self.durability.is_for_once = false;
+        if !self.config.bool(Directive::AppendOnly)
+            && self.durability.is_on()
+            && let Err(sentence) = self.turn_log_off(now, world)
+        {
+            tracing::warn!("The append-only file could not be let go: {sentence}");
+        }
+    }
+
     /// CONFIG SET appendonly no: what the log has is synced, then it is let go.
     pub(crate) fn turn_log_off(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         self.append_sealed(now, world);
+        self.abort_rewrite();
         let stopped = self.durability.log_mut().map_or(Ok(()), |log| log.stop(now));
         self.set_readers();
         self.durability.set_lock(None);
@@ -259,7 +288,8 @@ impl Engine {
             || !self.watchers.is_empty()
             || !self.waiting.queues.is_empty()
             || self.migrations.is_any_on_its_way();
-        self.unit.listen(wants_events, wants_keys);
+        self.unit.listen(wants_events, wants_keys || self.tracking.is_on());
+        self.unit.listen_to_names(self.tracking.wants_names());
     }
 
     /// Lets go the replies whose stamps are satisfied.

@@ -6,8 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, Machine, Micros, Now, Output, Peer, Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
+    Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
@@ -16,6 +18,7 @@ use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
+use crate::access;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::failover::Failover;
@@ -25,12 +28,14 @@ use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::replication::{self, Replication};
 use crate::server;
+use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 use crate::transition::Transitions;
 use crate::waiting::Waiting;
 use crate::watch::Watchers;
@@ -40,6 +45,9 @@ pub struct Engine {
     pub(crate) keyspace: Keyspace,
     pub(crate) sessions: Sessions,
     pub(crate) commands: CommandTable,
+    pub(crate) users: Users,
+    pub(crate) access_log: AccessLog,
+    pub(crate) passwords: PasswordMaker,
     pub(crate) config: Config,
     /// Where the configuration was read from, for CONFIG REWRITE.
     pub(crate) config_file: Option<PathBuf>,
@@ -82,6 +90,7 @@ pub struct Engine {
     pub(crate) told_databases: usize,
     pub(crate) watchers: Watchers,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: Tracking,
     /// Where messages are formatted.
     pub(crate) push_frame: Vec<u8>,
     /// Messages to the client whose request runs.
@@ -111,6 +120,8 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// See [`Setup`].
+    pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) failover: Failover,
     /// Keys on their way to other servers.
@@ -170,6 +181,8 @@ pub struct Gauges {
 pub(crate) struct ListenState {
     pub(crate) is_requested: bool,
     pub(crate) is_ready: bool,
+    /// Rises whenever certificates and keys are to be read again.
+    pub(crate) tls_revision: u64,
 }
 
 /// What a job was started for.
@@ -194,18 +207,44 @@ pub struct Setup {
     pub config_file: Option<PathBuf>,
     /// Entropy from the operating system.
     pub dice: Dice,
+    /// More of it, for passwords alone: clients see what the dice show.
+    pub secret: [u8; 32],
     /// Who this is.
     pub identity: Identity,
     /// Makes policies out of directives.
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Tells whoever started the process how far it is.
+    pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
+}
+
+/// What a supervisor wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// What was saved is being loaded.
+    Loading,
+    /// Clients are served.
+    Ready,
+    /// The last save goes on.
+    Saving,
+    /// The server ends.
+    Stopping,
 }
 
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
-        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level } = setup;
+        let Setup {
+            config,
+            config_file,
+            mut dice,
+            secret,
+            identity,
+            policy_loader,
+            set_log_level,
+            tell_supervisor,
+        } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
@@ -213,6 +252,7 @@ impl Engine {
         let started = identity.started;
         let startup_bytes = (identity.gauges)().allocated_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
+        let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
@@ -221,6 +261,9 @@ impl Engine {
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
+            users: access::users(&commands, &config),
+            access_log: AccessLog::new(settings::denials_kept(&config)),
+            passwords: PasswordMaker::new(secret),
             commands,
             limits: settings::limits(&config, seed),
             decode_limits: settings::decode_limits(&config),
@@ -252,6 +295,7 @@ impl Engine {
             told_databases: 0,
             watchers: Watchers::default(),
             pubsub: Pubsub::default(),
+            tracking,
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
@@ -270,6 +314,7 @@ impl Engine {
             load_bytes_per_second: None,
             dump_lock: None,
             set_log_level,
+            tell_supervisor,
         }
     }
 
@@ -277,6 +322,7 @@ impl Engine {
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
+        self.load_users_at_start(world)?;
         self.load_policies_at_start(now)?;
         // All that serves is there, and no data yet.
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
@@ -357,7 +403,7 @@ impl Engine {
     fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
         self.stats.connections_received += 1;
         let refusal = self.refusal_of(&peer);
-        let is_authenticated = self.config.text(Directive::RequirePass).is_empty();
+        let is_authenticated = self.users.is_open();
         self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
         if let Some(text) = refusal {
             self.stats.connections_rejected += 1;
@@ -370,6 +416,7 @@ impl Engine {
         self.forget_waiting(connection);
         self.unwatch(connection);
         self.unsubscribe_all(connection);
+        self.untrack(connection);
         self.stop_monitoring(connection);
         self.sessions.remove(connection);
     }
@@ -380,7 +427,7 @@ impl Engine {
             return Some("ERR max number of clients reached");
         }
         let is_protected = self.config.bool(Directive::ProtectedMode)
-            && self.config.text(Directive::RequirePass).is_empty()
+            && self.users[UserId::DEFAULT].needs_no_password()
             && !peer.is_local;
         is_protected.then_some(
             "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
@@ -415,9 +462,15 @@ impl Engine {
         }
     }
 
-    fn listened(&mut self, now: Now, ticket: Ticket, result: Result<(), String>, world: &mut World<'_>) {
+    fn listen_ended(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: Result<(), ListenError>,
+        world: &mut World<'_>,
+    ) {
         let Some(Purpose::Listen(client)) = self.jobs.remove(&ticket) else { return };
-        server::config::listened(self, now, client, result, world);
+        self.listened(now, client, result, world);
     }
 
     /// Large values and cleared databases are freed where nobody waits for it.
@@ -447,7 +500,7 @@ impl Machine for Engine {
                 self.target_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
-            Input::Listened { ticket, result } => self.listened(now, ticket, result, world),
+            Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
             Input::Linked { ticket, result } => match self.jobs.remove(&ticket) {
                 Some(Purpose::Migrate) => self.target_linked(now, ticket, result, world),
                 _ => self.linked(now, ticket, result, world),
@@ -459,10 +512,9 @@ impl Machine for Engine {
     }
 
     fn settle(&mut self, now: Now, world: &mut World<'_>) {
-        self.stats.turns += 1;
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
-            self.listen(&config, None, world);
+            self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
         self.settle_waits(now, world);
@@ -472,11 +524,18 @@ impl Machine for Engine {
         self.settle_pause(now, world);
         self.settle_migrations(now, world);
         self.settle_waiting(now, world);
+        self.settle_broadcasts(now, world);
+        let log_began = self.durability.is_on().then(|| world.stopwatch.read());
         self.settle_log(now, world);
+        if let Some(began) = log_began {
+            self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
+        }
         self.settle_replication(now, world);
         self.settle_failover(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
+        self.free_tracked_keys(world);
+        self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
     fn wake_at(&self) -> Option<Micros> {
@@ -486,10 +545,21 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
             self.replication.wake_at(),
             self.migrations.wake_at(),
             self.failover.wake_at(),
         ];
         moments.into_iter().flatten().min()
+    }
+
+    fn report(&mut self, now: Now, report: Report, world: &mut World<'_>) -> Reported {
+        match report {
+            Report::Metrics => Reported { is_good: true, text: self.metrics(now, world) },
+            Report::Readiness => match self.why_not_ready() {
+                None => Reported { is_good: true, text: "ready\n".to_owned() },
+                Some(reason) => Reported { is_good: false, text: format!("{reason}\n") },
+            },
+        }
     }
 }

@@ -9,7 +9,7 @@ use tenon_config::Directive;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
-use crate::gates;
+use crate::gates::{self, Refusal};
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
@@ -77,7 +77,7 @@ impl Engine {
         let mut batch = std::mem::take(&mut self.batch);
         let mut bytes = bytes;
         while let Some(session) = self.sessions.get_mut(connection) {
-            self.decode_limits.authenticated = session.is_authenticated;
+            self.decode_limits.authenticated = session.is_authenticated || self.users.is_open();
             let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
             let executed = self.run_batch(now, connection, &batch, bytes, world);
             let is_whole = executed == batch.len();
@@ -128,8 +128,8 @@ impl Engine {
         batch.len()
     }
 
-    /// Resolves the commands of a group and fetches the buckets, then the entries, of their first keys. Only
-    /// hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
+    /// Resolves the commands of a group and fetches the buckets, then the entries, then the collections of their first
+    /// keys. Only hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
     fn look_ahead(
         &self,
         connection: ConnectionId,
@@ -143,15 +143,14 @@ impl Engine {
         let database = self.keyspace.db(database);
         let mut hashes = [0; GROUP];
         let mut count = 0;
+        let mut wants_collections = false;
         for index in group.clone() {
             let args = batch.request(index, bytes);
             let command = self.commands.find(args.get(0));
             commands[index - group.start] = command;
-            let key = command
-                .and_then(|id| self.commands[id].first_key)
-                .and_then(|at| args.try_get(usize::from(at)))
-                .filter(|_| !is_alone);
-            if let Some(key) = key {
+            let Some(command) = command.map(|id| &self.commands[id]).filter(|_| !is_alone) else { continue };
+            if let Some(key) = command.first_key.and_then(|at| args.try_get(usize::from(at))) {
+                wants_collections |= command.wants_collection;
                 hashes[count] = database.hash(key);
                 database.prefetch_bucket(hashes[count]);
                 count += 1;
@@ -159,6 +158,11 @@ impl Engine {
         }
         for &hash in &hashes[..count] {
             database.prefetch_entry(hash);
+        }
+        if wants_collections {
+            for &hash in &hashes[..count] {
+                database.prefetch_collection(hash);
+            }
         }
     }
 
@@ -175,6 +179,9 @@ impl Engine {
             self.stall(now, connection, args, world);
             return Flow::Stop;
         }
+        if self.tracking.is_over() {
+            self.shed_tracked_keys(now, world);
+        }
         let start = world.outputs.writer(connection).len();
         let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         self.executing = Some(connection);
@@ -186,6 +193,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return Flow::Stop };
         if let Err(error) = outcome {
             self.stats.count_error(&error);
+            if let CommandError::BadPayload(reason) = &error {
+                tracing::warn!("A payload was refused, its integrity check failed: {reason}");
+            }
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
@@ -256,7 +266,7 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         self.reply_stamp = None;
-        let id = match self.admit(connection, command, args) {
+        let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
@@ -299,14 +309,19 @@ impl Engine {
     /// Lets a request in, or says why not.
     fn admit(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         command: Option<CommandId>,
         args: Args<'_>,
+        world: &mut World<'_>,
     ) -> Result<CommandId, CommandError> {
         let id = gates::known(self, command, args)?;
         if let Err(refusal) = gates::pass(self, connection, id, args) {
             self.stats.count_rejected(id);
-            return Err(refusal);
+            return Err(match refusal {
+                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                Refusal::Other(error) => error,
+            });
         }
         Ok(id)
     }
@@ -355,7 +370,23 @@ impl Engine {
     }
 
     /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
+    #[inline]
     pub(crate) fn run(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Result<Option<Box<Wait>>, CommandError> {
+        let outcome = self.run_unit(now, connection, id, args, world);
+        if self.tracking.is_on() {
+            self.remember_reads(now, connection, id, args, world);
+        }
+        outcome
+    }
+
+    fn run_unit(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -367,6 +398,7 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let keys_are_limited = self.limits_keys(session.user, id, args);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
                 let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
@@ -374,6 +406,7 @@ impl Engine {
                 let mut db =
                     Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
                 db.no_touch = no_touch;
+                db.keys_are_limited = keys_are_limited;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
                 let mut reply = Reply::new(world.outputs.writer(connection), proto);

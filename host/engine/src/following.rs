@@ -15,6 +15,7 @@ use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 
 use crate::engine::{Engine, Purpose};
+use crate::gates;
 use crate::pubsub::Space;
 use crate::table::{CommandId, Run};
 
@@ -480,8 +481,9 @@ impl Engine {
             return self.seal(now, following.database, None, world);
         }
         let table = &self.commands;
-        let found = crate::gates::known(self, table.find(args.get(0)), args).ok();
-        let found = found.filter(|&id| table[id].accepts(args.len()));
+        let found = gates::known(self, table.find(args.get(0)), args)
+            .ok()
+            .filter(|&id| table[id].accepts(args.len()));
         // Scripts and functions are not run from here: what they did comes as the commands that they called.
         let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
             let name = args.get(0);

@@ -1,6 +1,7 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod access;
 mod command_base;
 mod cron;
 mod durability;
@@ -9,7 +10,9 @@ mod execute;
 mod failover;
 mod following;
 mod gates;
+mod keys;
 mod load;
+mod metrics;
 mod migration;
 mod notify;
 mod output_limits;
@@ -23,17 +26,21 @@ mod server;
 mod session;
 mod settings;
 mod snapshots;
+mod sockets;
 mod stats;
 mod sync_job;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tracking;
 mod transaction;
 mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Setup};
+pub use engine::{Engine, Gauges, Identity, Milestone, Setup};
+pub use policies::policy_refusals;
+pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

@@ -242,7 +242,7 @@ impl Engine {
                 zset: self.limits.zset,
             },
             databases: self.keyspace.databases(),
-            checksum: self.config.bool(Directive::RdbChecksum),
+            checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
             passes_over_expired_before: passes_over,
         }
     }
@@ -319,6 +319,11 @@ impl Engine {
     /// DEBUG LOADAOF: forgets everything and loads it again from the log.
     pub(crate) fn reload_log(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         self.append_sealed(now, world);
+        if !self.durability.is_on() {
+            let manifest =
+                self.log_directory().read_manifest(world.disk).map_err(|error| error.to_string())?;
+            manifest.base.ok_or("There is no append-only file to load")?;
+        }
         if let Some(log) = self.durability.log_mut() {
             log.sync_now(now)?;
         }

@@ -359,6 +359,14 @@ fn guard_at_start<D: Decision>(loaded: Result<Loaded<D>, Refusal>, now: Now) -> 
 }
 
 /// What a directive names, as policies are loaded by it.
+/// Why the policies that a configuration names cannot run; empty if they can. Loads them, so it may take long.
+pub fn policy_refusals(loader: &dyn PolicyLoader, config: &Config) -> Vec<Refusal> {
+    let (fsync, snapshot) = (spec(config, Directive::PolicyFsync), spec(config, Directive::PolicySnapshot));
+    let fsync = loader.load_fsync(&fsync, &fsync.start(TENANT, crate::TENON_VERSION)).err();
+    let snapshot = loader.load_snapshot(&snapshot, &snapshot.start(TENANT, crate::TENON_VERSION)).err();
+    fsync.into_iter().chain(snapshot).collect()
+}
+
 fn spec(config: &Config, directive: Directive) -> PolicySpec {
     let PolicySelection { component, sha256, settings } = config.policy(directive).clone();
     PolicySpec {

@@ -55,6 +55,11 @@ impl Subscriptions {
         self.spaces[space as usize].len()
     }
 
+    /// The names of a space.
+    pub(crate) fn names(&self, space: Space) -> impl Iterator<Item = &[u8]> {
+        self.spaces[space as usize].iter().map(|name| &**name)
+    }
+
     fn is_empty(&self) -> bool {
         self.spaces.iter().all(BTreeSet::is_empty)
     }
@@ -180,7 +185,7 @@ impl Engine {
     }
 
     /// Appends a message to what a client is sent. `frame` is an array; a client of RESP3 gets it as a push.
-    fn push(&mut self, now: Now, to: ConnectionId, frame: &[u8], world: &mut World<'_>) {
+    pub(crate) fn push(&mut self, now: Now, to: ConnectionId, frame: &[u8], world: &mut World<'_>) {
         let is_logged = self.durability.is_on();
         let Some(session) = self.sessions.get_mut(to).filter(|session| !session.is_closing) else { return };
         let is_own = self.executing == Some(to);

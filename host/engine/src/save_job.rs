@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tenon_base::{Disk, DiskFile, Job, Step, describe};
 use tenon_keyspace::{AbortReason, CutFeed};
@@ -33,6 +34,33 @@ pub(crate) struct Destination {
     pub(crate) target: Option<PathBuf>,
 }
 
+/// What the engine may say to a snapshot that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct SaveControl {
+    /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
+    key_delay_us: AtomicI64,
+    is_cancelled: AtomicBool,
+}
+
+impl SaveControl {
+    pub(crate) fn new(key_delay_us: i64) -> Arc<SaveControl> {
+        Arc::new(SaveControl {
+            key_delay_us: AtomicI64::new(key_delay_us),
+            is_cancelled: AtomicBool::new(false),
+        })
+    }
+
+    /// Another delay, from the next step on. With none, what is owed is forgotten too.
+    pub(crate) fn set_key_delay(&self, key_delay_us: i64) {
+        self.key_delay_us.store(key_delay_us, Ordering::Relaxed);
+    }
+
+    /// Gives the snapshot up, also if all that it needs has been handed over.
+    pub(crate) fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What a save came to: bytes written, or why not.
 pub(crate) type SaveEnd = Result<u64, String>;
 
@@ -40,8 +68,7 @@ pub(crate) type SaveEnd = Result<u64, String>;
 pub(crate) struct SaveJob {
     feed: Arc<CutFeed>,
     destination: Destination,
-    /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
-    key_delay_us: i64,
+    control: Arc<SaveControl>,
     owed_delay_us: i64,
     output: Output,
     state: State,
@@ -84,12 +111,12 @@ impl SaveJob {
         feed: Arc<CutFeed>,
         format: Format,
         destination: Destination,
-        key_delay_us: i64,
+        control: Arc<SaveControl>,
     ) -> SaveJob {
         SaveJob {
             feed,
             destination,
-            key_delay_us,
+            control,
             owed_delay_us: 0,
             output: Output::default(),
             state: State::Begin(format),
@@ -165,7 +192,7 @@ impl SaveJob {
 
     fn owe_delay(&mut self, keys: usize) {
         let keys = keys as i64;
-        self.owed_delay_us += match self.key_delay_us {
+        self.owed_delay_us += match self.control.key_delay_us.load(Ordering::Relaxed) {
             0 => 0,
             delay if delay > 0 => keys.saturating_mul(delay),
             delay => keys / delay.saturating_neg(),
@@ -186,6 +213,12 @@ impl SaveJob {
 
 impl Job for SaveJob {
     fn step(&mut self, disk: &dyn Disk) -> Step {
+        if self.control.is_cancelled.load(Ordering::Relaxed) {
+            self.feed.abort(AbortReason::Cancelled);
+        }
+        if self.control.key_delay_us.load(Ordering::Relaxed) == 0 {
+            self.owed_delay_us = 0;
+        }
         if self.owed_delay_us >= STARVED_US && !self.feed.is_aborted() {
             self.owed_delay_us -= STARVED_US;
             return Step::Starved;

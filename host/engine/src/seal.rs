@@ -86,6 +86,11 @@ impl Engine {
         if !self.watchers.is_empty() {
             self.tell_watchers(now);
         }
+        if self.tracking.is_on() {
+            self.tell_trackers(now, world);
+        }
+        (self.told_keys, self.told_databases) =
+            (self.unit.touched().len(), self.unit.touched_databases().len());
         if self.unit.has_events() {
             self.notify_events(now, world);
         }

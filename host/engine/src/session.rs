@@ -1,6 +1,7 @@
 //! One client's session: who it is, what it has selected, what waits of what it sent.
 //! Holds no socket; its replies are in the world's outputs.
 
+use tenon_acl::UserId;
 use tenon_base::{ConnectionId, Micros, Now, Peer};
 use tenon_journal::{LogPosition, ReplicationOffset};
 use tenon_replication::Handshake;
@@ -8,6 +9,7 @@ use tenon_resp::{Decoder, OwnedArgs, Proto};
 
 use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
+use crate::tracking::SessionTracking;
 use crate::transaction::Transaction;
 use crate::watch::WatchedKeys;
 
@@ -21,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) name: Vec<u8>,
     pub(crate) library_name: Vec<u8>,
     pub(crate) library_version: Vec<u8>,
+    /// The default user until it has logged in.
+    pub(crate) user: UserId,
     pub(crate) is_authenticated: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
@@ -31,6 +35,8 @@ pub(crate) struct Session {
     /// A watched key has changed: the next EXEC does nothing.
     pub(crate) is_dirty: bool,
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// Since CLIENT TRACKING ON.
+    pub(crate) tracking: Option<Box<SessionTracking>>,
     /// It is told of all commands (MONITOR).
     pub(crate) is_monitor: bool,
     /// The running unit has pushed something to it that waits for a stamp.
@@ -129,6 +135,7 @@ impl Session {
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
+            user: UserId::DEFAULT,
             is_authenticated,
             no_evict: false,
             no_touch: false,
@@ -137,6 +144,7 @@ impl Session {
             watched: WatchedKeys::new(),
             is_dirty: false,
             subscriptions: None,
+            tracking: None,
             is_monitor: false,
             has_unstamped_pushes: false,
             over_soft_limit_since: None,

@@ -13,6 +13,7 @@ use tenon_keyspace::{HashLimits, ListLimits, SetLimits, StreamLimits, ZsetLimits
 use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
+use crate::access;
 use crate::engine::Engine;
 
 impl Engine {
@@ -56,16 +57,24 @@ impl Engine {
 
     /// Takes up what is kept ready of the configuration. Most directives are read where they are used.
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
-        self.limits = limits(&self.config, self.seed);
+        let skips_checksums = self.limits.skips_checksums;
+        self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
         self.notified = self.config.keyspace_events();
         self.listen_to_units();
         self.slow_log.set_limits(slow_threshold(&self.config), slow_kept(&self.config));
+        self.users.set_all_channels_at_first(access::all_channels_at_first(&self.config));
+        self.access_log.set_kept_max(denials_kept(&self.config));
+        if changed.contains(&Directive::RequirePass) {
+            self.users.set_default_password(access::default_password(&self.config));
+        }
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
+        self.tracking.set_keys_max(tracked_keys_max(&self.config));
+        self.save_settings_changed();
         self.durability.settings_changed();
     }
 
@@ -89,8 +98,13 @@ impl Engine {
 }
 
 /// `dir`.
-fn directory(config: &Config) -> PathBuf {
+pub(crate) fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
+}
+
+/// `tracking-table-max-keys`; 0 for any number.
+pub(crate) fn tracked_keys_max(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::TrackingTableMaxKeys)).unwrap_or(0)
 }
 
 /// `slowlog-log-slower-than`: commands that take so long are kept.
@@ -101,6 +115,11 @@ pub(crate) fn slow_threshold(config: &Config) -> Micros {
 /// `slowlog-max-len`: how many of them.
 pub(crate) fn slow_kept(config: &Config) -> usize {
     usize::try_from(config.integer(Directive::SlowlogMaxLen)).unwrap_or(0)
+}
+
+/// `acllog-max-len`: how much of what was denied is kept.
+pub(crate) fn denials_kept(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::AclLogMaxLen)).unwrap_or(0)
 }
 
 /// What data commands read.
@@ -138,6 +157,7 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
         lazy_user_del: config.bool(Directive::LazyfreeLazyUserDel),
         lazy_user_flush: config.bool(Directive::LazyfreeLazyUserFlush),
         lazy_server_del: config.bool(Directive::LazyfreeLazyServerDel),
+        skips_checksums: false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tenon_aof::{CommandBase, Origin, Phase, RewriteRefused, RewriteStage};
 use tenon_base::{Job, Lane, Micros, Now, Step, World};
@@ -19,7 +20,7 @@ use tenon_rdb::{Aux, DatabaseSize, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
 use crate::engine::{Engine, Purpose};
-use crate::save_job::{Destination, Format, SaveEnd, SaveJob};
+use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
 
 /// Work of one slice of a walk: about 50 us.
 pub(crate) const SLICE_UNITS: usize = 1_000;
@@ -49,6 +50,8 @@ pub(crate) struct Snapshots {
     /// `dirty_total` and the bytes of effects when the last good save began.
     dirty_at_save: u64,
     bytes_at_save: u64,
+    /// Of the snapshot that was begun last.
+    control: Arc<SaveControl>,
     /// How many cuts there were, which INFO shows where Redis shows forks.
     pub(crate) cuts: u64,
 }
@@ -136,6 +139,7 @@ impl Snapshots {
             last_save_unix: now.unix().seconds(),
             dirty_at_save: 0,
             bytes_at_save: 0,
+            control: Arc::default(),
             cuts: 0,
         }
     }
@@ -216,7 +220,12 @@ impl Engine {
         };
         self.keyspace.end_cut(cut);
         let ended = Now { steady: world.stopwatch.read(), unix_us: world.stopwatch.unix_us() };
+        let former = self.snapshots.save.last;
         self.snapshots.save.ended(ended, began, &end);
+        if end.is_err() {
+            // Whoever waited for it knows; only what failed in the background makes writes be refused.
+            self.snapshots.save.last = former;
+        }
         match &end {
             Ok(_) => {
                 tracing::info!("DB saved on disk");
@@ -247,8 +256,9 @@ impl Engine {
         let cut = self.keyspace.begin_cut(bounds);
         self.snapshots.cuts += 1;
         let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
-        let delay = self.config.integer(Directive::RdbKeySaveDelay);
-        (cut, SaveJob::new(feed, format, destination, delay))
+        let control = SaveControl::new(self.config.integer(Directive::RdbKeySaveDelay));
+        self.snapshots.control = Arc::clone(&control);
+        (cut, SaveJob::new(feed, format, destination, control))
     }
 
     fn rdb_format(&self, now: Now, is_base: bool) -> Format {
@@ -402,7 +412,24 @@ impl Engine {
 
     /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
     pub(crate) fn abort_save(&mut self) {
-        if let Some(Running { kind: Kind::Save, cut: Some(cut), .. }) = self.snapshots.running {
+        let Some(Running { kind: Kind::Save, cut, .. }) = self.snapshots.running else { return };
+        self.snapshots.control.cancel();
+        if let Some(cut) = cut {
+            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
+    /// `rdb-key-save-delay` may be another; what is being written goes on with it.
+    pub(crate) fn save_settings_changed(&self) {
+        self.snapshots.control.set_key_delay(self.config.integer(Directive::RdbKeySaveDelay));
+    }
+
+    /// Gives up a running rewrite, because the log that it is for is switched off.
+    pub(crate) fn abort_rewrite(&mut self) {
+        let Some(Running { kind: Kind::Rewrite, cut, .. }) = self.snapshots.running else { return };
+        tracing::info!("Killing the running AOF rewrite, which has no child process: its job gives up");
+        self.snapshots.control.cancel();
+        if let Some(cut) = cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
         }
     }

@@ -23,6 +23,21 @@ pub struct CallCounts {
     pub failed: u64,
 }
 
+/// Microseconds that turns took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TurnTimes {
+    /// From the first input to the last output, in all.
+    pub whole_us: u64,
+    /// The longest.
+    pub longest_us: u64,
+    /// Spent with the log, in all.
+    pub log_us: u64,
+    /// Spent with what is done by the clock, in all.
+    pub cron_us: u64,
+    /// The most commands in one turn.
+    pub commands_max: u64,
+}
+
 /// Counters since the start, or since CONFIG RESETSTAT.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -38,8 +53,16 @@ pub struct Stats {
     pub sent: SentTotals,
     /// Turns of the engine.
     pub turns: u64,
+    /// What turns took.
+    pub turns_by_part: TurnTimes,
     /// Logins with a wrong user or password.
     pub logins_refused: u64,
+    /// Requests denied to users for the command.
+    pub commands_denied: u64,
+    /// For a key.
+    pub keys_denied: u64,
+    /// For a channel.
+    pub channels_denied: u64,
     /// Values and tables freed aside.
     pub lazy_freed: u64,
     /// Bytes read from clients.
@@ -62,6 +85,9 @@ pub struct Stats {
     input: Meter,
     output: Meter,
     turn_rate: Meter,
+    turn_length: Meter,
+    /// Commands processed when the turn began.
+    commands_before_turn: u64,
 }
 
 impl Stats {
@@ -107,12 +133,24 @@ impl Stats {
         self.sent_seen = totals;
     }
 
+    /// Counts a turn, which took so long.
+    pub(crate) fn count_turn(&mut self, length: Micros) {
+        self.turns += 1;
+        let commands = self.commands_processed.saturating_sub(self.commands_before_turn);
+        self.commands_before_turn = self.commands_processed;
+        let times = &mut self.turns_by_part;
+        times.whole_us += length.0;
+        times.longest_us = times.longest_us.max(length.0);
+        times.commands_max = times.commands_max.max(commands);
+    }
+
     /// Takes a sample of every rate; call about ten times a second.
     pub(crate) fn sample(&mut self, now: Micros) {
         self.ops.sample(now, self.commands_processed);
         self.input.sample(now, self.net_input_bytes);
         self.output.sample(now, self.sent.bytes);
         self.turn_rate.sample(now, self.turns);
+        self.turn_length.sample_share(self.turns, self.turns_by_part.whole_us);
     }
 
     /// Commands per second, over the last 16 samples.
@@ -134,6 +172,11 @@ impl Stats {
     pub fn turns_per_second(&self) -> u64 {
         self.turn_rate.mean()
     }
+
+    /// Microseconds per turn, likewise.
+    pub fn turn_microseconds(&self) -> u64 {
+        self.turn_length.mean()
+    }
 }
 
 /// A rate over a window of samples.
@@ -143,9 +186,20 @@ struct Meter {
     next: usize,
     last_count: u64,
     last_at: Micros,
+    /// For a share: what it is a share of.
+    last_base: u64,
 }
 
 impl Meter {
+    /// As [`Meter::sample`], by another count in place of the time.
+    fn sample_share(&mut self, base: u64, count: u64) {
+        let span = base.saturating_sub(self.last_base);
+        let gained = count.saturating_sub(self.last_count);
+        self.samples[self.next] = gained.checked_div(span).unwrap_or(0);
+        self.next = (self.next + 1) % self.samples.len();
+        (self.last_count, self.last_base) = (count, base);
+    }
+
     fn sample(&mut self, now: Micros, count: u64) {
         let span = now.since(self.last_at).0.max(1);
         self.samples[self.next] = count.saturating_sub(self.last_count) * 1_000_000 / span;

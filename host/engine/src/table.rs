@@ -56,6 +56,8 @@ pub struct Command {
     pub subcommands: Vec<CommandId>,
     /// The first key's word, where that is fixed: what prefetch looks at.
     pub(crate) first_key: Option<u8>,
+    /// Whether it is for collections, whose content lies apart from the key: prefetch goes one step further.
+    pub(crate) wants_collection: bool,
 }
 
 impl Command {
@@ -161,6 +163,10 @@ impl CommandTable {
             arguments: row.arguments,
             subcommands: Vec::new(),
             first_key: first_key(row.keys),
+            wants_collection: matches!(
+                row.group,
+                Group::List | Group::Set | Group::SortedSet | Group::Hash | Group::Geo | Group::Stream
+            ),
         });
         for subcommand in row.subcommands {
             let child = self.add(subcommand, Some(row.name), wrap);
@@ -225,18 +231,62 @@ fn first_key(keys: &[KeySpec]) -> Option<u8> {
 }
 
 /// A short name, in lower case, as a number. No name holds a zero byte, so lengths cannot be confused.
+///
+/// All of it happens in registers: bytes that were stored one by one would be slow to load as one number.
 fn pack(name: &[u8]) -> Option<u128> {
-    if name.is_empty() || name.len() > PACKED_BYTES_MAX || name.contains(&0) {
-        return None;
-    }
-    let mut bytes = [0; PACKED_BYTES_MAX];
-    for (packed, &byte) in bytes.iter_mut().zip(name) {
-        *packed = byte.to_ascii_lowercase();
-    }
-    Some(u128::from_le_bytes(bytes))
+    const ONES: u128 = u128::from_le_bytes([1; PACKED_BYTES_MAX]);
+    const HIGHS: u128 = ONES << 7;
+    let bytes = match name.len() {
+        0 => return None,
+        1..4 => {
+            let (middle, last) = (name.len() / 2, name.len() - 1);
+            u128::from(name[0])
+                | u128::from(name[middle]) << (8 * middle)
+                | u128::from(name[last]) << (8 * last)
+        }
+        4..8 => {
+            let first = u32::from_le_bytes(*name.first_chunk()?);
+            let last = u32::from_le_bytes(*name.last_chunk()?);
+            u128::from(first) | u128::from(last) << (8 * (name.len() - 4))
+        }
+        8..=PACKED_BYTES_MAX => {
+            let first = u64::from_le_bytes(*name.first_chunk()?);
+            let last = u64::from_le_bytes(*name.last_chunk()?);
+            u128::from(first) | u128::from(last) << (8 * (name.len() - 8))
+        }
+        _ => return None,
+    };
+    let behind = u128::MAX.checked_shl(8 * name.len() as u32).unwrap_or(0);
+    let has_zero = (bytes | behind).wrapping_sub(ONES) & !(bytes | behind) & HIGHS != 0;
+    // Byte by byte, the high bit says "at least `A`" and "beyond `Z`", as long as the byte has none of its own.
+    let low_bits = bytes & !HIGHS;
+    let from_a = low_bits + ONES * u128::from(0x80 - b'A');
+    let beyond_z = low_bits + ONES * u128::from(0x7F - b'Z');
+    let capitals = from_a & !beyond_z & !bytes & HIGHS;
+    (!has_zero).then_some(bytes | capitals >> 2)
 }
 
 fn spread(packed: u128) -> usize {
     let folded = (packed as u64) ^ ((packed >> 64) as u64).rotate_left(23);
     (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_packed_in_lower_case() {
+        let all: Vec<u8> = (1..=u8::MAX).collect();
+        for length in 1..=PACKED_BYTES_MAX {
+            for name in all.windows(length) {
+                let mut bytes = [0; PACKED_BYTES_MAX];
+                bytes[..length].copy_from_slice(&name.to_ascii_lowercase());
+                assert_eq!(pack(name), Some(u128::from_le_bytes(bytes)), "{}", name.escape_ascii());
+            }
+        }
+        for other in [&b""[..], b"\0", b"get\0", b"\0get", b"a name of 17 byte"] {
+            assert_eq!(pack(other), None, "{}", other.escape_ascii());
+        }
+    }
 }

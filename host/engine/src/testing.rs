@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tenon_aof::memory_disk::MemoryDisk;
 use tenon_base::{
-    ConnectionId, Dice, Disk, Input, Interlude, Job, Machine, Micros, Now, Output, Outputs, Peer, Proceed,
-    Step, Stopwatch, Ticket, Transport, World,
+    ConnectionId, Dice, Disk, Input, Interlude, Job, ListenError, Machine, Micros, Now, Output, Outputs,
+    Peer, Proceed, Step, Stopwatch, Ticket, Transport, World,
 };
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     /// What the process ended with, if it did.
     pub(crate) exit_code: Option<i32>,
     /// What becomes of sockets that are asked for.
-    pub(crate) listening: Result<(), String>,
+    pub(crate) listening: Result<(), ListenError>,
     /// Connections that were asked for.
     pub(crate) connects: Vec<(Ticket, String)>,
     disk: Arc<dyn Disk>,
@@ -96,9 +96,11 @@ impl Bench {
             config,
             config_file: None,
             dice: Dice::seeded(1),
+            secret: [1; 32],
             identity: identity(now),
             policy_loader: crate::policies::native_loader(),
             set_log_level: Box::new(|_| {}),
+            tell_supervisor: Box::new(|_| {}),
         });
         let mut bench = Bench {
             engine,

@@ -6,13 +6,13 @@
 use std::any::Any;
 use std::collections::VecDeque;
 
-use tenon_base::{ConnectionId, Now, World};
+use tenon_base::{ConnectionId, ListenError, Now, World};
 use tenon_commands::CommandError;
 use tenon_config::{Change, Directive, SetError};
 
 use crate::engine::Engine;
 use crate::policies::{Decisions, LoadedPolicies};
-use crate::server::config::{needs_sockets, refusal_of_sockets};
+use crate::sockets::{needs_sockets, renews_certificates};
 
 /// The change under way, and those in line.
 #[derive(Default)]
@@ -91,13 +91,19 @@ impl Engine {
     }
 
     /// Takes what became of the sockets that were asked for.
-    pub(crate) fn sockets_opened(&mut self, now: Now, result: Result<(), String>, world: &mut World<'_>) {
+    pub(crate) fn sockets_opened(
+        &mut self,
+        now: Now,
+        result: Result<(), ListenError>,
+        world: &mut World<'_>,
+    ) {
         match result {
             Ok(()) => self.conclude(now, world),
-            Err(sentence) => {
-                tracing::warn!("The new addresses cannot be served, the old ones still are: {sentence}");
+            Err(error) => {
                 let error = match self.transitions.running.as_ref().map(|running| &running.reason) {
-                    Some(Reason::Set { change, .. }) => refusal_of_sockets(change.changed(&self.config)),
+                    Some(Reason::Set { change, .. }) => {
+                        self.refusal_of_sockets(change.changed(&self.config), &error)
+                    }
                     _ => return,
                 };
                 self.finish_transition(now, Err(format!("ERR {error}")), world);
@@ -125,8 +131,9 @@ impl Engine {
         if let Some(Running { reason: Reason::Set { client, change }, .. }) = &self.transitions.running
             && needs_sockets(change.changed(&self.config))
         {
+            let renew = renews_certificates(change.changed(&self.config));
             let (client, config) = (*client, self.config.preview(change));
-            self.listen(&config, Some(client), world);
+            self.listen(&config, renew, Some(client), world);
             return;
         }
         self.conclude(now, world);
@@ -139,10 +146,11 @@ impl Engine {
         let only_if_new = matches!(running.reason, Reason::FileChanged { .. });
         if let Reason::Set { change, .. } = &running.reason {
             let (change, has_sockets) = (change.clone(), needs_sockets(change.changed(&self.config)));
+            let renew = renews_certificates(change.changed(&self.config));
             if let Err(error) = self.apply_change(now, change, world) {
                 if has_sockets {
                     let config = self.config.clone();
-                    self.listen(&config, None, world);
+                    self.listen(&config, renew, None, world);
                 }
                 self.finish_transition(now, Err(format!("{} {error}", error.code())), world);
                 return;

@@ -111,8 +111,6 @@ impl Engine {
                 }
             }
         }
-        (self.told_keys, self.told_databases) =
-            (self.unit.touched().len(), self.unit.touched_databases().len());
         for (key, watcher) in touched {
             self.look_again(now, watcher, key);
         }

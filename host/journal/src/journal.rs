@@ -161,20 +161,16 @@ impl Journal {
 
     fn end_unit(&mut self, belongs_together: bool) -> SealedRange {
         assert!(self.unit.open, "a unit is sealed once");
-        let mut unit = std::mem::take(&mut self.unit);
-        let (position, offset, operations) = (self.position, self.offset, unit.operations);
+        let (position, offset, operations) = (self.position, self.offset, self.unit.operations);
         if operations > 0 {
             self.position += 1;
-            self.write_record(&unit, belongs_together);
+            if !self.unit.encoded.is_empty() {
+                self.write_encoded(belongs_together);
+            }
             self.sealed.positions.end = self.position;
             self.sealed.offsets.end = self.offset;
         }
-        (unit.open, unit.operations) = (false, 0);
-        unit.encoded.clear();
-        unit.bytes.clear();
-        unit.bytes.shrink_to(ROOM_BYTES_MAX);
-        unit.encoded.shrink_to(ROOM_ITEMS_MAX);
-        self.unit = unit;
+        (self.unit.open, self.unit.operations) = (false, 0);
         SealedRange { positions: position..self.position, offsets: offset..self.offset, operations }
     }
 
@@ -251,6 +247,17 @@ impl Journal {
     /// Bytes sealed and not taken yet.
     pub fn pending_bytes(&self) -> usize {
         self.sealed.bytes.len()
+    }
+
+    /// Moves what the running unit has encoded to the stream. Not called where nobody reads.
+    fn write_encoded(&mut self, belongs_together: bool) {
+        let mut unit = std::mem::take(&mut self.unit);
+        self.write_record(&unit, belongs_together);
+        unit.encoded.clear();
+        unit.bytes.clear();
+        unit.bytes.shrink_to(ROOM_BYTES_MAX);
+        unit.encoded.shrink_to(ROOM_ITEMS_MAX);
+        self.unit = unit;
     }
 
     fn write_record(&mut self, unit: &Unit, belongs_together: bool) {

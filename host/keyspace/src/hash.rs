@@ -95,6 +95,22 @@ impl Hash {
         }
     }
 
+    /// The table of a large hash.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Compact(_) => None,
+            Form::Large(members) => Some(members),
+        }
+    }
+
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(members) => std::ptr::from_ref(&**members).cast(),
+        }
+    }
+
     /// What `OBJECT ENCODING` says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {

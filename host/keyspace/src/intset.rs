@@ -72,6 +72,11 @@ impl Intset {
         self.block.bytes()
     }
 
+    /// Where the bytes begin, to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.block.address()
+    }
+
     /// The heap bytes owned, in size classes.
     pub fn memory(&self) -> usize {
         self.block.memory()

@@ -21,6 +21,7 @@ mod memory;
 mod name;
 mod ordered;
 mod set;
+mod shape;
 mod shared;
 mod stream;
 mod thin;
@@ -42,7 +43,8 @@ pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;
 pub use members::{Insertion, MemberIter, Members};
 pub use memory::size_class;
-pub use set::{Set, SetIter, SetLimits};
+pub use set::{Set, SetIter, SetLimits, SetLookUps};
+pub use shape::TableShape;
 pub use shared::{SHARED_OVERHEAD_BYTES, Shared};
 pub use stream::{
     AppendError, Stream, StreamConsumer, StreamEntries, StreamEntry, StreamFields, StreamGroup,

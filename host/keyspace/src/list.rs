@@ -94,6 +94,14 @@ impl List {
         }
     }
 
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(tree) => std::ptr::from_ref(&**tree).cast(),
+        }
+    }
+
     /// The name of the encoding, as `OBJECT ENCODING` shows it.
     pub fn encoding(&self) -> &'static str {
         match &self.form {

@@ -4,19 +4,21 @@
 //! Always: the bytes are a sound listpack; whatever comes from outside was checked whole.
 
 mod element;
+mod index;
 mod iter;
 mod layout;
 #[cfg(test)]
 mod tests;
 
 pub use element::{Element, INTEGER_TEXT_BYTES_MAX, Needle, canonical_integer, integer_text};
+pub(crate) use index::Index;
 pub use iter::{Iter, Pairs};
 
 use std::fmt;
 
 use crate::Malformed;
 use crate::thin::{Frame, Thin};
-use layout::{Encoded, checked_size, decode, entry_bytes, entry_bytes_before};
+use layout::{Encoded, checked_size, compare, decode, entry_bytes, entry_bytes_before};
 
 /// The bytes that no listpack may exceed; what would make one longer belongs elsewhere.
 pub const LISTPACK_BYTES_MAX: usize = 1 << 30;
@@ -96,6 +98,11 @@ impl Listpack {
         self.block.bytes()
     }
 
+    /// Where the bytes begin, to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.block.address()
+    }
+
     /// The bytes of the whole, head and end included.
     #[inline]
     pub fn total_bytes(&self) -> usize {
@@ -170,19 +177,17 @@ impl Listpack {
         let end = bytes.len() - 1;
         let needle = Needle::new(text);
         let mut offset = from.offset();
-        let mut to_skip = 0;
         while offset < end {
-            let rest = &bytes[offset..];
-            if to_skip > 0 {
-                to_skip -= 1;
-                offset += entry_bytes(rest);
-                continue;
-            }
-            if needle.matches(decode(rest).0) {
+            let (is_found, size) = compare(&bytes[offset..], &needle);
+            if is_found {
                 return Some(At::new(offset));
             }
-            to_skip = skip;
-            offset += entry_bytes(rest);
+            offset += size;
+            for _ in 0..skip {
+                if offset < end {
+                    offset += entry_bytes(&bytes[offset..]);
+                }
+            }
         }
         None
     }

@@ -3,16 +3,18 @@
 //! Always: no member is there twice.
 
 mod iter;
+mod look_ups;
 mod pop;
 #[cfg(test)]
 mod tests;
 
 pub use iter::SetIter;
+pub use look_ups::SetLookUps;
 
 use crate::distinct::{Selection, all_distinct, distinct_ranks, is_dense};
-use crate::listpack::{self, Element, INTEGER_TEXT_BYTES_MAX, Listpack, canonical_integer};
+use crate::listpack::{self, Element, INTEGER_TEXT_BYTES_MAX, Index, Listpack, canonical_integer};
 use crate::memory::size_class;
-use crate::{Insertion, Intset, Malformed, Members};
+use crate::{Intset, Malformed, Members};
 use tenon_base::Dice;
 
 /// When a set changes its form.
@@ -127,6 +129,23 @@ impl Set {
         }
     }
 
+    /// The table of a large set.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Integers(_) | Form::Compact(_) => None,
+            Form::Large(members) => Some(members),
+        }
+    }
+
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Integers(intset) => intset.address(),
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(members) => std::ptr::from_ref(&**members).cast(),
+        }
+    }
+
     /// What `OBJECT ENCODING` says.
     pub fn encoding(&self) -> &'static str {
         match &self.form {
@@ -171,6 +190,16 @@ impl Set {
         }
     }
 
+    /// The same questions as [`Set::contains_element`], of which there will be about `count`: where that is cheaper, what
+    /// answers them is prepared first. `seed` is the one of [`SetLimits`].
+    pub fn look_ups(&self, count: usize, seed: u64) -> SetLookUps<'_> {
+        let index = match &self.form {
+            Form::Compact(listpack) => Index::of(listpack, count, seed),
+            _ => None,
+        };
+        SetLookUps::new(self, index)
+    }
+
     /// Converts ahead of a command that adds `more` members, as Redis does: to a table, if there alone are
     /// too many of them.
     pub fn make_ready_for(&mut self, more: usize, limits: &SetLimits) {
@@ -187,10 +216,7 @@ impl Set {
     /// Adds a member; whether it is new.
     pub fn add(&mut self, member: &[u8], limits: &SetLimits) -> bool {
         match &mut self.form {
-            // A member that is there must not copy anything shared.
-            Form::Large(members) => {
-                !members.contains(member) && members.insert(member, b"") == Insertion::Inserted
-            }
+            Form::Large(members) => members.add(member),
             Form::Compact(listpack) => {
                 if listpack.find(member, 0).is_some() {
                     return false;

@@ -54,6 +54,11 @@ impl<F: Frame> Thin<F> {
         Thin { start, frame: PhantomData }
     }
 
+    /// Where the block begins, without reading it.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.start.as_ptr()
+    }
+
     pub(crate) fn length(&self) -> usize {
         // SAFETY: every block begins with a written header.
         F::length(unsafe { slice::from_raw_parts(self.start.as_ptr(), F::HEADER_BYTES) })

@@ -1,23 +1,23 @@
 //! Server processor time per request for commands of every type, on small and on large values, 16 in a pipeline.
+//! Small values are many and asked for at random, as in the bench of GET and SET; of large ones there are few.
 //! Both servers hold the same keys at the same time and are measured in turn, case by case.
 //! Always: an error reply ends a case; a command that a server has not got leaves its case out, with a line.
 
 mod cases;
 mod client;
+mod template;
 
 use super::figures::{Bar, Row, median, print_header};
 use super::load::{Sample, measure_clients};
 use super::options::Options;
 use super::process::divided_processors;
 use super::server::{Aof, Contender, Server};
-use super::wire::{Wire, request};
+use super::wire::Wire;
 use cases::{CASES, Case};
-use client::{Batches, Client};
+use client::Client;
 
 /// Requests in a batch.
 const PIPELINE: usize = 16;
-/// Keys of small values; far fewer than would leave the processor's caches to chance.
-pub(super) const SMALL_KEYS: u32 = 1000;
 /// What the median of all ratios is held against.
 const MEDIAN_MAX: f64 = 0.6;
 
@@ -48,7 +48,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
             }
         }
     }
-    print(&wanted, &costs, &left_out);
+    print(&wanted, &costs, &left_out, options);
     Ok(())
 }
 
@@ -72,14 +72,12 @@ fn measure_case(
     processors: &[u32],
 ) -> Result<Sample, String> {
     Wire::connect(server.port)?.command(&["FLUSHALL"])?;
-    let members = options.large_members;
-    client::fill(server.port, case, members)?;
-    let batches = Batches::new(case, members, PIPELINE);
-    let make = |connections, seed| Client::new(server.port, &batches, connections, seed);
+    client::fill(server.port, case, options)?;
+    let make = |connections, seed| Client::new(server.port, case, options, PIPELINE, connections, seed);
     measure_clients(server, processors, options.duration(), make)
 }
 
-fn print(cases: &[&Case], costs: &[[Vec<f64>; 2]], left_out: &[String]) {
+fn print(cases: &[&Case], costs: &[[Vec<f64>; 2]], left_out: &[String], options: &Options) {
     print_header();
     let mut ratios = Vec::new();
     for (case, [tenon, redis]) in cases.iter().zip(costs) {
@@ -88,7 +86,9 @@ fn print(cases: &[&Case], costs: &[[Vec<f64>; 2]], left_out: &[String]) {
         }
         let [tenon, redis] = [tenon, redis].map(|costs| median(costs.iter().copied()));
         ratios.push((tenon / redis, case.name));
-        let (name, bar, note) = (case.name.to_owned(), Bar::RatioAtMost(1.0), String::new());
+        let keys = case.size.keys(options.small_keys);
+        let note = if keys == 1 { "one key".to_owned() } else { format!("{keys} keys at random") };
+        let (name, bar) = (case.name.to_owned(), Bar::RatioAtMost(1.0));
         Row { name, unit: "us CPU/req", tenon, redis, bar, note }.print();
     }
     left_out.iter().for_each(|sentence| println!("{sentence}"));
@@ -105,28 +105,9 @@ fn print(cases: &[&Case], costs: &[[Vec<f64>; 2]], left_out: &[String]) {
     );
 }
 
-/// A request from its text: words between spaces, `{k}` and `{n}` replaced, `{16384}` as many bytes.
-pub(super) fn spelt(text: &str, key: u32, number: u32) -> Vec<u8> {
-    let words: Vec<String> = text
-        .split(' ')
-        .map(|word| {
-            let word = word.replace("{k}", &key.to_string()).replace("{n}", &format!("{number:08}"));
-            let bytes = word.strip_prefix('{').and_then(|word| word.strip_suffix('}')?.parse().ok());
-            bytes.map_or(word, |bytes: usize| "x".repeat(bytes))
-        })
-        .collect();
-    request(&words.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn requests_are_spelt_with_their_numbers() {
-        assert_eq!(spelt("SET s{k} {3}", 7, 0), request(&["SET", "s7", "xxx"]));
-        assert_eq!(spelt("SADD t{k} m{n}", 1, 23), request(&["SADD", "t1", "m00000023"]));
-    }
 
     #[test]
     fn there_are_cases_of_every_type() {

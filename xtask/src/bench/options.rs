@@ -13,10 +13,12 @@ usage: cargo xtask bench [OPTION...]
   --server PATH   this server instead of building and running target/release/tenon
   --redis PATH    this judge instead of the redis-server on the PATH
   --quick         1 round of 1 second, a tenth of the keys: to see that it runs
-  --commands      instead: processor time per request of commands of every type, pipeline 16
+  --commands      instead: processor time per request of commands of every type, pipeline 16: small values on keys
+                  picked at random among many, large ones on one key
   --collections   instead: memory of small collections of every type
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
-  --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000)
+  --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000; with --commands:
+                  of small values, 100000)
   --members N     with --stall: members of the sorted set (2000000); with --commands: of large collections (100000)
   --rate N        with --stall: SETs per second while saving (40000)
 ";
@@ -34,6 +36,8 @@ pub(super) struct Options {
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
+    /// Keys of small values in the bench of commands.
+    pub(super) small_keys: u32,
     /// Members of a large collection in the bench of commands.
     pub(super) large_members: u32,
     pub(super) rate: u32,
@@ -54,13 +58,14 @@ impl Options {
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
+            small_keys: 100_000,
             large_members: 100_000,
             rate: 40_000,
         };
         if words.contains(&"--quick") {
             (options.rounds, options.seconds) = (1, 1.0);
             (options.keys, options.memory_keys, options.members) = (100_000, 500_000, 200_000);
-            options.large_members = 10_000;
+            (options.small_keys, options.large_members) = (10_000, 10_000);
         }
         let mut words = words.iter();
         while let Some(&word) = words.next() {
@@ -77,7 +82,7 @@ impl Options {
                 "--redis" => options.redis = PathBuf::from(words.next().ok_or(missing(word))?),
                 "--keys" => {
                     options.keys = at_least(1, word, words.next())?;
-                    options.memory_keys = options.keys;
+                    (options.memory_keys, options.small_keys) = (options.keys, options.keys);
                 }
                 "--members" => {
                     options.members = at_least(1, word, words.next())?;

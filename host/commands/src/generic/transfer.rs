@@ -101,7 +101,7 @@ fn transfer(ctx: &mut Context<'_>, source: &[u8], target: &[u8]) {
 /// Says that a key changed in a database that may be another than the selected one.
 fn wrote_in(ctx: &mut Context<'_>, database: usize, key: &[u8], event: Event) {
     let hash = ctx.db.database_ref().hash(key);
-    ctx.db.unit.touch(database, hash);
+    ctx.db.unit.touch(database, hash, key);
     ctx.db.unit.notify(event, database, key);
 }
 

@@ -18,17 +18,36 @@ pub(super) fn degrees(radians: f64) -> f64 {
     radians / DEGREE
 }
 
+/// A position from which distances are measured, with what they have in common.
+pub(super) struct Origin {
+    position: Position,
+    latitude: f64,
+    latitude_cosine: f64,
+}
+
+impl Origin {
+    pub(super) fn of(position: Position) -> Origin {
+        let latitude = radians(position.latitude);
+        Origin { position, latitude, latitude_cosine: latitude.cos() }
+    }
+
+    /// Metres along the surface.
+    pub(super) fn distance_m(&self, to: Position) -> f64 {
+        let v = ((radians(to.longitude) - radians(self.position.longitude)) / 2.0).sin();
+        if v == 0.0 {
+            return meridian_distance_m(self.position.latitude, to.latitude);
+        }
+        let to_latitude = radians(to.latitude);
+        let u = ((to_latitude - self.latitude) / 2.0).sin();
+        let a = u * u + self.latitude_cosine * to_latitude.cos() * v * v;
+        // Rounding may lift antipodes beyond one, where there is no arc.
+        2.0 * EARTH_RADIUS_M * a.sqrt().min(1.0).asin()
+    }
+}
+
 /// Metres along the surface between two positions.
 pub(super) fn distance_m(from: Position, to: Position) -> f64 {
-    let v = ((radians(to.longitude) - radians(from.longitude)) / 2.0).sin();
-    if v == 0.0 {
-        return meridian_distance_m(from.latitude, to.latitude);
-    }
-    let (from_latitude, to_latitude) = (radians(from.latitude), radians(to.latitude));
-    let u = ((to_latitude - from_latitude) / 2.0).sin();
-    let a = u * u + from_latitude.cos() * to_latitude.cos() * v * v;
-    // Rounding may lift antipodes beyond one, where there is no arc.
-    2.0 * EARTH_RADIUS_M * a.sqrt().min(1.0).asin()
+    Origin::of(from).distance_m(to)
 }
 
 /// Metres between two latitudes on one meridian.

@@ -5,6 +5,7 @@ use tenon_keyspace::{Element, ScoreRange, Value, Zset};
 use tenon_resp::{Args, INTEGER_TEXT_BYTES_MAX, Reply};
 
 use super::cell::{Cell, Position};
+use super::distance::Origin;
 use super::query::{Form, Order, Query};
 use super::shape::Shape;
 use super::text::{write_coordinate, write_distance};
@@ -92,6 +93,7 @@ fn find<'z>(zset: &'z Zset, shape: &Shape, query: &Query<'_>) -> Vec<Found<'z>> 
 /// What lies within the shape, cell by cell, up to `max` members.
 fn gather<'z>(zset: &'z Zset, shape: &Shape, max: usize) -> Vec<Found<'z>> {
     let mut found = Vec::new();
+    let center = Origin::of(shape.center);
     let mut last: Option<Cell> = None;
     for (index, cell) in shape.cells().into_iter().enumerate() {
         let Some(cell) = cell else { continue };
@@ -106,7 +108,7 @@ fn gather<'z>(zset: &'z Zset, shape: &Shape, max: usize) -> Vec<Found<'z>> {
         let range = ScoreRange { min, max: end, min_exclusive: false, max_exclusive: true };
         for (member, score) in zset.range_by_score(&range, false) {
             let position = Position::of_score(score);
-            if let Some(distance_m) = shape.distance_m_within(position) {
+            if let Some(distance_m) = shape.distance_m_within(&center, position) {
                 found.push(Found { member, score, position, distance_m });
                 if found.len() >= max {
                     break;

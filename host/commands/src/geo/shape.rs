@@ -2,7 +2,7 @@
 //! Always: the nine cells together cover the shape wherever nine of one size can.
 
 use super::cell::{Cell, Position, STEP_MAX, Toward};
-use super::distance::{EARTH_RADIUS_M, degrees, distance_m, meridian_distance_m, radians};
+use super::distance::{EARTH_RADIUS_M, Origin, degrees, distance_m, meridian_distance_m, radians};
 
 /// A circle or a box.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +29,11 @@ struct Bounds {
 }
 
 impl Shape {
-    /// How far a position is from the centre, in metres; `None` if it is outside.
-    pub(super) fn distance_m_within(&self, position: Position) -> Option<f64> {
+    /// How far a position is from the centre, in metres; `None` if it is outside. `center` is the shape's.
+    pub(super) fn distance_m_within(&self, center: &Origin, position: Position) -> Option<f64> {
         match self.extent {
             Extent::Circle { radius } => {
-                let distance = distance_m(self.center, position);
+                let distance = center.distance_m(position);
                 (distance <= radius * self.unit_m).then_some(distance)
             }
             Extent::Box { width, height } => {
@@ -45,7 +45,7 @@ impl Shape {
                 if distance_m(position, abreast) > width * self.unit_m / 2.0 {
                     return None;
                 }
-                Some(distance_m(self.center, position))
+                Some(center.distance_m(position))
             }
         }
     }
@@ -185,7 +185,8 @@ mod tests {
     fn a_box_is_no_circle() {
         let extent = Extent::Box { width: 400.0, height: 200.0 };
         let shape = Shape { extent, unit_m: 1_000.0, ..circle(15.0, 37.0, 0.0) };
-        let at = |longitude, latitude| shape.distance_m_within(Position { longitude, latitude });
+        let center = Origin::of(shape.center);
+        let at = |longitude, latitude| shape.distance_m_within(&center, Position { longitude, latitude });
         assert!(at(17.0, 37.5).is_some());
         assert!(at(15.0, 38.0).is_none());
         assert!(at(17.5, 37.0).is_none());

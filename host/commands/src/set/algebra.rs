@@ -147,7 +147,7 @@ fn sdiff(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
             return;
         }
         let (head, mut count) = (ctx.reply.defer_set(), 0);
-        subtract_by_look_up(sets, |member| {
+        subtract_by_look_up(sets, &ctx.limits.set, |member| {
             write_element(&mut ctx.reply, member);
             count += 1;
         });
@@ -165,7 +165,7 @@ fn sdiffstore(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
             return subtract_by_removal(sets, limits);
         }
         let mut rest = Set::new();
-        subtract_by_look_up(sets, |member| {
+        subtract_by_look_up(sets, limits, |member| {
             rest.add_element(member, limits);
         });
         rest
@@ -179,7 +179,7 @@ fn sinter(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     check(ctx, keys.clone())?;
     with_sets(&ctx.db, keys, |sets| {
         let (head, mut count) = (ctx.reply.defer_set(), 0);
-        intersect(sets, |member| {
+        intersect(sets, &ctx.limits.set, |member| {
             write_element(&mut ctx.reply, member);
             count += 1;
             true
@@ -205,7 +205,7 @@ fn sintercard(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     check(ctx, keys.clone())?;
     let mut count = 0;
     with_sets(&ctx.db, keys, |sets| {
-        intersect(sets, |_| {
+        intersect(sets, &ctx.limits.set, |_| {
             count += 1;
             count != limit
         });
@@ -222,7 +222,7 @@ fn sinterstore(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         let smallest = sets.iter().flatten().min_by_key(|set| set.len());
         let has_integers = smallest.is_some_and(|set| set.as_intset().is_some());
         let mut common = if has_integers { Set::new() } else { Set::new_compact() };
-        intersect(sets, |member| {
+        intersect(sets, limits, |member| {
             common.add_element(member, limits);
             true
         });
@@ -276,14 +276,21 @@ fn with_sets<'k, R>(
 }
 
 /// Visits what all sets have, as long as `visit` wants more. Puts the sets into another order.
-fn intersect(sets: &mut [Option<&Set>], mut visit: impl FnMut(Element<'_>) -> bool) {
+fn intersect(sets: &mut [Option<&Set>], limits: &SetLimits, mut visit: impl FnMut(Element<'_>) -> bool) {
     if sets.iter().any(Option::is_none) {
         return;
     }
     sets.sort_unstable_by_key(|set| set.map_or(0, Set::len));
     let [Some(smallest), others @ ..] = sets else { return };
+    let [Some(second), others @ ..] = others else {
+        smallest.iter().all(visit);
+        return;
+    };
+    let second = second.look_ups(smallest.len(), limits.seed);
+    let is_common =
+        |member| second.contains(member) && others.iter().flatten().all(|set| set.contains_element(member));
     for member in smallest.iter() {
-        if others.iter().flatten().all(|set| set.contains_element(member)) && !visit(member) {
+        if is_common(member) && !visit(member) {
             return;
         }
     }
@@ -308,15 +315,21 @@ fn removal_is_cheaper(sets: &[Option<&Set>]) -> bool {
 }
 
 /// Visits the members of the first set that no other has. Puts the others into another order.
-fn subtract_by_look_up(sets: &mut [Option<&Set>], mut visit: impl FnMut(Element<'_>)) {
+fn subtract_by_look_up(sets: &mut [Option<&Set>], limits: &SetLimits, mut visit: impl FnMut(Element<'_>)) {
     let [Some(first), others @ ..] = sets else { return };
     if others.iter().flatten().any(|set| std::ptr::eq(*set, *first)) {
         return;
     }
     // The larger a set, the sooner it answers.
     others.sort_unstable_by_key(|set| Reverse(set.map_or(0, Set::len)));
+    let (largest, others) = match others {
+        [Some(largest), others @ ..] => (Some(largest.look_ups(first.len(), limits.seed)), &*others),
+        _ => (None, &[][..]),
+    };
     for member in first.iter() {
-        if !others.iter().flatten().any(|set| set.contains_element(member)) {
+        let is_elsewhere = largest.as_ref().is_some_and(|set| set.contains(member))
+            || others.iter().flatten().any(|set| set.contains_element(member));
+        if !is_elsewhere {
             visit(member);
         }
     }

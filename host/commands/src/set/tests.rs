@@ -245,3 +245,22 @@ fn a_walk_sees_every_member() {
     assert_eq!(seen.len(), 1_000);
     assert!((5..=40).contains(&calls), "{calls}");
 }
+
+#[test]
+fn many_members_meet_in_the_order_of_the_smaller_set() {
+    let mut bench = Bench::new();
+    for number in 0..100 {
+        bench.run(&format!("SADD two m{}", number * 2));
+        bench.run(&format!("SADD three m{}", (99 - number) * 3));
+        bench.run(&format!("SADD numbers {}", number * 5));
+    }
+    bench.run("SADD three extra 20 45");
+    bench.run("SADD all m0 m6 m12 20 45");
+    let common: Vec<String> = (0..=33).map(|number| format!("\"m{}\"", number * 6)).collect();
+    assert_eq!(bench.run("SINTER three two"), format!("[{}]", common.join(", ")));
+    assert_eq!(bench.run("SINTERCARD 2 three two LIMIT 7"), "7");
+    same_members(&bench.run("SINTER three two all"), &["m0", "m12", "m6"]);
+    same_members(&bench.run("SINTER numbers three"), &["20", "45"]);
+    let rest: Vec<String> = (0..100).filter(|n| n % 3 != 0).map(|n| format!("\"m{}\"", n * 2)).collect();
+    assert_eq!(bench.run("SDIFF two three"), format!("[{}]", rest.join(", ")));
+}

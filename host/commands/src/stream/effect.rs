@@ -114,7 +114,7 @@ pub(super) fn mark(ctx: &mut Context<'_>, key: &[u8], count: u64) {
     let index = ctx.db.index();
     if ctx.db.unit.wants_keys() {
         let hash = ctx.db.database_ref().hash(key);
-        ctx.db.unit.touch(index, hash);
+        ctx.db.unit.touch(index, hash, key);
     }
     ctx.db.unit.dirty += count;
 }

@@ -5,6 +5,7 @@ use tenon_keyspace::TextRef;
 use tenon_resp::{Args, Reply};
 
 use super::options::Lifetime;
+use crate::db::LOOK_AHEAD_KEYS;
 use crate::generic::{expire_at, is_past, persist_key, remove_as_expired};
 use crate::{Context, Event, Outcome};
 
@@ -55,7 +56,10 @@ pub(super) fn getex(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn mget(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     ctx.reply.array(args.len() - 1);
-    for key in args.rest(1) {
+    for (index, key) in args.rest(1).iter().enumerate() {
+        if index % LOOK_AHEAD_KEYS == 0 {
+            ctx.db.look_ahead(args.rest(1 + index).iter());
+        }
         // A key that holds something else counts as missing here.
         match ctx.db.text(key) {
             Ok(Some(text)) => write_text(&mut ctx.reply, text),

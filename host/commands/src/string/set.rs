@@ -7,6 +7,7 @@ use tenon_resp::{Args, OwnedArgs};
 
 use super::get::write_text;
 use super::options::{Condition, Lifetime, Measure, SetOptions};
+use crate::db::LOOK_AHEAD_KEYS;
 use crate::{CommandError, Context, Event, Outcome};
 
 pub(super) fn getset(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
@@ -19,7 +20,10 @@ pub(super) fn getset(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn mset(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     check_pairs(args, "mset")?;
-    for key in (1..args.len()).step_by(2) {
+    for (index, key) in (1..args.len()).step_by(2).enumerate() {
+        if index % LOOK_AHEAD_KEYS == 0 {
+            ctx.db.look_ahead(args.rest(key).iter().step_by(2));
+        }
         assign(ctx, args, key, key + 1, Expiry::Never);
     }
     ctx.reply.ok();

@@ -241,18 +241,18 @@ fn strings_grow_to_the_limit_only() {
 #[test]
 fn large_values_go_round_every_way() {
     let mut bench = Bench::new();
-    let large = vec![b'x'; 100_000];
+    let large = vec![b'x'; 2_000_000];
     bench.run_words(&[b"SET", b"a", &large]);
     bench.run_words(&[b"SETEX", b"b", b"10", &large]);
     bench.run_words(&[b"APPEND", b"c", &large]);
     bench.run_words(&[b"MSET", b"d", &large, b"e", b"small"]);
     bench.run("SETRANGE a 50000 y");
-    assert_eq!(bench.run("STRLEN a"), "100000");
+    assert_eq!(bench.run("STRLEN a"), "2000000");
     assert_eq!(bench.run("GETRANGE a 49999 50001"), "\"xyx\"");
     assert_eq!(bench.take_garbage(), 0);
     bench.run("SET a small");
     assert_eq!(bench.take_garbage(), 1, "the former value is freed elsewhere");
-    assert_eq!(bench.run("APPEND c y"), "100001");
+    assert_eq!(bench.run("APPEND c y"), "2000001");
 }
 
 #[test]
@@ -305,4 +305,14 @@ fn other_types_are_refused_and_overwritten_by_set_alone() {
     assert_eq!(bench.run("MGET l"), "[(nil)]");
     assert_eq!(bench.run("SET l 1"), "OK");
     assert_eq!((bench.events().as_str(), bench.run("TYPE l").as_str()), ("set l", "string"));
+}
+
+#[test]
+fn many_keys_are_set_and_read_together() {
+    let mut bench = Bench::new();
+    let pairs: Vec<String> = (0..50).map(|number| format!("k{number} v{number}")).collect();
+    assert_eq!(bench.run(&format!("MSET {}", pairs.join(" "))), "OK");
+    let keys: Vec<String> = (0..50).rev().map(|number| format!("k{number}")).collect();
+    let values: Vec<String> = (0..50).rev().map(|number| format!("\"v{number}\"")).collect();
+    assert_eq!(bench.run(&format!("MGET {}", keys.join(" "))), format!("[{}]", values.join(", ")));
 }

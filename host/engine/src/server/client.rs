@@ -1,9 +1,10 @@
-//! CLIENT: what a connection is called, who else is connected, and the end of those who should not be.
-//! Not here: tracking; nothing is cached by clients yet.
+//! CLIENT: what a connection is called, who else is connected, the end of those who should not be, and what a client
+//! wants to be told of the keys that it caches.
 
 mod kill;
 mod line;
 mod table;
+mod tracking;
 
 pub(crate) use line::client_line;
 pub(super) use line::memory_bytes;
@@ -131,25 +132,6 @@ fn switch(args: Args<'_>) -> Result<bool, CommandError> {
     }
 }
 
-/// Nobody is tracked, so nobody is redirected.
-fn redirection(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    context.reply().integer(-1);
-    Ok(())
-}
-
-fn tracking_info(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    let mut reply = context.reply();
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.integer(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
-    Ok(())
-}
-
 /// Ends the waiting of a client, as if its time were up or with an error.
 fn unblock(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     const UNBLOCKED: CommandError = CommandError::text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
@@ -192,6 +174,8 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     context.help(
         "CLIENT",
         &[
+            "CACHING (YES|NO)",
+            "    Whether keys that the next command reads are tracked, in the modes OPTIN and OPTOUT.",
             "GETNAME",
             "    The name of this connection.",
             "GETREDIR",
@@ -238,8 +222,11 @@ fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
             "    * LIB-VER: its version.",
             "SETNAME <name>",
             "    Names this connection.",
+            "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+            "         [OPTIN] [OPTOUT] [NOLOOP]",
+            "    Whether this connection is told when keys change that it has read, or that begin with a prefix.",
             "TRACKINGINFO",
-            "    Whether keys read over this connection are tracked.",
+            "    How keys are tracked for this connection.",
             "UNBLOCK <client-id> [TIMEOUT|ERROR]",
             "    Ends the waiting of another connection: as if its time were up, or with an error.",
             "UNPAUSE",

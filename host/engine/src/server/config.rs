@@ -1,18 +1,19 @@
-//! CONFIG, and the sockets that follow from it.
+//! CONFIG.
 //! Changes that outlast a turn (policies, sockets) are handed to `transition`; their clients wait.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tenon_base::{ConnectionId, Disk, Listener, Listening, Now, Output, World};
+use tenon_base::Disk;
 use tenon_commands::{
     Argument, ArgumentKind, Categories, CommandError, Flags, Group, LookupCounts, Outcome, Row,
 };
-use tenon_config::{Config, Directive, SetError, Situation};
+use tenon_config::{Config, Directive, Rewritten, SetError, Situation};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
-use crate::engine::{Engine, Purpose};
+use crate::access;
+use crate::engine::Engine;
 use crate::session::Parked;
 use crate::transition::Reason;
 use tenon_base::describe;
@@ -153,12 +154,18 @@ fn reset_statistics(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome
 }
 
 fn rewrite(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    rewrite_with(context, Rewritten::Changed)
+}
+
+/// Rewrites the configuration file, with lines for so many directives.
+pub(super) fn rewrite_with(context: &mut ServerContext<'_, '_>, which: Rewritten) -> Outcome {
     let engine = &mut *context.engine;
     let Some(path) = engine.config_file.clone() else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let suffix = engine.dice.hex(8);
-    if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, context.world.disk) {
+    engine.config.replace_users(users_to_write(engine));
+    if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, which, context.world.disk) {
         tracing::warn!("CONFIG REWRITE failed: {reason}");
         return Err(CommandError::Text(format!("ERR Rewriting config file: {reason}").into()));
     }
@@ -167,8 +174,22 @@ fn rewrite(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
+/// Users have lines if there is no ACL file for them, and more to tell than `requirepass` does.
+fn users_to_write(engine: &Engine) -> Vec<Vec<Vec<u8>>> {
+    let users = engine.users.config_words();
+    let is_told = users == access::users(&engine.commands, &engine.config).config_words();
+    let has_file = !engine.config.text(Directive::AclFile).is_empty();
+    if is_told || has_file { Vec::new() } else { users }
+}
+
 /// Puts the new text in the place of the old one at one stroke.
-fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> Result<(), String> {
+fn rewrite_file(
+    path: &Path,
+    suffix: &str,
+    config: &Config,
+    which: Rewritten,
+    disk: &dyn Disk,
+) -> Result<(), String> {
     let old = match read_file(path, disk) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other.map_err(|error| describe(&error))?,
@@ -178,7 +199,7 @@ fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> 
         let text = tenon_config::rewrite_toml(&path.to_string_lossy(), old, config);
         text.map_err(|error| error.to_string().replace('\n', " "))?.into_bytes()
     } else {
-        tenon_config::rewrite_conf(&old, config)
+        tenon_config::rewrite_conf(&old, config, which)
     };
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!("-{suffix}.tmp"));
@@ -190,7 +211,7 @@ fn rewrite_file(path: &Path, suffix: &str, config: &Config, disk: &dyn Disk) -> 
     })
 }
 
-fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
     let file = disk.open(path, false)?;
     let mut text = Vec::new();
     let mut block = [0; 4096];
@@ -202,7 +223,7 @@ fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
     }
 }
 
-fn replace_file(path: &Path, temporary: &Path, text: &[u8], disk: &dyn Disk) -> io::Result<()> {
+pub(super) fn replace_file(path: &Path, temporary: &Path, text: &[u8], disk: &dyn Disk) -> io::Result<()> {
     let file = disk.create(temporary)?;
     file.append(text)?;
     file.sync()?;
@@ -236,78 +257,4 @@ fn set(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 fn refusal(error: SetError) -> CommandError {
     CommandError::Text(format!("{} {error}", error.code()).into())
-}
-
-/// Directives that say where to listen, and how.
-const SOCKETS: [Directive; 3] = [Directive::Port, Directive::Bind, Directive::TcpKeepalive];
-
-/// Whether a change of these directives asks for other sockets.
-pub(crate) fn needs_sockets(mut changed: impl Iterator<Item = Directive>) -> bool {
-    changed.any(|directive| SOCKETS.contains(&directive))
-}
-
-/// What is answered when the new addresses cannot be served.
-pub(crate) fn refusal_of_sockets(changed: impl Iterator<Item = Directive>) -> SetError {
-    let mut named = changed.filter(|directive| SOCKETS.contains(directive));
-    match named.next() {
-        Some(Directive::Bind) => SetError::refused(Directive::Bind, "Failed to bind to specified addresses."),
-        other => SetError::refused(
-            other.unwrap_or(Directive::Port),
-            "Unable to listen on this port. Check server logs.",
-        ),
-    }
-}
-
-impl Engine {
-    /// Asks for the sockets that a configuration names; `client` waits for them.
-    pub(crate) fn listen(&mut self, config: &Config, client: Option<ConnectionId>, world: &mut World<'_>) {
-        let ticket = self.ticket(Purpose::Listen(client));
-        world.outputs.request(Output::Listen { ticket, listening: listening(config) });
-    }
-}
-
-fn listening(config: &Config) -> Listening {
-    let port = u16::try_from(config.integer(Directive::Port)).unwrap_or(0);
-    let mut listeners = Vec::new();
-    if port > 0 {
-        for word in config.words(Directive::Bind) {
-            let word = String::from_utf8_lossy(word);
-            let (optional, host) = word.strip_prefix('-').map_or((false, &*word), |host| (true, host));
-            listeners.push(Listener::Tcp { host: host.to_owned(), port, optional });
-        }
-    }
-    let socket = config.text_lossy(Directive::UnixSocket);
-    if !socket.is_empty() {
-        let permissions = u32::try_from(config.integer(Directive::UnixSocketPerm)).unwrap_or(0);
-        listeners.push(Listener::Unix { path: PathBuf::from(&*socket), permissions });
-    }
-    Listening {
-        listeners,
-        backlog: u32::try_from(config.integer(Directive::TcpBacklog)).unwrap_or(511),
-        keepalive_seconds: u32::try_from(config.integer(Directive::TcpKeepalive)).unwrap_or(300),
-    }
-}
-
-/// What became of the sockets.
-pub(crate) fn listened(
-    engine: &mut Engine,
-    now: Now,
-    client: Option<ConnectionId>,
-    result: Result<(), String>,
-    world: &mut World<'_>,
-) {
-    match (client, result) {
-        (Some(_), result) => engine.sockets_opened(now, result, world),
-        (None, Ok(())) if !engine.listening.is_ready => {
-            engine.listening.is_ready = true;
-            tracing::info!("Ready to accept connections");
-        }
-        (None, Ok(())) => {}
-        (None, Err(sentence)) if !engine.listening.is_ready => {
-            let port = engine.config.integer(Directive::Port);
-            tracing::warn!("Failed listening on port {port} (tcp), aborting: {sentence}");
-            world.outputs.request(Output::Exit { code: 1 });
-        }
-        (None, Err(sentence)) => tracing::warn!("The addresses cannot be served again: {sentence}"),
-    }
 }

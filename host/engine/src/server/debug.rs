@@ -1,8 +1,11 @@
 //! DEBUG: what tests and curious operators need. Behind `enable-debug-command`, see `gates`.
 //! Nothing here crashes the server on request.
 
+mod tables;
+
 use tenon_base::Micros;
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
+use tenon_journal::Targets;
 use tenon_keyspace::{Entry, Expiry};
 use tenon_rdb::{dataset_digest, dump, value_digest};
 use tenon_resp::{Args, Proto};
@@ -50,6 +53,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         ],
     },
     Subcommand {
+        name: "CONFIG-REWRITE-FORCE-ALL",
+        words: 2..=2,
+        run: rewrite_whole_config,
+        help: &[
+            "CONFIG-REWRITE-FORCE-ALL",
+            "    As CONFIG REWRITE, but with a line for every directive, at its default or not.",
+        ],
+    },
+    Subcommand {
         name: "DICT-RESIZING",
         words: 3..=3,
         run: accept,
@@ -77,8 +89,14 @@ static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "HTSTATS",
         words: 3..=4,
-        run: table_statistics,
+        run: tables::of_database,
         help: &["HTSTATS <dbid> [full]", "    Figures of a database's table."],
+    },
+    Subcommand {
+        name: "HTSTATS-KEY",
+        words: 3..=4,
+        run: tables::of_key,
+        help: &["HTSTATS-KEY <key> [full]", "    Figures of the table that a large collection is kept in."],
     },
     Subcommand {
         name: "LISTPACK",
@@ -106,6 +124,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         words: 3..=3,
         run: object,
         help: &["OBJECT <key>", "    Tell how a value is kept."],
+    },
+    Subcommand {
+        name: "PAUSE-CRON",
+        words: 3..=3,
+        run: pause_cron,
+        help: &["PAUSE-CRON <0|1>", "    Whether what is done by the clock is left undone."],
     },
     Subcommand {
         name: "POPULATE",
@@ -146,6 +170,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         ],
     },
     Subcommand {
+        name: "REPLICATE",
+        words: 3..=ANY,
+        run: replicate,
+        help: &[
+            "REPLICATE <word> [<word> ...]",
+            "    Send replicas a command that is not run here. The data may differ afterwards.",
+        ],
+    },
+    Subcommand {
         name: "REPLYBUFFER",
         words: 4..=4,
         run: reply_buffer,
@@ -161,6 +194,15 @@ static SUBCOMMANDS: &[Subcommand] = &[
         help: &[
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys whose time has come are looked for. They are gone for readers anyway.",
+        ],
+    },
+    Subcommand {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        words: 3..=3,
+        run: set_skip_checksums,
+        help: &[
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Whether checksums of dump files and of RESTORE's payloads are overlooked.",
         ],
     },
     Subcommand {
@@ -238,24 +280,6 @@ fn error(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 fn help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     let lines: Vec<&str> = SUBCOMMANDS.iter().flat_map(|own| own.help.iter().copied()).collect();
     context.help("DEBUG", &lines)
-}
-
-fn table_statistics(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let keyspace = &context.engine.keyspace;
-    let database = usize::try_from(args.integer(2)?)
-        .ok()
-        .filter(|&number| number < keyspace.databases())
-        .ok_or(CommandError::text("ERR Out of range database"))?;
-    let database = keyspace.db(database);
-    let text = format!(
-        "[Dictionary HT]\n number of elements: {}\n bytes, with the values: {}\n\
-         [Expires HT]\n number of elements: {} (kept in the same table)\n",
-        database.len(),
-        database.used_memory(),
-        database.volatile_len()
-    );
-    context.reply().verbatim(b"txt", text.as_bytes());
-    Ok(())
 }
 
 fn listpack(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -419,10 +443,24 @@ fn reply_buffer(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome 
     Ok(())
 }
 
+fn rewrite_whole_config(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    super::config::rewrite_with(context, tenon_config::Rewritten::Everything)
+}
+
+fn pause_cron(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.cron.is_paused = args.integer(2).unwrap_or(0) != 0;
+    context.reply().ok();
+    Ok(())
+}
+
+fn replicate(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let database = context.session().database;
+    context.engine.unit.propagate_to(database, args.rest(2), Targets::REPLICAS);
+    context.reply().ok();
+    Ok(())
+}
+
 fn load_log(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    if !context.engine.durability.is_on() {
-        return Err(CommandError::text("ERR the append-only file is off"));
-    }
     outside_transaction(context)?;
     if let Err(sentence) = context.engine.reload_log(context.now, context.world) {
         tracing::warn!("{sentence}");
@@ -463,6 +501,7 @@ fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 fn touch_everything(context: &mut ServerContext<'_, '_>) {
     let engine = &mut *context.engine;
     (0..engine.keyspace.databases()).for_each(|index| engine.unit.touch_database(index));
+    engine.unit.note_flush();
 }
 
 /// What a transaction has done is in no file yet, so a load in its midst would lose it.
@@ -479,6 +518,12 @@ fn set_active_expire(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Out
     Ok(())
 }
 
+fn set_skip_checksums(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.limits.skips_checksums = args.integer(2).unwrap_or(0) != 0;
+    context.reply().ok();
+    Ok(())
+}
+
 fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let seconds = args.float(2).unwrap_or(0.0).max(0.0);
     context.world.interlude.sleep(Micros((seconds * 1e6) as u64));
@@ -488,6 +533,8 @@ fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use tenon_base::{Input, Signal};
+
     use super::*;
     use crate::testing::Bench;
 
@@ -523,5 +570,67 @@ mod tests {
         let bytes: i64 = bench.run(1, "MEMORY USAGE k:1 SAMPLES 0").parse().unwrap();
         assert!((100..1_000).contains(&bytes));
         assert_eq!(bench.run(1, "MEMORY USAGE k:1 SAMPLES"), "(error) ERR syntax error");
+    }
+
+    #[test]
+    fn checksums_can_be_overlooked() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes")]);
+        bench.run(1, "SET k value");
+        let dumped = bench.run(1, "DUMP k");
+        let restore = format!("RESTORE k 0 {} REPLACE", dumped.replacen("value", "other", 1));
+        let refusal = "(error) ERR DUMP payload version or checksum are wrong";
+        assert_eq!(bench.run(1, &restore), refusal);
+        bench.run(1, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+        bench.run(1, "CONFIG SET hz 20");
+        assert_eq!(bench.run(1, &restore), "OK");
+        assert_eq!(bench.run(1, "GET k"), "\"other\"");
+        bench.run(1, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 0");
+        assert_eq!(bench.run(1, &restore), refusal);
+    }
+
+    #[test]
+    fn while_the_clock_does_nothing_nothing_is_removed_by_it_and_no_signal_is_heard() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes"), ("save", "900 1")]);
+        bench.run(1, "SET k 1 PX 10");
+        bench.run(1, "DEBUG PAUSE-CRON 1");
+        bench.sleep(1_000);
+        assert_eq!(bench.run(1, "DBSIZE"), "1");
+        assert_eq!(bench.run(1, "SHUTDOWN ABORT"), "(error) ERR No shutdown in progress.");
+        bench.input(Input::Signal(Signal::Terminate));
+        bench.settle();
+        assert_eq!(bench.run(1, "SHUTDOWN ABORT"), "OK");
+        bench.run(1, "DEBUG PAUSE-CRON 0");
+        bench.sleep(1_000);
+        assert_eq!((bench.run(1, "DBSIZE"), bench.exit_code), ("0".to_owned(), None));
+        bench.run(1, "DEBUG PAUSE-CRON 1");
+        bench.input(Input::Signal(Signal::Terminate));
+        bench.run(1, "DEBUG PAUSE-CRON 0");
+        bench.sleep(1_000);
+        assert_eq!(bench.exit_code, Some(0));
+    }
+
+    #[test]
+    fn a_log_that_is_off_can_be_written_and_loaded_once() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes"), ("save", "")]);
+        bench.run(1, "SET k 1");
+        assert_eq!(
+            bench.run(1, "DEBUG LOADAOF"),
+            "(error) ERR Error trying to load the AOF files, check server logs"
+        );
+        assert_eq!(bench.run(1, "GET k"), "\"1\"");
+        assert_eq!(bench.run(1, "BGREWRITEAOF"), "Background append only file rewriting started");
+        bench.sleep(100);
+        let told = bench.text(1, "INFO persistence");
+        assert!(
+            told.contains("aof_enabled:0\r\n") && told.contains("aof_rewrite_in_progress:0\r\n"),
+            "{told}"
+        );
+        assert!(!bench.engine.durability.is_on());
+        bench.run(1, "SET later 1");
+        assert_eq!(bench.run(1, "DEBUG LOADAOF"), "OK");
+        assert_eq!((bench.run(1, "GET k"), bench.run(1, "DBSIZE")), ("\"1\"".to_owned(), "1".to_owned()));
+        assert_eq!(bench.run(1, "CONFIG SET appendonly yes"), "OK");
+        bench.sleep(100);
+        assert!(bench.engine.durability.is_on(), "a log that is wanted stays");
     }
 }

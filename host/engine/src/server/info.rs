@@ -33,44 +33,69 @@ struct Section {
     name: &'static str,
     /// As it is headed.
     title: &'static str,
-    /// Whether it is shown when no section is asked for.
-    is_default: bool,
+    shown: Shown,
     write: fn(&mut Lines, &Facts<'_>),
 }
 
+/// When a section is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Also when none is asked for.
+    Always,
+    /// When it is asked for, alone or with all.
+    InAll,
+    /// When it is asked for by its own name.
+    ByName,
+}
+
 /// In this order.
-const SECTIONS: [Section; 14] = [
-    Section { name: "server", title: "Server", is_default: true, write: server::server },
-    Section { name: "clients", title: "Clients", is_default: true, write: server::clients },
-    Section { name: "memory", title: "Memory", is_default: true, write: memory::memory },
-    Section { name: "persistence", title: "Persistence", is_default: true, write: persistence::write },
-    Section { name: "stats", title: "Stats", is_default: true, write: statistics::stats },
-    Section { name: "replication", title: "Replication", is_default: true, write: replication::replication },
-    Section { name: "cpu", title: "CPU", is_default: true, write: server::cpu },
+const SECTIONS: [Section; 15] = [
+    Section { name: "server", title: "Server", shown: Shown::Always, write: server::server },
+    Section { name: "clients", title: "Clients", shown: Shown::Always, write: server::clients },
+    Section { name: "memory", title: "Memory", shown: Shown::Always, write: memory::memory },
+    Section { name: "persistence", title: "Persistence", shown: Shown::Always, write: persistence::write },
+    Section { name: "stats", title: "Stats", shown: Shown::Always, write: statistics::stats },
+    Section {
+        name: "replication",
+        title: "Replication",
+        shown: Shown::Always,
+        write: replication::replication,
+    },
+    Section { name: "cpu", title: "CPU", shown: Shown::Always, write: server::cpu },
     // There are none: the heading stands alone.
-    Section { name: "modules", title: "Modules", is_default: true, write: |_, _| {} },
-    Section { name: "commandstats", title: "Commandstats", is_default: false, write: statistics::commands },
-    Section { name: "errorstats", title: "Errorstats", is_default: true, write: statistics::errors },
+    Section { name: "modules", title: "Modules", shown: Shown::Always, write: |_, _| {} },
+    Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: statistics::commands },
+    Section { name: "errorstats", title: "Errorstats", shown: Shown::Always, write: statistics::errors },
     // Latencies by percentile are not collected.
-    Section { name: "latencystats", title: "Latencystats", is_default: false, write: |_, _| {} },
-    Section { name: "cluster", title: "Cluster", is_default: true, write: replication::cluster },
-    Section { name: "keyspace", title: "Keyspace", is_default: true, write: statistics::keyspace },
-    Section { name: "policies", title: "Policies", is_default: true, write: statistics::policies },
+    Section { name: "latencystats", title: "Latencystats", shown: Shown::InAll, write: |_, _| {} },
+    Section { name: "cluster", title: "Cluster", shown: Shown::Always, write: replication::cluster },
+    Section { name: "keyspace", title: "Keyspace", shown: Shown::Always, write: statistics::keyspace },
+    Section { name: "policies", title: "Policies", shown: Shown::Always, write: statistics::policies },
+    Section { name: "debug", title: "Debug", shown: Shown::ByName, write: statistics::debug },
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    let gauges = (context.engine.identity.gauges)();
-    context.engine.note_memory(&gauges);
-    context.engine.stats.note_sent(context.world.outputs.sent_totals());
-    let facts = Facts { engine: context.engine, outputs: context.world.outputs, now: context.now, gauges };
-    let text = write_sections(&facts, args.rest(1));
+    let text =
+        text(context.engine, context.now, context.world.outputs, |section| section.is_wanted(args.rest(1)));
     context.reply().verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
-fn write_sections(facts: &Facts<'_>, names: Args<'_>) -> String {
+/// Every section, for those who derive something from it.
+pub(crate) fn everything(engine: &mut Engine, now: Now, outputs: &Outputs) -> String {
+    text(engine, now, outputs, |section| section.shown != Shown::ByName)
+}
+
+fn text(engine: &mut Engine, now: Now, outputs: &Outputs, is_wanted: impl Fn(&Section) -> bool) -> String {
+    let gauges = (engine.identity.gauges)();
+    engine.note_memory(&gauges);
+    engine.stats.note_sent(outputs.sent_totals());
+    write_sections(&Facts { engine, outputs, now, gauges }, is_wanted)
+}
+
+fn write_sections(facts: &Facts<'_>, is_wanted: impl Fn(&Section) -> bool) -> String {
     let mut lines = Lines(String::new());
-    for section in SECTIONS.iter().filter(|section| section.is_wanted(names)) {
+    for section in SECTIONS.iter().filter(|section| is_wanted(section)) {
         if !lines.0.is_empty() {
             lines.0.push_str("\r\n");
         }
@@ -83,10 +108,11 @@ fn write_sections(facts: &Facts<'_>, names: Args<'_>) -> String {
 impl Section {
     fn is_wanted(&self, names: Args<'_>) -> bool {
         let asks = |word: &str| names.iter().any(|name| name.eq_ignore_ascii_case(word.as_bytes()));
-        let is_default = self.is_default && (names.is_empty() || asks("default"));
+        let is_default = self.shown == Shown::Always && (names.is_empty() || asks("default"));
         // The one section with a second name.
         let is_named = asks(self.name) || (self.name == "modules" && asks("module_list"));
-        is_default || is_named || asks("all") || asks("everything")
+        let is_in_all = self.shown != Shown::ByName && (asks("all") || asks("everything"));
+        is_default || is_named || is_in_all
     }
 }
 

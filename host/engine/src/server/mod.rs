@@ -1,14 +1,14 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod acl;
+pub(crate) mod acl;
 mod client;
 mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
 mod failover;
-mod info;
+pub(crate) mod info;
 mod lolwut;
 mod memory;
 mod migrate;

@@ -76,20 +76,20 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
         Some(Kind::Rewrite) => {
             return Err(CommandError::text("ERR Background append only file rewriting already in progress"));
         }
-        Some(Kind::Save) => {
+        Some(Kind::Save) if engine.durability.is_on() => {
             engine.snapshots.rewrite_scheduled = true;
             engine.snapshots.rewrite.failures_in_a_row = 0;
             context.reply().simple("Background append only file rewriting scheduled");
             return Ok(());
         }
         // The base would hold half of a transaction.
-        None if engine.is_in_exec => {
-            engine.snapshots.rewrite_scheduled = engine.durability.is_on();
+        None if engine.is_in_exec && engine.durability.is_on() => {
+            engine.snapshots.rewrite_scheduled = true;
             engine.snapshots.rewrite.failures_in_a_row = 0;
             context.reply().simple("Background append only file rewriting scheduled");
             return Ok(());
         }
-        None => {}
+        Some(Kind::Save) | None => {}
     }
     engine.snapshots.rewrite.failures_in_a_row = 0;
     if !engine.durability.is_on() {
@@ -102,10 +102,15 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// Redis writes a base even with the log off; here there is nothing to rewrite then, and the log says so.
+/// Writes a log that holds what is there now, as Redis does, and goes on without one.
 fn rewrite_without_log(context: &mut ServerContext<'_, '_>) -> Outcome {
-    tracing::info!("BGREWRITEAOF: the append-only file is off, so there is nothing to rewrite");
-    context.reply().simple("Background append only file rewriting started");
+    let (engine, now) = (&mut *context.engine, context.now);
+    engine.rewrite_once(now, context.world).map_err(|sentence| {
+        CommandError::Text(format!("ERR Can't execute an AOF background rewriting: {sentence}").into())
+    })?;
+    let is_scheduled = engine.snapshots.rewrite_scheduled;
+    let how = if is_scheduled { "scheduled" } else { "started" };
+    context.reply().simple(&format!("Background append only file rewriting {how}"));
     Ok(())
 }
 

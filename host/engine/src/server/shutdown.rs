@@ -7,7 +7,7 @@ use tenon_config::{Directive, ShutdownMode};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
-use crate::engine::Engine;
+use crate::engine::{Engine, Milestone};
 
 /// One command.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
@@ -58,8 +58,13 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::Syntax);
     }
     if is_abort {
-        // Nothing here waits: a shutdown is over, well or badly, before the next request runs.
-        return Err(CommandError::text("ERR No shutdown in progress."));
+        // A shutdown is over, well or badly, before the next request runs, unless a signal waits for the clock.
+        if context.engine.cron.pending_signal.take().is_none() {
+            return Err(CommandError::text("ERR No shutdown in progress."));
+        }
+        tracing::warn!("Shutdown manually aborted.");
+        context.reply().ok();
+        return Ok(());
     }
     tracing::warn!("User requested shutdown...");
     let (engine, now) = (&mut *context.engine, context.now);
@@ -80,6 +85,10 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
         Signal::Interrupt => ("SIGINT", Directive::ShutdownOnSigint),
     };
     tracing::warn!("Received {name} scheduling shutdown...");
+    if engine.cron.is_paused {
+        engine.cron.pending_signal = Some(signal);
+        return;
+    }
     tracing::warn!("User requested shutdown...");
     let mode = engine.config.shutdown_mode(directive);
     if leave(engine, now, mode, world).is_err() {
@@ -91,6 +100,14 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+    let phase = engine.durability.log_mut().map(|log| log.phase());
+    let is_wanted = engine.config.bool(Directive::AppendOnly);
+    if phase == Some(tenon_aof::Phase::Waiting) && is_wanted && !mode.force {
+        // What replaces the dump as the truth is not complete yet.
+        tracing::warn!("Writing initial AOF, can't exit.");
+        return Err(());
+    }
+    (engine.tell_supervisor)(Milestone::Stopping);
     engine.abort_save();
     engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
@@ -107,6 +124,7 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     let is_saved = mode.save || (!engine.config.save_points().is_empty() && !mode.no_save);
     if is_saved {
         tracing::info!("Saving the final RDB snapshot before exiting.");
+        (engine.tell_supervisor)(Milestone::Saving);
         if engine.save_now(now, world).is_err() {
             tracing::warn!("Error trying to save the DB, can't exit.");
             if !mode.force {

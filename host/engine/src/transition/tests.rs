@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tenon_base::{Input, Output};
+use tenon_base::{Input, ListenError, Output};
 use tenon_policy::{
     AvailableFile, Decision, FileChange, Form, Loaded, LoadedFsync, LoadedSnapshot, PolicyLoader, PolicySpec,
     Refusal, RefusalKind, Sha256, Start,
@@ -110,7 +110,7 @@ fn a_load_that_panics_is_a_refusal() {
 #[test]
 fn sockets_that_cannot_be_had_leave_everything_as_it_was() {
     let mut bench = bench();
-    bench.listening = Err("*:7777: Address already in use".to_owned());
+    bench.listening = Err(ListenError::Address("*:7777: Address already in use".to_owned()));
     let refused = bench.run(1, "CONFIG SET maxclients 99 port 7777");
     assert_eq!(refused, format!("{FAILED} 'port') - Unable to listen on this port. Check server logs."));
     assert_eq!(bench.run(1, "CONFIG GET port maxclients"), r#"["port", "6379", "maxclients", "10000"]"#);

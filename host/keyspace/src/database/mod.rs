@@ -15,9 +15,10 @@ use std::hash::Hasher;
 
 use tenon_base::{Dice, UnixMillis};
 
+use crate::TableShape;
 use crate::cut::TableCuts;
 use crate::entry::{Entry, Payload, RawEntry};
-use crate::table::{Place, Table};
+use crate::table::{Address, BUCKETS, Place, Table};
 use crate::value::{Kind, Value};
 
 pub use keyspace::Keyspace;
@@ -108,6 +109,18 @@ impl Database {
         self.table.memory()
     }
 
+    /// Buckets of its table.
+    pub fn buckets(&self) -> usize {
+        self.table.pages() * BUCKETS
+    }
+
+    /// How its buckets are filled. Walks over all of them.
+    pub fn shape(&self) -> TableShape {
+        let addresses =
+            (0..self.buckets()).map(|number| Address { page: number / BUCKETS, bucket: number % BUCKETS });
+        TableShape::of(addresses.map(|address| self.table.bucket_len(address)))
+    }
+
     /// The hash of a key: the same in all databases of a keyspace.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
@@ -124,6 +137,13 @@ impl Database {
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         self.table.prefetch_entry(hash);
+    }
+
+    /// Fetches what the entry of a hash has beside it into the cache, if that is a collection; the entry had better be
+    /// there. A hint, which changes nothing.
+    #[inline]
+    pub fn prefetch_collection(&self, hash: u64) {
+        self.table.prefetch_collection(hash);
     }
 
     /// The entry of a key, expired or not.

@@ -191,6 +191,23 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Where what a collection has beside the entry begins; `None` for strings.
+    #[inline]
+    pub(crate) fn collection_address(self) -> Option<*const u8> {
+        // SAFETY: the form says what lies in place.
+        unsafe {
+            let place = self.at.as_ptr().add(self.place_offset());
+            match self.form() {
+                LIST => Some((*place.cast::<List>()).address()),
+                SET => Some((*place.cast::<Set>()).address()),
+                HASH => Some((*place.cast::<Hash>()).address()),
+                ZSET => Some((*place.cast::<Zset>()).address()),
+                STREAM => Some((*place.cast::<Stream>()).address()),
+                _ => None,
+            }
+        }
+    }
+
     /// Bytes in use of the entry's own allocation.
     pub(crate) fn exact_bytes(self) -> usize {
         self.key_offset() + self.key_bytes() + self.inline_bytes()

@@ -88,13 +88,36 @@ impl<'a> Needle<'a> {
         Needle { text, integer: canonical_integer(text) }
     }
 
+    /// The needle that is equal to `element`, whose text may be written into `buffer`.
+    pub(crate) fn of(element: Element<'a>, buffer: &'a mut [u8; INTEGER_TEXT_BYTES_MAX]) -> Needle<'a> {
+        match element {
+            Element::Bytes(bytes) => Needle::new(bytes),
+            Element::Integer(integer) => {
+                Needle { text: integer_text(integer, buffer), integer: Some(integer) }
+            }
+        }
+    }
+
     /// Whether `element` is this text.
     #[inline]
     pub fn matches(&self, element: Element<'_>) -> bool {
         match element {
-            Element::Bytes(bytes) => bytes == self.text,
-            Element::Integer(integer) => self.integer == Some(integer),
+            Element::Bytes(bytes) => self.is_text(bytes),
+            Element::Integer(integer) => self.is_integer(integer),
         }
+    }
+
+    /// Whether `bytes` are this text. Members of one collection often differ in their last byte alone, which so
+    /// spares most of them a comparison of the whole.
+    #[inline]
+    pub(super) fn is_text(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.text.len() && bytes.last() == self.text.last() && bytes == self.text
+    }
+
+    /// Whether this text spells `integer`.
+    #[inline]
+    pub(super) fn is_integer(&self, integer: i64) -> bool {
+        self.integer == Some(integer)
     }
 }
 

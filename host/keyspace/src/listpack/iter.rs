@@ -1,7 +1,7 @@
 //! Walks over the entries of a listpack, from both ends. The bytes are sound, so a walk cannot fail.
 
 use super::element::Element;
-use super::layout::{decode, entry_bytes, entry_bytes_before};
+use super::layout::{decode, entry_bytes, entry_bytes_before, whole_bytes};
 
 /// The elements of a listpack in order; double-ended.
 #[derive(Clone, Debug)]
@@ -43,8 +43,8 @@ impl<'a> Iterator for Iter<'a> {
         if self.entries.is_empty() {
             return None;
         }
-        let element = decode(self.entries).0;
-        self.entries = &self.entries[entry_bytes(self.entries)..];
+        let (element, size) = decode(self.entries);
+        self.entries = &self.entries[whole_bytes(size)..];
         Some(element)
     }
 }

@@ -2,7 +2,7 @@
 //! backwards. Integers take 1 to 9 bytes, strings a head of 1, 2 or 5 bytes. Decoding trusts its bytes;
 //! [`checked_size`] is for those that nobody has looked at yet.
 
-use super::element::{Element, canonical_integer};
+use super::element::{Element, Needle, canonical_integer};
 
 const STRING_6: u8 = 0x80;
 const INTEGER_13: u8 = 0xC0;
@@ -101,13 +101,38 @@ pub(super) fn decode(bytes: &[u8]) -> (Element<'_>, usize) {
 /// The bytes of the whole entry with which `bytes` begin.
 #[inline]
 pub(super) fn entry_bytes(bytes: &[u8]) -> usize {
-    let first = bytes[0];
-    let size = match first {
-        0x00..0x80 => 1,
-        STRING_6..INTEGER_13 => 1 + usize::from(first & 0x3F),
-        _ => decode(bytes).1,
-    };
+    match bytes[0] {
+        0x00..0x80 => 2,
+        first @ STRING_6..INTEGER_13 => 2 + usize::from(first & 0x3F),
+        INTEGER_13..STRING_12 => 3,
+        INTEGER_16 => 4,
+        INTEGER_24 => 5,
+        INTEGER_32 => 6,
+        INTEGER_64 => 10,
+        _ => whole_bytes(decode(bytes).1),
+    }
+}
+
+/// The bytes of the whole entry whose encoding has this size.
+#[inline]
+pub(super) fn whole_bytes(size: usize) -> usize {
     size + back_length_bytes(size)
+}
+
+/// Whether `bytes` begin with an entry that is the needle, and the bytes of that entry.
+#[inline]
+pub(super) fn compare(bytes: &[u8], needle: &Needle<'_>) -> (bool, usize) {
+    match bytes[0] {
+        first @ 0x00..0x80 => (needle.is_integer(i64::from(first)), 2),
+        first @ STRING_6..INTEGER_13 => {
+            let end = 1 + usize::from(first & 0x3F);
+            (needle.is_text(&bytes[1..end]), end + 1)
+        }
+        _ => {
+            let (element, size) = decode(bytes);
+            (needle.matches(element), whole_bytes(size))
+        }
+    }
 }
 
 /// The bytes of the whole entry that ends where `bytes` end. They must hold one.
@@ -146,6 +171,7 @@ pub(super) fn checked_size(bytes: &[u8]) -> Option<usize> {
 }
 
 // The bounds are those of the format as it is written everywhere: the last value of a width takes the next.
+#[inline]
 fn back_length_bytes(size: usize) -> usize {
     match size {
         0..=127 => 1,

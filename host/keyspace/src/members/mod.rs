@@ -25,6 +25,7 @@ use directory::{DIRECTORY_MEMORY, Directory, Leaf, Ledger, Node, Way};
 use page::{Full, Page, ROOM_MAX};
 use position::{Key, POSITION_END, Span};
 
+use crate::TableShape;
 use crate::shared::Shared;
 use tenon_base::Dice;
 
@@ -60,6 +61,16 @@ impl Members {
         self.bytes
     }
 
+    /// How its pages are filled. Walks over all of them.
+    pub fn shape(&self) -> TableShape {
+        let mut next = Some(0);
+        TableShape::of(std::iter::from_fn(|| {
+            let leaf = self.leaf_at(next?);
+            next = Some(leaf.span.high).filter(|&high| high < POSITION_END);
+            Some(leaf.count)
+        }))
+    }
+
     /// The value of a field.
     pub fn get(&self, field: &[u8]) -> Option<&[u8]> {
         self.find(&Key::new(self.seed, field))
@@ -70,31 +81,15 @@ impl Members {
         self.get(field).is_some()
     }
 
+    /// Adds a field without a value, unless it is there: then nothing shared is copied either. Whether it is new.
+    pub fn add(&mut self, field: &[u8]) -> bool {
+        let key = Key::new(self.seed, field);
+        self.find(&key).is_none() && self.set(&key, b"") == Insertion::Inserted
+    }
+
     /// Sets the value of a field.
     pub fn insert(&mut self, field: &[u8], value: &[u8]) -> Insertion {
-        let key = Key::new(self.seed, field);
-        let mut ledger = Ledger { seed: self.seed, bytes: &mut self.bytes };
-        if let Node::Page(page) = &mut self.root {
-            let before = page.memory();
-            let place = Span::WHOLE.place(key.position, self.len);
-            let insertion = page.insert(place, &key, value, ROOM_MAX);
-            *ledger.bytes = *ledger.bytes + page.memory() - before;
-            match insertion {
-                Ok(insertion) => {
-                    self.len += usize::from(insertion == Insertion::Inserted);
-                    return insertion;
-                }
-                Err(Full) => grow_root(&mut self.root, self.len, &mut ledger),
-            }
-        }
-        let Node::Directory(directory) = &mut self.root else { unreachable!("a full page has been covered") };
-        let directory = directory.make_unique();
-        let insertion = directory.insert(Span::WHOLE, &key, value, &mut ledger);
-        self.len += usize::from(insertion == Insertion::Inserted);
-        if directory.is_full() {
-            grow_root(&mut self.root, self.len, &mut ledger);
-        }
-        insertion
+        self.set(&Key::new(self.seed, field), value)
     }
 
     /// Removes a field; whether it was there.
@@ -173,6 +168,31 @@ impl Members {
     /// A member, each with the same chance. None of none.
     pub fn random(&self, dice: &mut Dice) -> Option<(&[u8], &[u8])> {
         (self.len > 0).then(|| self.nth(dice.below(self.len as u64) as usize))
+    }
+
+    fn set(&mut self, key: &Key<'_>, value: &[u8]) -> Insertion {
+        let mut ledger = Ledger { seed: self.seed, bytes: &mut self.bytes };
+        if let Node::Page(page) = &mut self.root {
+            let before = page.memory();
+            let place = Span::WHOLE.place(key.position, self.len);
+            let insertion = page.insert(place, key, value, ROOM_MAX);
+            *ledger.bytes = *ledger.bytes + page.memory() - before;
+            match insertion {
+                Ok(insertion) => {
+                    self.len += usize::from(insertion == Insertion::Inserted);
+                    return insertion;
+                }
+                Err(Full) => grow_root(&mut self.root, self.len, &mut ledger),
+            }
+        }
+        let Node::Directory(directory) = &mut self.root else { unreachable!("a full page has been covered") };
+        let directory = directory.make_unique();
+        let insertion = directory.insert(Span::WHOLE, key, value, &mut ledger);
+        self.len += usize::from(insertion == Insertion::Inserted);
+        if directory.is_full() {
+            grow_root(&mut self.root, self.len, &mut ledger);
+        }
+        insertion
     }
 
     fn find(&self, key: &Key<'_>) -> Option<&[u8]> {

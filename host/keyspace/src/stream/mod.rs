@@ -66,6 +66,11 @@ impl Stream {
         size_class(size_of::<Body>()) + groups
     }
 
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        std::ptr::from_ref(&*self.body).cast()
+    }
+
     /// The name of the encoding, as `OBJECT ENCODING` shows it.
     pub fn encoding(&self) -> &'static str {
         "stream"

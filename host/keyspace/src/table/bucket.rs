@@ -78,9 +78,10 @@ impl Bucket {
     }
 
     /// The first entry that the tag may stand for, to be fetched into the cache.
-    pub(crate) fn likely(&self, tag: u8) -> Option<*const u8> {
+    pub(crate) fn likely(&self, tag: u8) -> Option<RawEntry> {
         let hits = self.hits(tag);
-        (hits != 0).then(|| self.slots[hits.trailing_zeros() as usize / 8].cast_const())
+        // SAFETY: the lowest hit is a true one, and a slot with a tag holds a live entry.
+        (hits != 0).then(|| unsafe { RawEntry::from_pointer(self.slots[hits.trailing_zeros() as usize / 8]) })
     }
 
     /// All entries of the bucket, its further lines included.

@@ -187,8 +187,21 @@ impl Table {
         let Some(address) = self.address(hash) else { return };
         // SAFETY: the bucket is live, and `&self` keeps it from being changed.
         if let Some(entry) = unsafe { (*self.bucket(address)).likely(tag_of(hash)) } {
+            let entry = entry.pointer().cast_const();
             prefetch(entry);
             prefetch(entry.wrapping_add(ENTRY_AHEAD_BYTES)); // a small entry may reach into the next line
+        }
+    }
+
+    /// Fetches the beginning of a collection into the cache, if that is what a hash most likely means. A hint.
+    #[inline]
+    pub(crate) fn prefetch_collection(&self, hash: u64) {
+        let Some(address) = self.address(hash) else { return };
+        // SAFETY: the bucket is live, and so are its entries; `&self` keeps them from being changed.
+        let entry = unsafe { (*self.bucket(address)).likely(tag_of(hash)).map(|entry| entry.view()) };
+        if let Some(start) = entry.and_then(Entry::collection_address) {
+            prefetch(start);
+            prefetch(start.wrapping_add(LINE_BYTES));
         }
     }
 

@@ -3,7 +3,9 @@
 //! Always: an even number of elements, every second one a score, pairs in ascending order.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
+use super::range::ScoreRange;
 use super::score::{ScoreText, integral, parse_score};
 use crate::listpack::{At, INTEGER_TEXT_BYTES_MAX, Iter};
 use crate::{Element, Listpack, Malformed};
@@ -37,9 +39,24 @@ pub(super) fn pairs(listpack: &Listpack) -> CompactPairs<'_> {
     CompactPairs { elements: listpack.iter() }
 }
 
-/// How many pairs at the start satisfy `holds`.
-pub(super) fn count_while(listpack: &Listpack, mut holds: impl FnMut(Element<'_>, f64) -> bool) -> usize {
-    pairs(listpack).take_while(|&(member, score)| holds(member, score)).count()
+/// How many pairs at the start have members that satisfy `holds`.
+pub(super) fn count_while(listpack: &Listpack, mut holds: impl FnMut(Element<'_>) -> bool) -> usize {
+    pairs(listpack).take_while(|&(member, _)| holds(member)).count()
+}
+
+/// The ranks whose scores lie in a range that is not empty.
+pub(super) fn ranks_of_scores(listpack: &Listpack, range: &ScoreRange) -> Range<usize> {
+    let ends = [pairs(listpack).next(), pairs(listpack).next_back()];
+    let [Some((_, lowest)), Some((_, highest))] = ends else { return 0..0 };
+    if range.ends_before(lowest) || !range.starts_by(highest) {
+        return 0..0;
+    }
+    let (mut start, mut end) = (0, 0);
+    for score in pairs(listpack).scores().take_while(|&score| !range.ends_before(score)) {
+        start += usize::from(!range.starts_by(score));
+        end += 1;
+    }
+    start..end
 }
 
 /// Checks a listpack from outside: pairs, scores that are numbers, in order, no member twice.
@@ -69,6 +86,16 @@ pub(super) struct CompactPairs<'a> {
     elements: Iter<'a>,
 }
 
+impl CompactPairs<'_> {
+    /// The scores alone.
+    fn scores(mut self) -> impl Iterator<Item = f64> {
+        std::iter::from_fn(move || {
+            self.elements.advance(1);
+            self.elements.next().map(own_score)
+        })
+    }
+}
+
 impl<'a> Iterator for CompactPairs<'a> {
     type Item = (Element<'a>, f64);
 
@@ -80,7 +107,7 @@ impl<'a> Iterator for CompactPairs<'a> {
 
     /// Passes over pairs without reading their scores.
     fn nth(&mut self, count: usize) -> Option<(Element<'a>, f64)> {
-        (0..2 * count).try_for_each(|_| self.elements.next().map(drop))?;
+        self.elements.advance(2 * count);
         self.next()
     }
 }

@@ -6,6 +6,7 @@ use super::scores::Scores;
 use super::tree::{Bound, Pairs, Tree};
 use super::{Insertion, compact};
 use crate::Listpack;
+use crate::Members;
 use crate::listpack::INTEGER_TEXT_BYTES_MAX;
 use crate::memory::size_class;
 use std::ops::Range;
@@ -54,6 +55,10 @@ impl Large {
 
     pub(super) fn memory(&self) -> usize {
         size_class(size_of::<Large>()) + self.tree.memory() + self.scores.memory()
+    }
+
+    pub(super) fn table(&self) -> &Members {
+        self.scores.table()
     }
 
     pub(super) fn score(&self, member: &[u8]) -> Option<f64> {

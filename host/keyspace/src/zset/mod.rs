@@ -17,6 +17,7 @@ pub use walk::ZsetPairs;
 
 use std::ops::Range;
 
+use crate::Members;
 use crate::listpack::{INTEGER_TEXT_BYTES_MAX, fits};
 use crate::{Element, Listpack, Malformed};
 use large::Large;
@@ -119,6 +120,22 @@ impl Zset {
         match &self.form {
             Form::Compact(listpack) => listpack.memory(),
             Form::Large(large) => large.memory(),
+        }
+    }
+
+    /// The table by member of a large set.
+    pub fn table(&self) -> Option<&Members> {
+        match &self.form {
+            Form::Compact(_) => None,
+            Form::Large(large) => Some(large.table()),
+        }
+    }
+
+    /// Where what the value has beside its place begins, without reading it: to be fetched into the cache.
+    pub(crate) fn address(&self) -> *const u8 {
+        match &self.form {
+            Form::Compact(listpack) => listpack.address(),
+            Form::Large(large) => std::ptr::from_ref(&**large).cast(),
         }
     }
 
@@ -240,10 +257,7 @@ impl Zset {
             return 0..0;
         }
         match &self.form {
-            Form::Compact(listpack) => {
-                let start = compact::count_while(listpack, |_, score| !range.starts_by(score));
-                start..compact::count_while(listpack, |_, score| !range.ends_before(score)).max(start)
-            }
+            Form::Compact(listpack) => compact::ranks_of_scores(listpack, range),
             Form::Large(large) => large.ranks_of_scores(range),
         }
     }
@@ -254,10 +268,9 @@ impl Zset {
             Form::Compact(listpack) => {
                 let mut text = [0; INTEGER_TEXT_BYTES_MAX];
                 let start =
-                    compact::count_while(listpack, |member, _| !range.starts_by(member.as_bytes(&mut text)));
-                let end = compact::count_while(listpack, |member, _| {
-                    !range.ends_before(member.as_bytes(&mut text))
-                });
+                    compact::count_while(listpack, |member| !range.starts_by(member.as_bytes(&mut text)));
+                let end =
+                    compact::count_while(listpack, |member| !range.ends_before(member.as_bytes(&mut text)));
                 start..end
             }
             Form::Large(large) => large.ranks_of_members(range),

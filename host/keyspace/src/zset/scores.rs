@@ -14,6 +14,10 @@ impl Scores {
         Scores { members: Members::new(seed) }
     }
 
+    pub(super) fn table(&self) -> &Members {
+        &self.members
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.members.memory()
     }

@@ -41,7 +41,11 @@ impl<'a> ZsetPairs<'a> {
     }
 
     fn new(pairs: Pairs<'a>, ranks: Range<usize>, len: usize, reverse: bool) -> ZsetPairs<'a> {
-        let before = if reverse { len - ranks.end } else { ranks.start };
+        let before = match (ranks.is_empty(), reverse) {
+            (true, _) => 0,
+            (false, true) => len - ranks.end,
+            (false, false) => ranks.start,
+        };
         let mut walk = ZsetPairs { pairs, remaining: before + ranks.len(), reverse };
         walk.skip_pairs(before);
         walk

@@ -1,8 +1,7 @@
 //! What is measured: how the keys are filled, and which requests are sent again and again.
-//! `{k}` is the number of a key, `{n}` a member's number in eight digits, a number in braces so many bytes.
+//! `{k}` is the number of a key and `{n}` a member's, the same in all requests of a case; `{r}` is the number of another key
+//! each time; all in eight digits. A number in braces is so many bytes.
 //! Always: a case leaves its keys as large as it found them, so that it costs the same at its end.
-
-use super::SMALL_KEYS;
 
 /// One line of the table.
 pub(super) struct Case {
@@ -17,9 +16,9 @@ pub(super) struct Case {
 /// How many keys there are, and how many numbers for members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
-    /// Many keys of ten members.
+    /// As many keys of ten members as the options say, more than the processor's caches hold.
     Small,
-    /// Many keys of a hundred members.
+    /// A thousand keys of a hundred members, or of some KiB.
     Middle,
     /// One key of as many members as the options say.
     Large,
@@ -35,11 +34,14 @@ pub(super) enum Times {
 use Size::{Large, Middle, Small};
 use Times::{Each, Once};
 
+/// Keys of a hundred members.
+const MIDDLE_KEYS: u32 = 1000;
+
 impl Size {
-    pub(super) fn keys(self) -> u32 {
+    pub(super) fn keys(self, small: u32) -> u32 {
         match self {
-            Small => SMALL_KEYS,
-            Middle => SMALL_KEYS / 10,
+            Small => small,
+            Middle => MIDDLE_KEYS,
             Large => 1,
         }
     }
@@ -68,7 +70,7 @@ const BITS: &[(Times, &str)] = &[(Once, "SET b{k} {4096}")];
 const LIST: &[(Times, &str)] = &[(Each, "RPUSH l{k} m{n}")];
 const HASH: &[(Times, &str)] = &[(Each, "HSET h{k} m{n} v{n}")];
 const SET: &[(Times, &str)] = &[(Each, "SADD t{k} m{n}")];
-const INTEGERS: &[(Times, &str)] = &[(Each, "SADD t{k} {n}")];
+const INTEGERS: &[(Times, &str)] = &[(Each, "SADD t{k} 1{n}")];
 const ZSET: &[(Times, &str)] = &[(Each, "ZADD z{k} {n} m{n}")];
 const PLACES: &[(Times, &str)] = &[(Each, "GEOADD g{k} 13.{n} 38.{n} m{n}")];
 const STREAM: &[(Times, &str)] = &[(Each, "XADD x{k} {n}-1 f v{n}")];
@@ -89,8 +91,13 @@ pub(super) const CASES: &[Case] = &[
     ),
     case("GETRANGE of 16 KiB", Middle, LONG_TEXT, &["GETRANGE s{k} 8000 8099"]),
     case("SETRANGE in 16 KiB", Middle, LONG_TEXT, &["SETRANGE s{k} 8000 abcdef"]),
-    case("MGET of 10", Small, TEXT, &["MGET s{k} s1 s2 s3 s4 s5 s6 s7 s8 s9"]),
-    case("MSET of 10", Small, TEXT, &["MSET s{k} v s1 v s2 v s3 v s4 v s5 v s6 v s7 v s8 v s9 v"]),
+    case("MGET of 10", Small, TEXT, &["MGET s{r} s{r} s{r} s{r} s{r} s{r} s{r} s{r} s{r} s{r}"]),
+    case(
+        "MSET of 10",
+        Small,
+        TEXT,
+        &["MSET s{r} v s{r} v s{r} v s{r} v s{r} v s{r} v s{r} v s{r} v s{r} v s{r} v"],
+    ),
     case("SETBIT, 4 KiB", Middle, BITS, &["SETBIT b{k} 20000 1", "SETBIT b{k} 20000 0"]),
     case("GETBIT, 4 KiB", Middle, BITS, &["GETBIT b{k} 20000"]),
     case("BITCOUNT, 4 KiB", Middle, BITS, &["BITCOUNT b{k}"]),
@@ -114,10 +121,10 @@ pub(super) const CASES: &[Case] = &[
     case("SADD and SREM, small", Small, SET, &["SADD t{k} new", "SREM t{k} new"]),
     case("SADD and SREM, large", Large, SET, &["SADD t{k} w{n}", "SREM t{k} w{n}"]),
     case("SISMEMBER, small", Small, SET, &["SISMEMBER t{k} m{n}"]),
-    case("SISMEMBER, integers", Middle, INTEGERS, &["SISMEMBER t{k} {n}"]),
+    case("SISMEMBER, integers", Middle, INTEGERS, &["SISMEMBER t{k} 1{n}"]),
     case("SISMEMBER, large", Large, SET, &["SISMEMBER t{k} m{n}"]),
     case("SMEMBERS, 10", Small, SET, &["SMEMBERS t{k}"]),
-    case("SINTER, 100 and 100", Middle, SET, &["SINTER t{k} t1"]),
+    case("SINTER, 100 and 100", Middle, SET, &["SINTER t{k} t{r}"]),
     case("ZADD, small", Small, ZSET, &["ZADD z{k} 5 m{n}"]),
     case("ZADD, large", Large, ZSET, &["ZADD z{k} {n} m00000500"]),
     case("ZINCRBY, large", Large, ZSET, &["ZINCRBY z{k} 1 m{n}"]),
@@ -138,6 +145,6 @@ pub(super) const CASES: &[Case] = &[
     case("EXPIRE", Small, TEXT, &["EXPIRE s{k} 1000"]),
     case("TTL", Small, &[(Once, "SET s{k} v EX 1000")], &["TTL s{k}"]),
     case("EXISTS", Small, TEXT, &["EXISTS s{k}"]),
-    case("SET and DEL", Small, TEXT, &["SET s{k} v", "DEL s{k}"]),
+    case("DEL and SET", Small, TEXT, &["DEL s{k}", "SET s{k} {64}"]),
     case("SORT, 100 numbers", Middle, &[(Each, "RPUSH l{k} {n}")], &["SORT l{k}"]),
 ];

@@ -1,56 +1,36 @@
-//! The client of the bench of commands: batches that were made before the clock runs, replies that are skipped by their lengths.
+//! The client of the bench of commands: requests whose numbers are thrown for each batch, replies that are skipped by
+//! their lengths.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::cases::{Case, Times};
-use super::spelt;
+use super::template::Template;
 use crate::bench::load::Saturate;
+use crate::bench::options::Options;
 use crate::bench::wire::{Dice, connect};
 
-/// Batches with other keys and members each, from which every connection draws.
-const BATCHES: usize = 128;
 const READ_BYTES: usize = 1 << 16;
 
-/// The requests of a case, as bytes.
-pub(super) struct Batches {
-    all: Vec<Vec<u8>>,
-    pipeline: usize,
-}
-
-impl Batches {
-    pub(super) fn new(case: &Case, large: u32, pipeline: usize) -> Batches {
-        let mut dice = Dice::new(1);
-        let batch = |_| {
-            let mut bytes = Vec::new();
-            let turns = pipeline.div_ceil(case.requests.len());
-            for _ in 0..turns {
-                // Requests that belong together name the same key and member.
-                let (key, number) = (dice.below(case.size.keys()), dice.below(case.size.members(large)));
-                case.requests.iter().for_each(|text| bytes.extend(spelt(text, key, number)));
-            }
-            bytes
-        };
-        let all = (0..BATCHES).map(batch).collect();
-        Batches { all, pipeline: pipeline.div_ceil(case.requests.len()) * case.requests.len() }
-    }
-}
-
 /// Makes the keys of a case.
-pub(super) fn fill(port: u16, case: &Case, large: u32) -> Result<(), String> {
+pub(super) fn fill(port: u16, case: &Case, options: &Options) -> Result<(), String> {
     const BATCH: usize = 500;
     let mut line = Line::new(connect(port)?);
-    let (mut bytes, mut count) = (Vec::new(), 0);
-    for key in 0..case.size.keys() {
-        for (times, text) in case.fill {
-            let times = if *times == Times::Once { 1 } else { case.size.members(large) };
+    let (mut bytes, mut count, mut dice) = (Vec::new(), 0, Dice::new(0));
+    let keys = case.size.keys(options.small_keys);
+    let mut templates: Vec<(Times, Template)> =
+        case.fill.iter().map(|(times, text)| (*times, Template::new(&[text]))).collect();
+    for key in 0..keys {
+        for (times, template) in &mut templates {
+            let times = if *times == Times::Once { 1 } else { case.size.members(options.large_members) };
             for number in 0..times {
-                // Ids of streams begin behind 0-0.
-                bytes.extend(spelt(text, key, number));
+                template.write(key, number, || dice.below(keys));
+                bytes.extend_from_slice(template.bytes());
                 count += 1;
                 if count == BATCH {
                     line.exchange(&bytes, count)?;
-                    (bytes, count) = (Vec::new(), 0);
+                    bytes.clear();
+                    count = 0;
                 }
             }
         }
@@ -59,41 +39,63 @@ pub(super) fn fill(port: u16, case: &Case, large: u32) -> Result<(), String> {
 }
 
 /// One thread's connections.
-pub(super) struct Client<'a> {
+pub(super) struct Client {
     lines: Vec<Line>,
-    batches: &'a Batches,
+    /// Requests that belong together name the same key and member.
+    turns: Vec<Template>,
+    batch: Vec<u8>,
+    pipeline: usize,
+    keys: u32,
+    members: u32,
     dice: Dice,
 }
 
-impl<'a> Client<'a> {
+impl Client {
+    /// `pipeline` is rounded up to whole turns.
     pub(super) fn new(
         port: u16,
-        batches: &'a Batches,
+        case: &Case,
+        options: &Options,
+        pipeline: usize,
         connections: usize,
         seed: u64,
-    ) -> Result<Client<'a>, String> {
+    ) -> Result<Client, String> {
         let lines: Result<Vec<Line>, String> =
             (0..connections).map(|_| Ok(Line::new(connect(port)?))).collect();
-        Ok(Client { lines: lines?, batches, dice: Dice::new(seed + 2) })
+        let turns = pipeline.div_ceil(case.requests.len());
+        Ok(Client {
+            lines: lines?,
+            turns: (0..turns).map(|_| Template::new(case.requests)).collect(),
+            batch: Vec::new(),
+            pipeline: turns * case.requests.len(),
+            keys: case.size.keys(options.small_keys),
+            members: case.size.members(options.large_members),
+            dice: Dice::new(seed + 2),
+        })
     }
 }
 
-impl Saturate for Client<'_> {
+impl Saturate for Client {
     fn connections(&self) -> usize {
         self.lines.len()
     }
 
     fn pipeline(&self) -> usize {
-        self.batches.pipeline
+        self.pipeline
     }
 
     fn ask(&mut self, index: usize) -> Result<(), String> {
-        let batch = &self.batches.all[self.dice.below(self.batches.all.len() as u32) as usize];
-        self.lines[index].stream.write_all(batch).map_err(|error| format!("client: {error}"))
+        self.batch.clear();
+        for turn in &mut self.turns {
+            let (key, number) = (self.dice.below(self.keys), self.dice.below(self.members));
+            turn.write(key, number, || self.dice.below(self.keys));
+            self.batch.extend_from_slice(turn.bytes());
+        }
+        self.lines[index].stream.write_all(&self.batch).map_err(|error| format!("client: {error}"))
     }
 
     fn hear(&mut self, index: usize) -> Result<(), String> {
-        self.lines[index].skip(self.batches.pipeline)
+        self.lines[index].skip(self.pipeline)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::output_limits::OWN_BUFFER_BYTES;
 use crate::pubsub::Space;
 use crate::server::ServerContext;
 use crate::session::Session;
+use crate::tracking::Mode;
 
 /// Size of that buffer for a client that is idle (`rbs`).
 const IDLE_BUFFER_BYTES: usize = 1024;
@@ -59,12 +60,13 @@ fn write_fields(
     let now = now.steady;
     let command = session.last_command.map_or("NULL", |id| &engine.commands[id].full_name);
     let transaction = session.transaction.as_ref();
+    let redirect = redirection_of(session);
     // A string takes everything.
     let _ = write!(
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={received} \
          qbuf-free=0 argv-mem={request} multi-mem={} rbs={IDLE_BUFFER_BYTES} rbp=0 obl={} oll={} omem={beyond} \
-         tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         tot-mem={} events={} cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id.serial,
         session.peer.address,
         session.peer.local,
@@ -83,10 +85,19 @@ fn write_fields(
         beyond.div_ceil(OWN_BUFFER_BYTES),
         memory_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
+        String::from_utf8_lossy(engine.users.name(session.user)),
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),
         String::from_utf8_lossy(&session.library_version),
     );
+}
+
+/// The number of the connection that invalidations go to: 0 for its own, -1 if it tracks nothing.
+pub(super) fn redirection_of(session: &Session) -> i64 {
+    session
+        .tracking
+        .as_ref()
+        .map_or(-1, |tracking| tracking.redirect.map_or(0, |target| target.serial as i64))
 }
 
 /// The request that runs is in the buffer still, as in Redis.
@@ -98,12 +109,16 @@ fn wire_bytes(request: Args<'_>) -> usize {
 
 /// Letters, in Redis's order; `N` for none.
 fn flags(session: &Session) -> String {
+    let tracking = session.tracking.as_ref();
     let letters = [
         ('O', session.is_monitor),
         ('P', session.subscriptions.is_some()),
         ('S', session.is_replica),
         ('x', session.transaction.is_some()),
         ('b', session.parked.is_some()),
+        ('t', tracking.is_some()),
+        ('R', tracking.is_some_and(|tracking| tracking.is_broken)),
+        ('B', tracking.is_some_and(|tracking| tracking.mode == Mode::Broadcast)),
         ('d', session.is_dirty),
         ('c', session.is_closing),
         ('U', session.peer.transport == Transport::Unix),

@@ -70,7 +70,7 @@ fn docs_show_arguments_and_subcommands() {
         "{\"name\": \"enabled\", \"type\": \"oneof\", \"arguments\": [{\"name\": \"on\", \"type\": \"pure-token\", \
          \"display_text\": \"on\", \"token\": \"ON\"}, "
     ));
-    assert!(bench.run(1, "COMMAND DOCS client").contains(r#""subcommands": {"client|getname": {"#));
+    assert!(bench.run(1, "COMMAND DOCS client").contains(r#""subcommands": {"client|caching": {"#));
 }
 
 #[test]

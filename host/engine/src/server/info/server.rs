@@ -25,7 +25,8 @@ pub(super) fn server(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("process_id", identity.pid);
     lines.field("process_supervised", supervisor(&config.choice(Directive::Supervised)));
     lines.field("run_id", &identity.run_id);
-    lines.field("tcp_port", config.integer(Directive::Port));
+    let port = config.integer(Directive::Port);
+    lines.field("tcp_port", if port > 0 { port } else { config.integer(Directive::TlsPort) });
     lines.field("server_time_usec", facts.now.unix_us);
     lines.field("uptime_in_seconds", uptime_seconds);
     lines.field("uptime_in_days", uptime_seconds / (24 * 3_600));
@@ -46,15 +47,19 @@ fn supervisor(choice: &str) -> &str {
 /// A line for each kind of socket, with Redis's numbers for the kinds.
 fn write_listeners(lines: &mut Lines, facts: &Facts<'_>) {
     let config = &facts.engine.config;
+    let hosts = config.words(Directive::Bind).iter();
+    let hosts: String = hosts.map(|host| format!(",bind={}", String::from_utf8_lossy(host))).collect();
     let port = config.integer(Directive::Port);
     if port > 0 {
-        let hosts = config.words(Directive::Bind).iter();
-        let hosts: String = hosts.map(|host| format!(",bind={}", String::from_utf8_lossy(host))).collect();
         lines.line(format_args!("listener0:name=tcp{hosts},port={port}"));
     }
     let socket = config.text_lossy(Directive::UnixSocket);
     if !socket.is_empty() {
         lines.line(format_args!("listener1:name=unix,bind={socket}"));
+    }
+    let tls_port = config.integer(Directive::TlsPort);
+    if tls_port > 0 {
+        lines.line(format_args!("listener2:name=tls{hosts},port={tls_port}"));
     }
 }
 
@@ -69,7 +74,8 @@ pub(super) fn clients(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("client_recent_max_output_buffer", output_max.unwrap_or(0));
     lines.field("blocked_clients", present().filter(|session| session.parked.is_some()).count());
     let queues = &facts.engine.waiting.queues;
-    lines.zeros(&["tracking_clients"]);
+    let [tracking_clients, ..] = facts.engine.tracking.counts();
+    lines.field("tracking_clients", tracking_clients);
     lines.field("clients_in_timeout_table", queues.deadlines());
     lines.field("total_blocking_keys", queues.keys());
     lines.field("total_blocking_keys_on_nokey", queues.keys_wanting_gone());

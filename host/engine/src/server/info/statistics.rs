@@ -35,16 +35,21 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     lines.field("keyspace_hits", engine.lookups.hits);
     lines.field("keyspace_misses", engine.lookups.misses);
-    // Nothing is forked; what stands in for a fork is a cut.
-    lines.field("total_forks", engine.snapshots.cuts);
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
     lines.field("pubsub_patterns", engine.pubsub.count(Space::Patterns));
     lines.field("pubsubshard_channels", engine.pubsub.count(Space::ShardChannels));
+    // Nothing is forked; what stands in for a fork is a cut.
     lines.zeros(&["latest_fork_usec"]);
+    lines.field("total_forks", engine.snapshots.cuts);
     lines.field("migrate_cached_sockets", engine.migrations.links());
     let following = engine.replication.following.as_ref();
     lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
+    let [_, keys, items, prefixes] = engine.tracking.counts();
+    lines.field("tracking_total_keys", keys);
+    lines.field("tracking_total_items", items);
+    lines.field("tracking_total_prefixes", prefixes);
+    lines.zeros(&["unexpected_error_replies"]);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", stats.reads);
@@ -57,15 +62,17 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     ]);
     let spent_us: u64 = stats.calls.iter().map(|counts| counts.usec).sum();
     lines.field("eventloop_cycles", stats.turns);
-    lines.zeros(&["eventloop_duration_sum"]);
+    lines.field("eventloop_duration_sum", stats.turns_by_part.whole_us);
     lines.field("eventloop_duration_cmd_sum", spent_us);
     lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
-    lines.zeros(&["instantaneous_eventloop_duration_usec"]);
+    lines.field("instantaneous_eventloop_duration_usec", stats.turn_microseconds());
     lines.field("acl_access_denied_auth", stats.logins_refused);
-    lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    lines.field("acl_access_denied_cmd", stats.commands_denied);
+    lines.field("acl_access_denied_key", stats.keys_denied);
+    lines.field("acl_access_denied_channel", stats.channels_denied);
 }
 
-/// Counters of what does not exist here: defragmentation, tracking.
+/// Counters of what does not exist here: defragmentation.
 const NEVER_USED: &[&str] = &[
     "active_defrag_hits",
     "active_defrag_misses",
@@ -73,10 +80,6 @@ const NEVER_USED: &[&str] = &[
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
-    "unexpected_error_replies",
 ];
 
 fn kilobytes(bytes: u64) -> f64 {
@@ -119,6 +122,15 @@ pub(super) fn keyspace(lines: &mut Lines, facts: &Facts<'_>) {
             ));
         }
     }
+}
+
+/// What turns are spent with; shown only where it is asked for by name.
+pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
+    let times = &facts.engine.stats.turns_by_part;
+    lines.field("eventloop_duration_aof_sum", times.log_us);
+    lines.field("eventloop_duration_cron_sum", times.cron_us);
+    lines.field("eventloop_duration_max", times.longest_us);
+    lines.field("eventloop_cmd_per_cycle_max", times.commands_max);
 }
 
 pub(super) fn policies(lines: &mut Lines, facts: &Facts<'_>) {

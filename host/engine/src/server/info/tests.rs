@@ -169,3 +169,18 @@ fn policies_tell_how_they_fare() {
          policy_snapshot:running=native,status=native,calls=0,call_ns=0,fallbacks=0,refused=0\r\n"
     );
 }
+
+#[test]
+fn turns_are_measured() {
+    let mut bench = Bench::new(&[]);
+    bench.run(1, "PING");
+    bench.sleep(2_000);
+    let number =
+        |bench: &mut Bench, section: &str, name: &str| value(bench, section, name).parse::<u64>().unwrap();
+    let before = number(&mut bench, "stats", "eventloop_duration_sum");
+    assert!(before > 0 && number(&mut bench, "stats", "eventloop_duration_sum") > before);
+    assert!(number(&mut bench, "debug", "eventloop_duration_cron_sum") > 0);
+    assert!(number(&mut bench, "debug", "eventloop_duration_max") > 0);
+    assert_eq!(number(&mut bench, "debug", "eventloop_cmd_per_cycle_max"), 1);
+    assert!(!bench.text(1, "INFO everything").contains("# Debug"));
+}
