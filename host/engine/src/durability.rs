@@ -301,8 +301,10 @@ impl Engine {
     /// Says to units whether anybody must know what they touch.
     pub(crate) fn listen_to_units(&mut self) {
         let wants_events = crate::notify::is_wanted(self.notified);
-        let wants_keys =
-            self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
+        let wants_keys = self.durability.wants_keys()
+            || !self.watchers.is_empty()
+            || !self.waiting.queues.is_empty()
+            || self.migrations.is_any_on_its_way();
         self.unit.listen(wants_events, wants_keys || self.tracking.is_on());
         self.unit.listen_to_names(self.tracking.wants_names());
     }

@@ -23,7 +23,9 @@ use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::eviction::Eviction;
+use crate::failover::Failover;
 use crate::latency::LatencyMonitor;
+use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
@@ -126,6 +128,9 @@ pub struct Engine {
     /// See [`Setup`].
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
+    pub(crate) failover: Failover,
+    /// Keys on their way to other servers.
+    pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
     pub(crate) eviction: Eviction,
     pub(crate) client_memory: ClientMemory,
@@ -210,6 +215,7 @@ pub(crate) enum Purpose {
     Save,
     SnapshotForReplicas,
     Link,
+    Migrate,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -279,6 +285,8 @@ impl Engine {
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
+            failover: Failover::default(),
+            migrations: Migrations::default(),
             memory: MemoryMarks {
                 startup_bytes,
                 policies_bytes: before_bytes.saturating_sub(program_bytes),
@@ -386,10 +394,6 @@ impl Engine {
         ticket
     }
 
-    fn forget_ticket(&mut self, ticket: Ticket) {
-        self.jobs.remove(&ticket);
-    }
-
     /// Remembers the most memory that was in use.
     pub(crate) fn note_memory(&mut self, outputs: &Outputs) {
         self.memory.peak_bytes = self.memory.peak_bytes.max(self.used_bytes(outputs));
@@ -494,7 +498,7 @@ impl Engine {
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Migrate | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -533,13 +537,14 @@ impl Machine for Engine {
                 self.closed(connection);
                 self.replication_closed(now, connection);
                 self.upstream_closed(now, connection, world);
+                self.target_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
-            Input::Linked { ticket, result } => {
-                self.forget_ticket(ticket);
-                self.linked(now, ticket, result, world);
-            }
+            Input::Linked { ticket, result } => match self.jobs.remove(&ticket) {
+                Some(Purpose::Migrate) => self.target_linked(now, ticket, result, world),
+                _ => self.linked(now, ticket, result, world),
+            },
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -559,6 +564,7 @@ impl Machine for Engine {
         self.walk_cuts(now, world);
         self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
+        self.settle_migrations(now, world);
         self.settle_waiting(now, world);
         self.settle_broadcasts(now, world);
         let log_began = self.durability.is_on().then(|| world.stopwatch.read());
@@ -567,6 +573,7 @@ impl Machine for Engine {
             self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
         }
         self.settle_replication(now, world);
+        self.settle_failover(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
@@ -583,6 +590,8 @@ impl Machine for Engine {
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
             self.replication.wake_at(),
+            self.migrations.wake_at(),
+            self.failover.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

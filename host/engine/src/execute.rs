@@ -40,7 +40,10 @@ impl Engine {
         world: &mut World<'_>,
     ) {
         let Some(session) = self.sessions.get_mut(connection) else {
-            return self.received_from_upstream(now, connection, bytes, world);
+            if !self.received_from_target(now, connection, bytes, world) {
+                self.received_from_upstream(now, connection, bytes, world);
+            }
+            return;
         };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
@@ -199,7 +202,7 @@ impl Engine {
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
-        if matches!(session.parked, Some(Parked::Waiting | Parked::Again(_))) {
+        if matches!(session.parked, Some(Parked::Waiting | Parked::Again(_) | Parked::Migration)) {
             // Whether its reply is sent, and what it waits for, is seen to when there is one.
             self.reply_stamp = None;
             return Flow::Stop;
@@ -277,7 +280,7 @@ impl Engine {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
-        if self.keep_for_pause(connection, id, args) {
+        if self.keep_for_pause(connection, id, args) || self.keep_for_migration(connection, id, args) {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
@@ -369,7 +372,7 @@ impl Engine {
     }
 
     /// Remembers how far the stream must come until everything is safe that a client wrote.
-    fn note_written(&mut self, connection: ConnectionId) {
+    pub(crate) fn note_written(&mut self, connection: ConnectionId) {
         let (position, offset) = (self.journal.position(), self.journal.offset());
         if let Some(session) = self.sessions.get_mut(connection) {
             (session.written_position, session.written_offset) = (position, offset);

@@ -220,6 +220,15 @@ fn not_a_follower(engine: &Engine, _: ConnectionId, command: &Command) -> Outcom
 /// A follower without its primary may be configured to show nothing that may be old.
 fn data_is_fresh(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
     let Some(following) = &engine.replication.following else { return Ok(()) };
+    if command.flags.has(Flags::READONLY)
+        && engine.is_unsynced()
+        && !engine.config.bool(Directive::ReplicaServeUnsynced)
+    {
+        return Err(CommandError::text(
+            "MASTERDOWN This replica has never been synchronized with its master, and replica-serve-unsynced is set \
+             to 'no'.",
+        ));
+    }
     let may_be_old = following.upstream.is_up() || engine.config.bool(Directive::ReplicaServeStaleData);
     if may_be_old || command.flags.has(Flags::STALE) {
         return Ok(());

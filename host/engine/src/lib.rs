@@ -9,6 +9,7 @@ mod durability;
 mod engine; // read me first
 mod eviction;
 mod execute;
+mod failover;
 mod following;
 mod gates;
 mod histogram;
@@ -17,6 +18,7 @@ mod latency;
 mod load;
 mod memory_report;
 mod metrics;
+mod migration;
 mod notify;
 mod output_limits;
 mod pause;

@@ -15,7 +15,7 @@ use tenon_base::{DiskFile, Now, UnixMillis, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
-use tenon_keyspace::{AccessRule, CutBounds};
+use tenon_keyspace::{AccessRule, CutBounds, Keyspace};
 use tenon_rdb::{Access, Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
 use tenon_replication::Second;
 use tenon_resp::{Args, Proto, Reply};
@@ -219,47 +219,9 @@ impl Engine {
         passes_over: Option<UnixMillis>,
         merges: bool,
     ) -> Result<LoadReport, String> {
-        let options = LoadOptions {
-            limits: RdbLimits {
-                list: self.limits.list,
-                set: self.limits.set,
-                hash: self.limits.hash,
-                zset: self.limits.zset,
-            },
-            databases: self.keyspace.databases(),
-            checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
-            passes_over_expired_before: passes_over,
-        };
-        let (seconds, counts_uses) = (now.unix().seconds() as u32, self.limits.access.counts_uses());
-        let keyspace = &mut self.keyspace;
-        let mut told = 0;
-        let report = tenon_rdb::load(
-            &mut FileSource::new(Arc::clone(file), 0),
-            &options,
-            &mut |key| {
-                let database = keyspace.db_mut(key.database);
-                database.set_clock(seconds);
-                let replaced = database.insert(key.key, key.value, key.expires_at);
-                match key.access {
-                    Access::IdleSeconds(idle) if !counts_uses => {
-                        database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
-                    }
-                    Access::Frequency(counter) if counts_uses => {
-                        database.touch(key.key, AccessRule::with_frequency(counter, seconds));
-                    }
-                    _ => {}
-                }
-                merges || replaced.is_none()
-            },
-            &mut |bytes| {
-                if bytes >= told + PROGRESS_LINE_BYTES {
-                    told = bytes;
-                    tracing::info!("Loading: {} MB read", bytes >> 20);
-                }
-                ControlFlow::Continue(())
-            },
-        )
-        .map_err(|error| error.to_string())?;
+        let options = self.load_options(passes_over);
+        let clock = (now.unix().seconds() as u32, self.limits.access.counts_uses());
+        let report = read_rdb(file, &options, &mut self.keyspace, clock, merges)?;
         if report.module_data > 0 {
             tracing::warn!(
                 "The file holds {} pieces of module data, which are passed over: the next save will not have them",
@@ -280,6 +242,70 @@ impl Engine {
         let loaded = self.scripts.libraries.load(text, replaces, &mut loading);
         self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
         loaded.map(drop)
+    }
+
+    fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
+        LoadOptions {
+            limits: RdbLimits {
+                list: self.limits.list,
+                set: self.limits.set,
+                hash: self.limits.hash,
+                zset: self.limits.zset,
+            },
+            databases: self.keyspace.databases(),
+            checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
+            passes_over_expired_before: passes_over,
+        }
+    }
+
+    /// Puts what an RDB file holds in the place of everything. If it cannot be read nothing has changed: where there
+    /// is room the file is loaded beside what is here, else it is read through once before anything is let go.
+    pub(crate) fn replace_by_rdb(
+        &mut self,
+        now: Now,
+        file: &Arc<dyn DiskFile>,
+        is_beside: bool,
+    ) -> Result<LoadReport, String> {
+        let options = self.load_options(None);
+        if !is_beside {
+            check_rdb(file, &options)?;
+            self.forget_everything();
+            let loaded = self.load_rdb(now, file, None, false);
+            if loaded.is_err() {
+                self.forget_everything();
+            }
+            return loaded;
+        }
+        let mut fresh = self.keyspace.beside();
+        std::mem::swap(&mut self.keyspace, &mut fresh);
+        let loaded = self.load_rdb(now, file, None, false);
+        std::mem::swap(&mut self.keyspace, &mut fresh);
+        match loaded {
+            Ok(report) => {
+                let former = self.keyspace.take_over(fresh);
+                self.garbage.extend(former.into_iter().map(Garbage::Table));
+                Ok(report)
+            }
+            Err(error) => {
+                for index in 0..fresh.databases() {
+                    self.garbage.push(Garbage::Table(fresh.db_mut(index).clear()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether an RDB file holds no key. One that cannot be read is found out when it is loaded.
+    pub(crate) fn is_empty_rdb(&self, file: &Arc<dyn DiskFile>) -> bool {
+        let mut is_empty = true;
+        let mut meet_key = |_: tenon_rdb::LoadedKey<'_>| {
+            is_empty = false;
+            false
+        };
+        let mut source = FileSource::new(Arc::clone(file), 0);
+        let options = self.load_options(None);
+        let read = tenon_rdb::load(&mut source, &options, &mut meet_key, &mut |_| ControlFlow::Continue(()));
+        is_empty && read.is_ok()
     }
 
     /// DEBUG RELOAD: saves, forgets everything and loads it again.
@@ -383,6 +409,51 @@ impl Engine {
             .map_err(|error: std::io::Error| error.to_string())?;
         Ok(bytes)
     }
+}
+
+/// Reads an RDB file into a keyspace.
+fn read_rdb(
+    file: &Arc<dyn DiskFile>,
+    options: &LoadOptions,
+    keyspace: &mut Keyspace,
+    (seconds, counts_uses): (u32, bool),
+    merges: bool,
+) -> Result<LoadReport, String> {
+    let mut told = 0;
+    let report = tenon_rdb::load(
+        &mut FileSource::new(Arc::clone(file), 0),
+        options,
+        &mut |key| {
+            let database = keyspace.db_mut(key.database);
+            database.set_clock(seconds);
+            let replaced = database.insert(key.key, key.value, key.expires_at);
+            match key.access {
+                Access::IdleSeconds(idle) if !counts_uses => {
+                    database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
+                }
+                Access::Frequency(counter) if counts_uses => {
+                    database.touch(key.key, AccessRule::with_frequency(counter, seconds));
+                }
+                _ => {}
+            }
+            merges || replaced.is_none()
+        },
+        &mut |bytes| {
+            if bytes >= told + PROGRESS_LINE_BYTES {
+                told = bytes;
+                tracing::info!("Loading: {} MB read", bytes >> 20);
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    report.map_err(|error| error.to_string())
+}
+
+/// Reads an RDB file through, and keeps nothing.
+fn check_rdb(file: &Arc<dyn DiskFile>, options: &LoadOptions) -> Result<(), String> {
+    let mut source = FileSource::new(Arc::clone(file), 0);
+    let checked = tenon_rdb::load(&mut source, options, &mut |_| true, &mut |_| ControlFlow::Continue(()));
+    checked.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The place in a stream that an RDB file names.

@@ -28,6 +28,9 @@ impl Engine {
         if !self.waiting.queues.is_empty() {
             self.waiting.queues.note(unit.touched(), unit.touched_databases());
         }
+        if self.migrations.is_any_on_its_way() {
+            self.migrations.note(unit.touched(), unit.touched_databases());
+        }
         self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
         // A follower's replicas get its primary's stream, and nothing of its own.

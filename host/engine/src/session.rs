@@ -87,6 +87,8 @@ pub(crate) enum Parked {
     Again(OwnedArgs),
     /// For replicas or the disk to have what it wrote (WAIT, WAITAOF); the engine answers.
     Wait,
+    /// For another server to have taken keys (MIGRATE); the engine answers.
+    Migration,
 }
 
 /// Classes of clients.

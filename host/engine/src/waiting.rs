@@ -18,7 +18,7 @@ use crate::session::Parked;
 use crate::table::CommandId;
 
 /// What a client learns that waited for what can no longer come.
-const FORCED: CommandError = CommandError::text(
+pub(crate) const FORCED: CommandError = CommandError::text(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 

@@ -7,10 +7,12 @@ mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
+mod failover;
 pub(crate) mod info;
 mod latency;
 mod lolwut;
 mod memory;
+mod migrate;
 mod monitor;
 mod persistence;
 pub(crate) mod policy;
@@ -43,8 +45,10 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     command::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
+    failover::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,

@@ -26,6 +26,20 @@ impl Keyspace {
         Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
     }
 
+    /// An empty one beside this: as many databases, and keys hashed alike, so that [`Keyspace::take_over`] may follow.
+    pub fn beside(&self) -> Keyspace {
+        let databases = self.databases.iter().map(Database::beside).collect();
+        Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+    }
+
+    /// Puts all that one made by [`Keyspace::beside`] holds in the place of all that was here, in one step. What was
+    /// here is returned, to be dropped elsewhere; cuts go on with it.
+    pub fn take_over(&mut self, mut other: Keyspace) -> Vec<Detached> {
+        assert_eq!(self.databases.len(), other.databases.len(), "made for this keyspace");
+        let pairs = self.databases.iter_mut().zip(&mut other.databases);
+        pairs.map(|(own, fresh)| own.take_over(fresh)).collect()
+    }
+
     /// Number of databases.
     pub fn databases(&self) -> usize {
         self.databases.len()

@@ -91,6 +91,11 @@ impl Database {
         }
     }
 
+    /// An empty one that hashes keys alike and goes on with the same access clock.
+    pub(crate) fn beside(&self) -> Database {
+        Database { clock: self.clock.clone(), ..Database::new(self.hasher.clone(), 0) }
+    }
+
     /// Number of keys, expired ones that are still there included.
     pub fn len(&self) -> usize {
         self.table.len()
@@ -271,6 +276,13 @@ impl Database {
         }
         self.detached.push((table, std::mem::take(&mut self.cuts)));
         Detached(None)
+    }
+
+    /// Empties the database as [`Database::clear`] does, and takes everything that another one holds.
+    fn take_over(&mut self, other: &mut Database) -> Detached {
+        let detached = self.clear();
+        std::mem::swap(&mut self.table, &mut other.table);
+        detached
     }
 
     /// Counts everything anew and compares.

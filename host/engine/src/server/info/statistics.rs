@@ -40,7 +40,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     // Nothing is forked; what stands in for a fork is a cut.
     lines.zeros(&["latest_fork_usec"]);
     lines.field("total_forks", engine.snapshots.cuts);
-    lines.zeros(&["migrate_cached_sockets"]);
+    lines.field("migrate_cached_sockets", engine.migrations.links());
     let following = engine.replication.following.as_ref();
     lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
