@@ -105,7 +105,7 @@ fn may_begin(context: &mut ServerContext<'_, '_>, options: &Options) -> Outcome 
     }
     let Some((host, port)) = &options.target else { return Ok(()) };
     let is_meant = |replica: &&tenon_replication::Replica| {
-        replica.address == *host && i64::from(replica.handshake.listening_port) == *port
+        replica.address == *host && replica.handshake.listening_port == *port
     };
     match replicas.iter().find(is_meant) {
         None => refuse("ERR FAILOVER target HOST and PORT is not a replica."),
