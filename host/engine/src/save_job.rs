@@ -219,18 +219,18 @@ impl SaveJob {
 
 impl Job for SaveJob {
     fn step(&mut self, disk: &dyn Disk) -> Step {
-        if self.control.is_cancelled.load(Ordering::Relaxed) {
+        // Also where all that it needs was handed over before, and the feed has nothing left to give up.
+        let is_given_up = self.control.is_cancelled.load(Ordering::Relaxed);
+        if is_given_up {
             self.feed.abort(AbortReason::Cancelled);
         }
         if self.control.key_delay_us.load(Ordering::Relaxed) == 0 {
             self.owed_delay_us = 0;
         }
-        if self.owed_delay_us >= STARVED_US && !self.feed.is_aborted() {
+        if self.owed_delay_us >= STARVED_US && !is_given_up && !self.feed.is_aborted() {
             self.owed_delay_us -= STARVED_US;
             return Step::Starved;
         }
-        // Also where all that it needs was handed over before: then nothing else would notice.
-        let is_given_up = self.control.is_cancelled.load(Ordering::Relaxed);
         let advanced =
             if is_given_up { Err(io::Error::other(abort_text(&self.feed))) } else { self.advance(disk) };
         match advanced {
