@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use tenon_config::{
-    Config, Directive, Included, Invocation, Rewritten, Situation, load_conf, load_toml, rewrite_conf, rewrite_toml,
+    Config, Directive, Included, Invocation, Rewritten, Situation, load_conf, load_toml, rewrite_conf,
+    rewrite_toml,
 };
 use tenon_fuzz::parts;
 

@@ -228,7 +228,8 @@ fn take_stream_apart(mut stream: Stream) {
     backward.reverse();
     assert_eq!(backward, ids);
     for entry in stream.iter() {
-        assert_eq!(entry.fields.len(), entry.fields.map(|(field, value)| (text(field), text(value))).count());
+        let texts: Vec<_> = entry.fields.clone().map(|(field, value)| (text(field), text(value))).collect();
+        assert_eq!(entry.fields.len(), texts.len());
     }
     let names: Vec<Vec<u8>> = stream.groups().map(|(name, _)| name.to_vec()).collect();
     for name in &names {
