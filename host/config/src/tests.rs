@@ -445,10 +445,8 @@ fn what_does_nothing_is_said() {
     let notices = conf("io-threads 4\nwatchdog-period 0\nport 1").unwrap().notices();
     let texts: Vec<_> = notices.iter().map(|notice| (notice.text.as_str(), notice.is_default)).collect();
     let threads = "Directive io-threads has no effect: an engine runs on one worker thread, which reads and parses for itself";
-    assert_eq!(
-        texts,
-        [("Directive watchdog-period is recognised but has no effect yet", true), (threads, false)]
-    );
+    let watchdog = "Directive watchdog-period has no effect: a broken invariant ends the process with a report, without a signal handler";
+    assert_eq!(texts, [(watchdog, true), (threads, false)]);
 }
 
 #[test]

@@ -20,7 +20,10 @@ const SHIFTS: [(&str, Fold); 5] = [
     ("ror", u32::rotate_right),
 ];
 
-const UNARY: [(&str, fn(u32) -> u32); 3] =
+/// What makes one number of one.
+type Change = fn(u32) -> u32;
+
+const UNARY: [(&str, Change); 3] =
     [("tobit", |bits| bits), ("bnot", |bits| !bits), ("bswap", u32::swap_bytes)];
 
 /// The library's functions.
