@@ -9,8 +9,6 @@
 
 /// The clock's bits.
 const CLOCK_MASK: u32 = 0x00FF_FFFF;
-/// Half the clock's range: what lies further back than the clock reaches counts as this old.
-const HALF_RANGE: u32 = 0x007F_FFFF;
 /// Where a new entry's counter begins, so that it is not the first to go.
 const NEW_COUNTER: u8 = 5;
 const MINUTES_MAX: u32 = 0xFFFF;
@@ -45,14 +43,12 @@ impl AccessRule {
         (minutes(seconds) << 8) | u32::from(counter)
     }
 
-    /// The clock of an entry that was last used so many seconds ago. What lies before the clock's beginning counts as
-    /// half a turn ago.
+    /// The clock of an entry that was last used so many seconds ago, as Redis counts where that lies before the clock's
+    /// beginning.
     pub fn with_idle_seconds(idle_seconds: u64, seconds: u32) -> u32 {
-        let clock = seconds & CLOCK_MASK;
-        match u32::try_from(idle_seconds).ok().and_then(|idle| clock.checked_sub(idle)) {
-            Some(before) => before,
-            None => (clock + HALF_RANGE) % CLOCK_MASK,
-        }
+        let before = i128::from(seconds & CLOCK_MASK) - i128::from(idle_seconds);
+        let turned = if before < 0 { before + i128::from(CLOCK_MASK) } else { before };
+        (turned & i128::from(CLOCK_MASK)) as u32
     }
 
     /// Whether clocks count uses.
@@ -175,7 +171,8 @@ mod tests {
         assert_eq!(AccessRule::Recency.fresh(0x1234_5678), 0x34_5678);
         assert_eq!(AccessRule::idle_seconds(0x00FF_FFFF, 0x0100_0004), 5);
         assert_eq!(AccessRule::with_idle_seconds(10, 10), 0);
-        assert_eq!(AccessRule::with_idle_seconds(11, 10), 10 + 0x7F_FFFF);
-        assert_eq!(AccessRule::with_idle_seconds(u64::MAX, 10), 10 + 0x7F_FFFF);
+        assert_eq!(AccessRule::with_idle_seconds(11, 10), 0xFF_FFFE);
+        assert_eq!(AccessRule::with_idle_seconds(3 * 0x100_0000, 10), 9);
+        assert_eq!(AccessRule::with_idle_seconds(i64::MAX as u64, 10), 10);
     }
 }

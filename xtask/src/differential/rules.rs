@@ -217,12 +217,17 @@ fn sorts_agree(call: &Call, tenon: &Reply, redis: &Reply) -> bool {
         token.eq_ignore_ascii_case(b"BY") && (!pattern.contains(&b'*') || has("ALPHA"))
     });
     // C compares texts up to a zero byte.
-    if has("ALPHA") && until_zero(tenon) == until_zero(redis) {
+    if has("ALPHA") && !tenon.elements().is_empty() && until_zero(tenon) == until_zero(redis) {
         return true;
     }
     let width = words().filter(|word| word.eq_ignore_ascii_case(b"GET")).count().max(1);
+    // What GET finds for one element it need not find for another.
+    let is_part = || match has("GET") {
+        true => !tenon.is_error() && tenon.elements().len() == redis.elements().len(),
+        false => tenon.shape() == redis.shape(),
+    };
     is_loose
-        && (tenon.sorted(width) == redis.sorted(width) || (has("LIMIT") && tenon.shape() == redis.shape()))
+        && (tenon.sorted(width) == redis.sorted(width) || (has("LIMIT") && !redis.is_error() && is_part()))
 }
 
 /// The texts of an array, each up to its first zero byte.
