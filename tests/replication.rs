@@ -315,3 +315,88 @@ fn writes_need_replicas_where_that_is_configured() {
     drop(replica);
     wait_until("none is taken", || writer.command(&["SET", "a", "1"]).to_string() == refused);
 }
+
+#[test]
+fn a_primary_hands_its_place_over_and_takes_it_back() {
+    let first = primary(&[]);
+    let second = primary(&["--replicaof", "127.0.0.1", &first.port().to_string()]);
+    let (mut one, mut other) = (first.client(), second.client());
+    write_some(&mut one, &mut Chance::announced("commands"), 300);
+    assert_equal(&mut one, &mut other);
+    let is_role = |client: &mut Client, role: &str| field(client, "replication", "role") == role;
+    for _ in 0..2 {
+        let port = field(&mut one, "replication", "slave0")
+            .split(',')
+            .find_map(|part| part.strip_prefix("port=").map(str::to_owned))
+            .expect("a replica");
+        let words = ["FAILOVER", "TO", "127.0.0.1", &port, "TIMEOUT", "20000"];
+        assert_eq!(one.command(&words).to_string(), "OK");
+        wait_until("the replica is the primary", || is_role(&mut other, "master"));
+        wait_until("the primary is a replica", || is_role(&mut one, "slave"));
+        write_some(&mut other, &mut Chance::announced("commands"), 100);
+        assert_equal(&mut other, &mut one);
+        assert_eq!(field(&mut one, "replication", "master_failover_state"), "no-failover");
+        std::mem::swap(&mut one, &mut other);
+    }
+    let full = [&mut one, &mut other].map(|client| field(client, "stats", "sync_full"));
+    assert_eq!(full, ["1", "0"], "nobody needs a snapshot for that");
+}
+
+#[test]
+fn a_primary_that_lost_its_data_is_not_followed_into_emptiness() {
+    let mut head = primary(&[]);
+    let replica = primary(&["--replicaof", "127.0.0.1", &head.port().to_string()]);
+    let mut follower = replica.client();
+    head.client().command(&["SET", "k", "v"]);
+    assert_equal(&mut head.client(), &mut follower);
+    head.restart();
+    wait_until("it is refused", || replica.log().contains("the primary has lost its data"));
+    assert_eq!(follower.command(&["GET", "k"]).to_string(), "\"v\"");
+    follower.command(&["CONFIG", "SET", "replica-follow-empty-primary", "yes"]);
+    assert_equal(&mut head.client(), &mut follower);
+    assert_eq!(follower.command(&["DBSIZE"]).to_string(), "(integer) 0");
+}
+
+/// Plays a primary that sends a snapshot to one replica, and hangs up.
+fn send_snapshot(listener: &std::net::TcpListener, snapshot: &[u8]) {
+    let (mut socket, _) = listener.accept().expect("a replica connects");
+    let mut buffer = [0; 4_096];
+    loop {
+        let count = socket.read(&mut buffer).expect("the replica speaks");
+        if buffer[..count].windows(5).any(|word| word == b"PSYNC") {
+            let head = format!("+FULLRESYNC {} 1\r\n${}\r\n", "a".repeat(40), snapshot.len());
+            socket.write_all(head.as_bytes()).expect("the replica listens");
+            socket.write_all(snapshot).expect("the replica listens");
+            // It hangs up, or asks for what follows.
+            let _ = socket.read(&mut buffer);
+            return;
+        }
+        socket.write_all(b"+OK\r\n").expect("the replica listens");
+    }
+}
+
+#[test]
+fn a_corrupt_snapshot_leaves_what_was_there() {
+    for load in ["disabled", "swapdb"] {
+        let server = primary(&["--repl-diskless-load", load]);
+        let mut client = server.client();
+        client.command(&["SET", "k", "v"]);
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port().to_string();
+        client.command(&["REPLICAOF", "127.0.0.1", &port]);
+        send_snapshot(&listener, b"REDIS0010\x00\x03key\x05value\xfe\x63garbage");
+        wait_until("it is refused", || server.log().contains("what was here is kept"));
+        assert_eq!(client.command(&["GET", "k"]).to_string(), "\"v\"");
+    }
+}
+
+#[test]
+fn a_replica_that_never_had_anything_says_so() {
+    let replica = primary(&["--replicaof", "127.0.0.1", "1"]);
+    let mut client = replica.client();
+    assert!(
+        client.command(&["GET", "k"]).to_string().starts_with("(error) MASTERDOWN This replica has never")
+    );
+    client.command(&["CONFIG", "SET", "replica-serve-unsynced", "yes"]);
+    assert_eq!(client.command(&["GET", "k"]).to_string(), "(nil)");
+}

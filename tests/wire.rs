@@ -32,7 +32,8 @@ scripts! {
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
     geo sort payloads
-    transactions pubsub tracking refusals server
+    scripting
+    transactions pubsub tracking refusals server memory
     replication
     acl
 }
@@ -74,7 +75,13 @@ fn a_wrong_reply_is_told_with_its_line() {
 }
 
 /// Commands that no script calls, and why.
-const UNCALLED: [(&str, &str); 8] = [
+const UNCALLED: [(&str, &str); 14] = [
+    ("memory|doctor", "it advises in each server's own words; the engine's tests call it"),
+    ("memory|malloc-stats", "it prints what the allocator says"),
+    ("latency|doctor", "it advises in each server's own words; the engine's tests call it"),
+    ("function|dump", "its payload names the version that wrote it"),
+    ("function|kill", "it needs a function that does not end"),
+    ("script|debug", "Tenon has no debugger for scripts, and says so"),
     ("monitor", "it is sent what other connections do; the engine's tests call it"),
     ("pfselftest", "it takes Redis seconds; a unit test calls it"),
     ("shutdown", "it ends the server; tests of the program itself call it"),

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use tenon_base::{Dice, Now};
 use tenon_config::{Config, Directive};
-use tenon_engine::{Gauges, Identity};
+use tenon_engine::{Allocator, Gauges, Identity};
 
 /// Set for the process in the background, so that it does not go there once more.
 const DAEMON_MARK: &str = "TENON_IN_BACKGROUND";
@@ -24,6 +24,8 @@ pub(crate) fn identity(started: Now) -> Identity {
         started,
         total_memory_bytes: total_memory_bytes(),
         gauges,
+        program_bytes: gauges().allocated_bytes,
+        allocator: Allocator { purge, report },
     }
 }
 
@@ -146,6 +148,34 @@ fn gauges() -> Gauges {
         resident_bytes: resident_bytes(),
         cpu_user_us: usage.0,
         cpu_system_us: usage.1,
+    }
+}
+
+/// Gives unused pages back to the system. An arena whose pages are to decay at once does so when it is told.
+fn purge() -> bool {
+    use tikv_jemalloc_ctl::{Access, AsName, arenas};
+    let purge_arena = |arena: usize| -> Result<(), tikv_jemalloc_ctl::Error> {
+        for name in [&b"arena.0.dirty_decay_ms\0"[..], b"arena.0.muzzy_decay_ms\0"] {
+            let mut decay: tikv_jemalloc_ctl::Mib<[usize; 3]> = name.name().mib()?;
+            decay[1] = arena;
+            let usual_ms: isize = decay.read()?;
+            decay.write(0isize)?;
+            decay.write(usual_ms)?;
+        }
+        Ok(())
+    };
+    let count = arenas::narenas::read().unwrap_or(0) as usize;
+    // Arenas that were never used do not exist yet.
+    (0..count).filter(|&arena| purge_arena(arena).is_ok()).count() > 0
+}
+
+/// The allocator's own report.
+fn report() -> Vec<u8> {
+    use tikv_jemalloc_ctl::stats_print::{Options, stats_print};
+    let mut text = Vec::new();
+    match stats_print(&mut text, Options::default()) {
+        Ok(()) => text,
+        Err(error) => format!("The allocator does not report: {error}").into_bytes(),
     }
 }
 

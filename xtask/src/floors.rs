@@ -14,7 +14,7 @@ use crate::workspace;
 use manifest::{Dependency, Manifest, dependencies_of};
 
 /// Package and floor. A crate depends only on lower floors, and on `BESIDE`.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("tenon-base", 0),
     ("tenon-resp", 0),
     ("tenon-keyspace", 1),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("tenon-policy", 1),
     ("tenon-commands", 2),
     ("tenon-aof", 2),
+    ("tenon-script", 2),
     ("tenon-acl", 2),
     ("tenon-replication", 2),
     ("tenon-engine", 3),

@@ -84,7 +84,8 @@ impl Source {
 /// Every path that a `use` in `code` brings in, groups written out, with its line.
 pub(crate) fn used_paths(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
-    for at in words(code, "use") {
+    // `use<..>` says what a type captures, and brings nothing in.
+    for at in words(code, "use").into_iter().filter(|at| !code[at + 3..].starts_with('<')) {
         let Some(length) = code[at..].find(';') else { continue };
         let mut paths = Vec::new();
         write_out(&code[at + 3..at + length], "", &mut paths);

@@ -47,8 +47,13 @@ pub trait Stopwatch {
 
 /// How long work lets the world in.
 pub trait Interlude {
-    /// Asks whether to go on; reads sockets that do not block.
+    /// Asks whether to go on.
     fn poll(&mut self) -> Proceed;
+    /// Reads what has come on one connection into `bytes`, without waiting; None once nobody has sent anything more.
+    /// `busy` is the connection for which the work is done: what it sends waits.
+    fn hear(&mut self, busy: ConnectionId, bytes: &mut Vec<u8>) -> Option<ConnectionId>;
+    /// Sends what may leave, on all connections but `busy`.
+    fn send(&mut self, busy: ConnectionId, outputs: &mut Outputs);
     /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
     fn sleep(&mut self, span: Micros);
 }

@@ -26,7 +26,10 @@ pub struct Outputs {
     requests: Vec<Output>,
     reached: Reached,
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
     sent_totals: SentTotals,
+    /// The sum of what buffers were counted as.
+    counted_bytes: usize,
     /// By [`StreamId`].
     streams: Vec<Option<SharedStream>>,
     /// Slots that follow a stream.
@@ -69,6 +72,8 @@ pub struct OutBuffer {
     is_dirty: bool,
     is_pushed: bool,
     is_listed_held: bool,
+    /// What it was counted as when its memory was last counted.
+    counted_bytes: usize,
 }
 
 /// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
@@ -120,7 +125,10 @@ impl Outputs {
         if slot >= self.buffers.len() {
             self.buffers.resize_with(slot + 1, OutBuffer::default);
         }
-        &mut self.buffers[slot]
+        let buffer = &mut self.buffers[slot];
+        // What was written last time is counted now.
+        buffer.count(&mut self.counted_bytes);
+        buffer
     }
 
     fn bytes(&mut self, connection: ConnectionId) -> &mut Vec<u8> {
@@ -128,6 +136,7 @@ impl Outputs {
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
+            self.spare_bytes -= spare.capacity();
             buffer.bytes = spare;
         }
         &mut buffer.bytes
@@ -209,7 +218,9 @@ impl Outputs {
     pub fn take_dirty(&mut self, slots: &mut Vec<u32>) {
         slots.append(&mut self.dirty);
         for &slot in slots.iter() {
-            self.buffers[slot as usize].is_dirty = false;
+            let buffer = &mut self.buffers[slot as usize];
+            buffer.is_dirty = false;
+            buffer.count(&mut self.counted_bytes);
         }
     }
 
@@ -254,9 +265,11 @@ impl Outputs {
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
             let bytes = std::mem::take(&mut buffer.bytes);
             if bytes.capacity() <= KEPT_CAPACITY_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
+                self.spare_bytes += bytes.capacity();
                 self.spare.push(bytes);
             }
         }
+        buffer.count(&mut self.counted_bytes);
     }
 
     /// What was sent on all slots together.
@@ -349,6 +362,21 @@ impl Outputs {
         self.buffers.get(connection.slot as usize)?.follows
     }
 
+    /// Bytes of memory that a slot's buffer takes.
+    pub fn memory_bytes(&self, slot: u32) -> usize {
+        self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
+    }
+
+    /// Bytes of memory in empty buffers that wait for reuse.
+    pub fn spare_bytes(&self) -> usize {
+        self.spare_bytes
+    }
+
+    /// Bytes of memory that all buffers take, each as it was before it was last written to or as it was flushed.
+    pub fn counted_bytes(&self) -> usize {
+        self.counted_bytes
+    }
+
     /// Forgets everything that waits on a slot: its connection is gone.
     pub fn discard(&mut self, slot: u32) {
         let Some(buffer) = self.buffers.get_mut(slot as usize) else { return };
@@ -358,6 +386,7 @@ impl Outputs {
         if buffer.is_dirty {
             self.dirty.retain(|&dirty| dirty != slot);
         }
+        self.counted_bytes -= buffer.counted_bytes;
         if buffer.follows.is_some() {
             self.followers.retain(|&follower| follower != slot);
         }
@@ -366,6 +395,20 @@ impl Outputs {
 }
 
 impl OutBuffer {
+    /// A buffer that would be kept for reuse counts as what is in it, so that equal content counts equally.
+    fn memory_bytes(&self) -> usize {
+        let capacity = self.bytes.capacity();
+        let bytes = if capacity > KEPT_CAPACITY_MAX { capacity } else { self.bytes.len() };
+        bytes + self.segments.len() * size_of::<Segment>()
+    }
+
+    #[inline]
+    fn count(&mut self, sum: &mut usize) {
+        let memory_bytes = self.memory_bytes();
+        *sum = *sum - self.counted_bytes + memory_bytes;
+        self.counted_bytes = memory_bytes;
+    }
+
     fn sendable(&self) -> &[u8] {
         let end = self.segments.front().map_or(self.bytes.len(), |segment| segment.start);
         &self.bytes[self.sent..end]
@@ -522,5 +565,21 @@ mod tests {
         let mut slots = Vec::new();
         outputs.take_dirty(&mut slots);
         assert!(slots.is_empty() && outputs.sendable(0).is_empty());
+    }
+
+    #[test]
+    fn memory_is_counted_until_it_is_given_back() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, "a", None, SegmentKind::Reply);
+        assert_eq!(outputs.counted_bytes(), 0, "not yet flushed");
+        outputs.take_dirty(&mut Vec::new());
+        assert_eq!((outputs.counted_bytes(), outputs.memory_bytes(0)), (1, 1));
+        write(&mut outputs, &"b".repeat(1_000), Some(10), SegmentKind::Reply);
+        write(&mut outputs, "", None, SegmentKind::Reply);
+        assert!(outputs.counted_bytes() >= 1_001);
+        assert_eq!(flush(&mut outputs), "a");
+        assert!(outputs.counted_bytes() >= 1_001);
+        outputs.discard(0);
+        assert_eq!(outputs.counted_bytes(), 0);
     }
 }

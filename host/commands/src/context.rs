@@ -3,12 +3,12 @@
 
 use tenon_base::Dice;
 use tenon_keyspace::{
-    Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
+    AccessRule, Detached, HashLimits, ListLimits, SetLimits, StreamLimits, Value, ValueRef, ZsetLimits,
 };
 use tenon_rdb::EncoderOptions;
 use tenon_resp::{Args, Reply};
 
-use crate::{CommandError, Db, Event, Outcome, Wait};
+use crate::{CommandError, Concerns, Db, Event, Outcome, Wait};
 
 /// Everything a data command may touch.
 pub struct Context<'a> {
@@ -37,6 +37,10 @@ pub struct Limits {
     pub zset: ZsetLimits,
     /// `stream-node-max-*`.
     pub stream: StreamLimits,
+    /// What access clocks count (`maxmemory-policy`, `lfu-*`).
+    pub access: AccessRule,
+    /// Whether OBJECT REFCOUNT tells that small integers are shared.
+    pub shares_integers: bool,
     /// How DUMP writes: `rdb-version`, `rdbcompression`.
     pub payload: EncoderOptions,
     /// Whether RESTORE overlooks checksums (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
@@ -94,6 +98,20 @@ impl Context<'_> {
         self.db.unit.dirty += count as u64;
     }
 
+    /// As [`Context::wrote`], for what does not concern everyone, as in Redis: who has read what of a stream, or how a
+    /// sketch is kept.
+    pub fn wrote_for(&mut self, concerns: Concerns, key: &[u8], event: Option<Event>, count: usize) {
+        let index = self.db.index();
+        if self.db.unit.wants_keys() {
+            let hash = self.db.database_ref().hash(key);
+            self.db.unit.touch_for(concerns, index, hash);
+        }
+        self.db.unit.dirty += count as u64;
+        if let Some(event) = event {
+            self.db.unit.notify(event, index, key);
+        }
+    }
+
     /// Says that `key` is new, before it is said what was done to it. [`Db::insert`] does so by itself.
     #[inline]
     pub fn created(&mut self, key: &[u8]) {
@@ -120,11 +138,14 @@ impl Context<'_> {
 
     /// Frees a value, here if that is quick, elsewhere if it may take long.
     pub fn discard(&mut self, value: Option<Value>) {
-        if let Some(value) = value
-            && value.memory() > quickly_freed_bytes_max(&value)
-        {
-            self.garbage.push(Garbage::Value(value));
-        }
+        self.garbage.extend(value.and_then(Garbage::of_value));
+    }
+}
+
+impl Garbage {
+    /// A value that takes long to free. Others are freed here.
+    pub fn of_value(value: Value) -> Option<Garbage> {
+        (value.memory() > quickly_freed_bytes_max(&value)).then_some(Garbage::Value(value))
     }
 }
 

@@ -343,6 +343,15 @@ impl<'a> Db<'a> {
         self.unit.expired(self.index, hash, key, self.lazy_expire);
     }
 
+    /// Removes a key to make room, and says so to those who follow, as UNLINK if `lazy`. A value that may take long to
+    /// free is returned. `None` if there is no such key.
+    pub fn evict(&mut self, key: &[u8], lazy: bool) -> Option<Option<Value>> {
+        let hash = self.database_ref().hash(key);
+        let removed = self.database().delete(key)?;
+        self.unit.evicted(self.index, hash, key, lazy);
+        Some(removed)
+    }
+
     /// Before a write: an expired value must not be written to, and new entries begin with this clock.
     #[inline]
     pub fn prepare_write(&mut self, key: &[u8]) {
@@ -354,9 +363,9 @@ impl<'a> Db<'a> {
         }
     }
 
-    /// The access clock as entries keep it: seconds, 24 bits.
+    /// The second that access clocks are moved to.
     fn clock(&self) -> u32 {
-        (self.now.unix().seconds() as u32) & 0x00FF_FFFF
+        self.now.unix().seconds() as u32
     }
 }
 

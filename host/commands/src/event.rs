@@ -74,6 +74,7 @@ events! {
     MOVE_FROM "move_from" Generic;
     MOVE_TO "move_to" Generic;
     EXPIRED "expired" Expired;
+    EVICTED "evicted" Evicted;
     NEW "new" New;
     KEYMISS "keymiss" Miss;
     SET "set" String;

@@ -42,7 +42,7 @@ pub fn key_positions(spec: &KeySpec, args: Args<'_>) -> Option<KeyRange> {
             let first = begin + first as usize;
             KeyRange { first, last: first + (count - 1) * step as usize, step: step as usize }
         }
-        Find::Unknown(find) => find(args)?,
+        Find::Checked { find, .. } | Find::Unknown(find) => find(args)?,
     };
     (range.first <= range.last && range.last < words).then_some(range)
 }

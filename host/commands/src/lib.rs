@@ -44,7 +44,7 @@ pub use error::{CommandError, Outcome, quoted};
 pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
 pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};
-pub use unit::{Touched, Unit};
+pub use unit::{Concerns, Touched, Unit};
 pub use wait::{Empty, Wait, timeout_in_milliseconds, timeout_in_seconds};
 
 /// What runs a data command.

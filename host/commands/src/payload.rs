@@ -3,6 +3,7 @@
 //! changes.
 
 use tenon_base::UnixMillis;
+use tenon_keyspace::AccessRule;
 use tenon_rdb::RestoreError;
 use tenon_resp::Args;
 
@@ -11,9 +12,6 @@ use crate::{
     Argument, Categories, CommandError, Context, Event, Flags, Group, Handler, KeyFlags, KeySpec, Outcome,
     Row, Words,
 };
-
-/// The access clock has so many bits; its last value but one is where it begins anew.
-const CLOCK_MAX: i64 = 0x00FF_FFFF;
 
 const RESTORED_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE))];
 
@@ -110,8 +108,7 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         return Ok(());
     }
     ctx.db.insert(key, value, expires);
-    if let Some(idle_seconds) = options.idle_seconds {
-        let clock = clock_before(ctx.db.now().seconds() & CLOCK_MAX, idle_seconds);
+    if let Some(clock) = options.clock(ctx.limits.access, ctx.db.now().seconds() as u32) {
         ctx.db.database().touch(key, clock);
     }
     ctx.wrote(key, Event::RESTORE, 1);
@@ -136,12 +133,13 @@ struct Options {
     is_absolute: bool,
     /// For how long nobody has used the value.
     idle_seconds: Option<i64>,
+    /// How often the value is used, on a logarithmic scale.
+    frequency: Option<u8>,
 }
 
 impl Options {
     fn parse(args: Args<'_>) -> Result<Options, CommandError> {
         let mut options = Options::default();
-        let mut has_frequency = false;
         let mut index = 4;
         while index < args.len() {
             let has_value = index + 1 < args.len();
@@ -149,7 +147,7 @@ impl Options {
                 options.replaces = true;
             } else if args.is(index, "ABSTTL") {
                 options.is_absolute = true;
-            } else if args.is(index, "IDLETIME") && has_value && !has_frequency {
+            } else if args.is(index, "IDLETIME") && has_value && options.frequency.is_none() {
                 index += 1;
                 let seconds = args.integer(index)?;
                 if seconds < 0 {
@@ -157,18 +155,25 @@ impl Options {
                 }
                 options.idle_seconds = Some(seconds);
             } else if args.is(index, "FREQ") && has_value && options.idle_seconds.is_none() {
-                // Taken and checked; frequencies are kept under an LFU policy only.
                 index += 1;
-                if !(0..=255).contains(&args.integer(index)?) {
-                    return Err(CommandError::text("ERR Invalid FREQ value, must be >= 0 and <= 255"));
-                }
-                has_frequency = true;
+                let frequency = u8::try_from(args.integer(index)?)
+                    .map_err(|_| CommandError::text("ERR Invalid FREQ value, must be >= 0 and <= 255"))?;
+                options.frequency = Some(frequency);
             } else {
                 return Err(CommandError::Syntax);
             }
             index += 1;
         }
         Ok(options)
+    }
+
+    /// The access clock that was told, if it is of the kind that is kept.
+    fn clock(&self, rule: AccessRule, seconds: u32) -> Option<u32> {
+        if rule.counts_uses() {
+            self.frequency.map(|counter| AccessRule::with_frequency(counter, seconds))
+        } else {
+            self.idle_seconds.map(|idle| AccessRule::with_idle_seconds(idle.unsigned_abs(), seconds))
+        }
     }
 
     /// The moment at which a lifetime ends; zero stands for none.
@@ -201,16 +206,8 @@ fn refusal(error: RestoreError) -> CommandError {
     }
 }
 
-/// The access clock so many seconds ago. What lies before its beginning counts as half a turn ago.
-fn clock_before(clock: i64, idle_seconds: i64) -> u32 {
-    let before =
-        if idle_seconds <= clock { clock - idle_seconds } else { (clock + CLOCK_MAX / 2) % CLOCK_MAX };
-    before as u32
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::{Bench, START_MS};
     use tenon_resp::Value;
 
@@ -281,8 +278,6 @@ mod tests {
         let bytes = payload(&mut bench, "s");
         assert_eq!(restore(&mut bench, &[b"t", b"0", &bytes, b"IDLETIME", b"1000"]), "OK");
         assert_eq!(bench.run("OBJECT IDLETIME t"), "1000");
-        assert_eq!(clock_before(10, 10), 0);
-        assert_eq!(clock_before(10, 11), 10 + 0x7F_FFFF);
     }
 
     #[test]

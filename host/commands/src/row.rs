@@ -367,8 +367,27 @@ pub enum Find {
         /// Distance between keys.
         step: i32,
     },
+    /// A range by the rule, every word from the beginning to `last`; but this function knows when it is another one,
+    /// or none.
+    Checked {
+        /// As in a range.
+        last: i32,
+        /// The keys in truth.
+        find: fn(Args<'_>) -> Option<KeyRange>,
+    },
     /// No rule tells, but this function does, as far as the words alone can tell.
     Unknown(fn(Args<'_>) -> Option<KeyRange>),
+}
+
+impl Find {
+    /// The last key, the step and the limit of a range, if the rule is one.
+    pub const fn as_range(self) -> Option<(i32, i32, i32)> {
+        match self {
+            Find::Range { last, step, limit } => Some((last, step, limit)),
+            Find::Checked { last, .. } => Some((last, 1, 0)),
+            Find::Number { .. } | Find::Unknown(_) => None,
+        }
+    }
 }
 
 /// What a command does with keys, as Redis 7 names it.

@@ -5,8 +5,8 @@
 
 use tenon_base::{Dice, Now, UnixMillis};
 use tenon_keyspace::{
-    End, HashLimits, Keyspace, List, ListLimits, SetLimits, Stream, StreamId, StreamLimits, ValueRef,
-    ZsetLimits,
+    AccessRule, End, HashLimits, Keyspace, List, ListLimits, SetLimits, Stream, StreamId, StreamLimits,
+    ValueRef, ZsetLimits,
 };
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder, Value};
 
@@ -266,6 +266,8 @@ fn dispatch(context: &mut Context<'_>, args: Args<'_>) -> Result<(), CommandErro
 fn default_limits() -> Limits {
     let seed = 7;
     Limits {
+        access: AccessRule::Recency,
+        shares_integers: true,
         list: ListLimits::default(),
         hash: HashLimits { entries: 128, value_bytes: 64, seed },
         set: SetLimits { intset_entries: 512, listpack_entries: 128, listpack_value_bytes: 64, seed },

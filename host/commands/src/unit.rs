@@ -32,6 +32,7 @@ pub struct Unit {
     wants_keys: bool,
     wants_names: bool,
     may_wait: bool,
+    is_scripted: bool,
     wait: Option<Box<Wait>>,
     /// Keys found expired and removed on access.
     pub expired_keys: u64,
@@ -51,6 +52,19 @@ pub struct Touched {
     pub database: u32,
     /// Its hash in the keyspace.
     pub hash: u64,
+    /// Whom it concerns beside those who read it.
+    pub concerns: Concerns,
+}
+
+/// Whom a change of a key concerns beside those who read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// Who watches the key or has a copy, and who waits for it.
+    Everyone,
+    /// Who waits for it: a group of a stream is gone.
+    Waiting,
+    /// Nobody: only how the value is kept changed, or who has read what.
+    Nobody,
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +105,16 @@ impl Unit {
     /// Whether what runs may wait. It may not until it is allowed to.
     pub fn may_wait(&self) -> bool {
         self.may_wait
+    }
+
+    /// Says whether what runs is called by a script.
+    pub fn set_scripted(&mut self, is_scripted: bool) {
+        self.is_scripted = is_scripted;
+    }
+
+    /// Whether what runs is called by a script.
+    pub fn is_scripted(&self) -> bool {
+        self.is_scripted
     }
 
     /// Ends the unit without an answer: its request runs again when it may be ready.
@@ -159,11 +183,18 @@ impl Unit {
         self.note_key(database, hash, key, false);
     }
 
+    /// Notes that a key changed in a way that does not concern everyone.
+    pub fn touch_for(&mut self, concerns: Concerns, database: usize, hash: u64) {
+        if self.wants_keys {
+            self.touched.push(Touched { database: database as u32, hash, concerns });
+        }
+    }
+
     fn note_key(&mut self, database: usize, hash: u64, key: &[u8], is_by_time: bool) {
         if !self.wants_keys {
             return;
         }
-        self.touched.push(Touched { database: database as u32, hash });
+        self.touched.push(Touched { database: database as u32, hash, concerns: Concerns::Everyone });
         if self.wants_names {
             self.names.extend_from_slice(key);
             self.name_ends.push(NameEnd { end: self.names.len(), is_by_time });
@@ -214,6 +245,13 @@ impl Unit {
         self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
     }
 
+    /// Notes that a key was removed to make room, and propagates that.
+    pub fn evicted(&mut self, database: usize, hash: u64, key: &[u8], lazy: bool) {
+        self.touch(database, hash, key);
+        self.notify(Event::EVICTED, database, key);
+        self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
+    }
+
     /// Propagates `words` beside what else the unit propagates, before it: the removal of an expired key.
     pub fn propagate_also(&mut self, database: usize, words: &[&[u8]]) {
         self.push(database, words);
@@ -235,6 +273,18 @@ impl Unit {
     /// Propagates nothing in place of the request, though something changed.
     pub fn propagate_nothing(&mut self) {
         self.is_refined = true;
+    }
+
+    /// How many operations it propagates so far: a mark for [`Unit::aim`].
+    pub fn operation_count(&self) -> usize {
+        self.used
+    }
+
+    /// Sends the operations from `from` on to `targets` alone.
+    pub fn aim(&mut self, from: usize, targets: Targets) {
+        for operation in &mut self.operations[from..self.used] {
+            operation.targets = targets;
+        }
     }
 
     /// Whether it propagates nothing by itself.

@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use socket2::{SockRef, Socket};
 use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, Transport, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -40,6 +41,15 @@ impl Stream {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Tls(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// The socket itself, where bytes on it are bytes of the protocol.
+    fn socket(&self) -> Option<SockRef<'_>> {
+        match self {
+            Stream::Tcp(stream) => Some(SockRef::from(stream)),
+            Stream::Tls(_) => None,
+            Stream::Unix(stream) => Some(SockRef::from(stream)),
         }
     }
 
@@ -101,6 +111,31 @@ impl Link {
         match &mut *self.stream.borrow_mut() {
             Stream::Tls(stream) if stream.has_backlog() => stream.flush().map(|()| !stream.has_backlog()),
             _ => Ok(true),
+        }
+    }
+
+    /// Whether it is to be heard in the middle of long work.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
+    }
+
+    /// Reads what is there, past the runtime, and puts it in the place of `bytes`.
+    pub(crate) fn receive(&self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        bytes.clear();
+        let stream = self.stream.borrow();
+        let Some(socket) = stream.socket() else { return Ok(0) };
+        bytes.resize(limit, 0);
+        let mut socket: &Socket = &socket;
+        let count = socket.read(bytes)?;
+        bytes.truncate(count);
+        Ok(count)
+    }
+
+    /// Writes what the socket takes, past the runtime.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.borrow().socket() {
+            Some(socket) => socket.send(bytes),
+            None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 

@@ -8,6 +8,7 @@ mod connection;
 mod disk;
 mod flusher;
 mod http;
+mod interlude;
 mod lanes;
 mod listen;
 mod spin;

@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::connection::{self, Link, Stream};
+use crate::interlude::Meanwhile;
 use crate::lanes::{Lanes, panic_text};
 use crate::listen::Listeners;
 use crate::spin::Spin;
@@ -46,6 +47,12 @@ impl Interlude for NoInterlude {
     fn poll(&mut self) -> Proceed {
         Proceed::Continue
     }
+
+    fn hear(&mut self, _: ConnectionId, _: &mut Vec<u8>) -> Option<ConnectionId> {
+        None
+    }
+
+    fn send(&mut self, _: ConnectionId, _: &mut Outputs) {}
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
@@ -140,7 +147,7 @@ impl<M: Machine + 'static> Worker<M> {
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,
-            interlude: &mut NoInterlude,
+            interlude: &mut Meanwhile::new(&self.links),
             disk: &*self.disk,
         };
         let machine = &mut self.machine;

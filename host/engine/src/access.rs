@@ -136,7 +136,11 @@ impl Engine {
             Denied::Key(at) => (Reason::Key, args.get(at)),
             Denied::Channel(at) => (Reason::Channel, args.get(at)),
         };
-        let happened = if is_in_transaction { Happened::InTransaction } else { Happened::AtOnce };
+        let happened = match is_in_transaction {
+            _ if self.scripts.running.is_some() => Happened::InScript,
+            true => Happened::InTransaction,
+            false => Happened::AtOnce,
+        };
         let object = object.to_vec();
         self.log_denial(now, connection, reason, happened, &object, &name, world);
         error
@@ -160,7 +164,11 @@ impl Engine {
             return Ok(());
         }
         let is_in_transaction = session.transaction.is_some();
-        let happened = if is_in_transaction { Happened::InTransaction } else { Happened::AtOnce };
+        let happened = match is_in_transaction {
+            _ if self.scripts.running.is_some() => Happened::InScript,
+            true => Happened::InTransaction,
+            false => Happened::AtOnce,
+        };
         self.log_denial(now, connection, Reason::Login, happened, command_word, name, world);
         Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
     }

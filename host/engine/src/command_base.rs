@@ -5,6 +5,7 @@
 mod stream;
 
 use std::io;
+use std::sync::Arc;
 
 use tenon_aof::CommandBase;
 use tenon_base::UnixMillis;
@@ -29,6 +30,17 @@ type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 impl CommandEncoder {
     pub(crate) fn new(base: CommandBase, unix: UnixMillis) -> CommandEncoder {
         CommandEncoder { base, unix, commands: Vec::new(), out: Vec::new() }
+    }
+
+    /// Writes libraries of functions, before anything else.
+    pub(crate) fn functions(&mut self, texts: &[Arc<[u8]>], sink: &mut Sink<'_>) -> io::Result<()> {
+        texts.iter().try_for_each(|text| {
+            write_array_header(&mut self.commands, 3);
+            write_bulk(&mut self.commands, b"FUNCTION");
+            write_bulk(&mut self.commands, b"LOAD");
+            write_bulk(&mut self.commands, text);
+            self.pass_on(0, sink)
+        })
     }
 
     pub(crate) fn batch(&mut self, batch: &CutBatch, sink: &mut Sink<'_>) -> io::Result<()> {

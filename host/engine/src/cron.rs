@@ -110,7 +110,7 @@ impl Engine {
                 Timer::Tick => {
                     let hz = self.config.integer(Directive::Hz).clamp(1, 500) as u64;
                     self.cron.tick_at = now.steady + Micros(1_000_000 / hz);
-                    self.note_memory(&(self.identity.gauges)());
+                    self.note_memory(world.outputs);
                     self.stats.note_sent(world.outputs.sent_totals());
                     self.stats.sample(now.steady);
                     self.close_idle(now, world);
@@ -155,9 +155,11 @@ impl Engine {
             }
         }
         self.cron.expire_database = (self.cron.expire_database + 1) % databases;
+        let spent = world.stopwatch.read().since(began);
+        self.stats.expire_cycle_us += spent.0;
+        self.latency.note("expire-cycle", spent, now);
         if has_more {
             self.stats.expire_cycle_cut_short += 1;
-            let spent = world.stopwatch.read().since(began);
             let pause = Micros(spent.0 * (100 - EXPIRE_SHARE_PERCENT) / EXPIRE_SHARE_PERCENT);
             self.cron.expire_at = now.steady + pause.max(EXPIRE_SLICE_PAUSE);
         }

@@ -199,12 +199,29 @@ impl Engine {
         self.end_rewrite_once(now, world);
     }
 
+    /// What an append took, by what else kept the disk busy.
+    pub(crate) fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
+        let circumstance = if is_syncing {
+            "aof-write-pending-fsync"
+        } else if self.snapshots.is_writing() {
+            "aof-write-active-child"
+        } else {
+            "aof-write-alone"
+        };
+        self.latency.note(circumstance, spent, now);
+        self.latency.note("aof-write", spent, now);
+    }
+
     /// A job of the log has ended.
     pub(crate) fn log_job_ended(&mut self, now: Now, id: JobId, result: Box<dyn Any + Send>) {
         let Some(log) = self.durability.log.as_mut() else { return };
         let was_syncing = log.facts(now).running_us.is_some();
         log.job_ended(now, id, result);
         if was_syncing && log.facts(now).running_us.is_none() {
+            let took = Micros(log.facts(now).last_us);
+            if self.durability.promise == Promise::Always {
+                self.latency.note("aof-fsync-always", took, now);
+            }
             self.durability.cause = Some(Cause::FsyncEnded);
         }
     }
@@ -284,8 +301,10 @@ impl Engine {
     /// Says to units whether anybody must know what they touch.
     pub(crate) fn listen_to_units(&mut self) {
         let wants_events = crate::notify::is_wanted(self.notified);
-        let wants_keys =
-            self.durability.wants_keys() || !self.watchers.is_empty() || !self.waiting.queues.is_empty();
+        let wants_keys = self.durability.wants_keys()
+            || !self.watchers.is_empty()
+            || !self.waiting.queues.is_empty()
+            || self.migrations.is_any_on_its_way();
         self.unit.listen(wants_events, wants_keys || self.tracking.is_on());
         self.unit.listen_to_names(self.tracking.wants_names());
     }

@@ -8,23 +8,29 @@ use std::sync::Arc;
 
 use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
-    Signal, Stamp, Ticket, World,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    Reported, Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
 use tenon_journal::Journal;
 use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
-use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
+use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
 use crate::access;
+use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
+use crate::eviction::Eviction;
+use crate::failover::Failover;
+use crate::latency::LatencyMonitor;
+use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::replication::{self, Replication};
+use crate::scripts::Scripts;
 use crate::server;
 use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
@@ -95,6 +101,7 @@ pub struct Engine {
     pub(crate) own_pushes: Vec<u8>,
     /// What the running unit has pushed to others: to whom, and from where on in what they are sent.
     pub(crate) unstamped_pushes: Vec<(ConnectionId, usize)>,
+    pub(crate) scripts: Scripts,
     /// Who is told of all commands.
     pub(crate) monitors: Vec<ConnectionId>,
     /// Who is over a soft output limit.
@@ -121,14 +128,23 @@ pub struct Engine {
     /// See [`Setup`].
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
+    pub(crate) failover: Failover,
+    /// Keys on their way to other servers.
+    pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
+    pub(crate) eviction: Eviction,
+    pub(crate) client_memory: ClientMemory,
+    pub(crate) latency: LatencyMonitor,
 }
 
-/// Bytes handed out by the allocator at moments worth knowing, for INFO alone.
+/// Bytes in use at moments worth knowing.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryMarks {
-    /// Before there was any data.
+    /// What the program and the engine took before there was any data.
     pub(crate) startup_bytes: u64,
+    /// What policies took when they were loaded: the process's, whatever the data is, so it does not count against
+    /// `maxmemory`.
+    pub(crate) policies_bytes: u64,
     /// The most that was seen.
     pub(crate) peak_bytes: u64,
 }
@@ -152,6 +168,19 @@ pub struct Identity {
     pub total_memory_bytes: u64,
     /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
     pub gauges: fn() -> Gauges,
+    /// Bytes that were allocated before anything else was made.
+    pub program_bytes: u64,
+    /// What the allocator can be asked for.
+    pub allocator: Allocator,
+}
+
+/// What the allocator can be asked for, for MEMORY PURGE and MALLOC-STATS.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocator {
+    /// Gives unused pages back to the system. False if that failed.
+    pub purge: fn() -> bool,
+    /// Its own report, as text.
+    pub report: fn() -> Vec<u8>,
 }
 
 /// Figures that only the process's surroundings know.
@@ -186,6 +215,7 @@ pub(crate) enum Purpose {
     Save,
     SnapshotForReplicas,
     Link,
+    Migrate,
     Free,
     LoadPolicies,
     WatchPolicies,
@@ -229,6 +259,8 @@ pub enum Milestone {
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
+        let allocated = || (setup.identity.gauges)().allocated_bytes;
+        let (program_bytes, before_bytes) = (setup.identity.program_bytes, allocated());
         let Setup {
             config,
             config_file,
@@ -241,23 +273,35 @@ impl Engine {
         } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
-        let keyspace = Keyspace::new(databases, &mut dice);
+        let mut keyspace = Keyspace::new(databases, &mut dice);
+        let limits = settings::limits(&config, seed);
+        keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
-        let startup_bytes = (identity.gauges)().allocated_bytes;
+        let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
+        let startup_bytes = program_bytes + own_bytes;
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
-            memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
+            failover: Failover::default(),
+            migrations: Migrations::default(),
+            memory: MemoryMarks {
+                startup_bytes,
+                policies_bytes: before_bytes.saturating_sub(program_bytes),
+                peak_bytes: startup_bytes,
+            },
             sessions: Sessions::default(),
-            stats: Stats::new(commands.count()),
+            stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
             users: access::users(&commands, &config),
             access_log: AccessLog::new(settings::denials_kept(&config)),
             passwords: PasswordMaker::new(secret),
             commands,
-            limits: settings::limits(&config, seed),
+            limits,
+            eviction: Eviction::new(&config),
+            client_memory: ClientMemory::new(&config),
+            latency: LatencyMonitor::new(&config),
             decode_limits: settings::decode_limits(&config),
             lazy_expire: config.bool(Directive::LazyfreeLazyExpire),
             output_limits: config.output_limits(),
@@ -291,6 +335,7 @@ impl Engine {
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
+            scripts: Scripts::default(),
             monitors: Vec::new(),
             over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),
@@ -315,9 +360,10 @@ impl Engine {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
         self.load_users_at_start(world)?;
+        let before_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_policies_at_start(now)?;
-        // All that serves is there, and no data yet.
-        self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
+        let loaded_bytes = (self.identity.gauges)().allocated_bytes;
+        self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
@@ -348,13 +394,9 @@ impl Engine {
         ticket
     }
 
-    fn forget_ticket(&mut self, ticket: Ticket) {
-        self.jobs.remove(&ticket);
-    }
-
     /// Remembers the most memory that was in use.
-    pub(crate) fn note_memory(&mut self, gauges: &Gauges) {
-        self.memory.peak_bytes = self.memory.peak_bytes.max(gauges.allocated_bytes);
+    pub(crate) fn note_memory(&mut self, outputs: &Outputs) {
+        self.memory.peak_bytes = self.memory.peak_bytes.max(self.used_bytes(outputs));
     }
 
     /// Writes a reply outside a request: to a client that waited.
@@ -378,6 +420,8 @@ impl Engine {
             session.is_closing = true;
             if at_once && !std::mem::replace(&mut session.is_gone, true) {
                 world.outputs.discard(connection.slot);
+                session.decoder = Decoder::new();
+                self.sessions.stop_counting(connection);
             }
             world.outputs.request(Output::Close { connection, at_once });
         }
@@ -454,7 +498,7 @@ impl Engine {
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),
-            Some(Purpose::Free | Purpose::Link | Purpose::Listen(_)) | None => {}
+            Some(Purpose::Free | Purpose::Link | Purpose::Migrate | Purpose::Listen(_)) | None => {}
         }
     }
 
@@ -493,13 +537,14 @@ impl Machine for Engine {
                 self.closed(connection);
                 self.replication_closed(now, connection);
                 self.upstream_closed(now, connection, world);
+                self.target_closed(now, connection, world);
             }
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
-            Input::Linked { ticket, result } => {
-                self.forget_ticket(ticket);
-                self.linked(now, ticket, result, world);
-            }
+            Input::Linked { ticket, result } => match self.jobs.remove(&ticket) {
+                Some(Purpose::Migrate) => self.target_linked(now, ticket, result, world),
+                _ => self.linked(now, ticket, result, world),
+            },
             Input::Signal(signal @ (Signal::Terminate | Signal::Interrupt)) => {
                 server::shutdown::signalled(self, now, signal, world);
             }
@@ -512,11 +557,14 @@ impl Machine for Engine {
             self.listen(&config, false, None, world);
         }
         self.run_cron(now, world);
+        self.close_largest(now, world);
+        self.settle_eviction(now, world);
         self.settle_waits(now, world);
         self.speak_to_replicas(now, world);
         self.walk_cuts(now, world);
         self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
+        self.settle_migrations(now, world);
         self.settle_waiting(now, world);
         self.settle_broadcasts(now, world);
         let log_began = self.durability.is_on().then(|| world.stopwatch.read());
@@ -525,6 +573,7 @@ impl Machine for Engine {
             self.stats.turns_by_part.log_us += world.stopwatch.read().since(began).0;
         }
         self.settle_replication(now, world);
+        self.settle_failover(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
@@ -538,8 +587,11 @@ impl Machine for Engine {
             self.snapshots.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
+            self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
             self.replication.wake_at(),
+            self.migrations.wake_at(),
+            self.failover.wake_at(),
         ];
         moments.into_iter().flatten().min()
     }

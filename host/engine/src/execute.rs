@@ -40,7 +40,10 @@ impl Engine {
         world: &mut World<'_>,
     ) {
         let Some(session) = self.sessions.get_mut(connection) else {
-            return self.received_from_upstream(now, connection, bytes, world);
+            if !self.received_from_target(now, connection, bytes, world) {
+                self.received_from_upstream(now, connection, bytes, world);
+            }
+            return;
         };
         session.last_heard = now.steady;
         session.bytes_in += bytes.len() as u64;
@@ -48,9 +51,11 @@ impl Engine {
         self.stats.reads += 1;
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
+            self.sessions.count_bytes(connection);
             return;
         }
         self.run_bytes(now, connection, bytes, world);
+        self.sessions.count_bytes(connection);
     }
 
     /// Runs what a session kept while it was parked for a job, which has ended.
@@ -67,6 +72,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         if session.decoder.has_kept() && session.is_runnable() {
             self.run_bytes(now, connection, &[], world);
+            self.sessions.count_bytes(connection);
         }
     }
 
@@ -196,7 +202,7 @@ impl Engine {
             let proto = session.proto;
             write_error(&mut Reply::new(world.outputs.writer(connection), proto), &error);
         }
-        if matches!(session.parked, Some(Parked::Waiting | Parked::Again(_))) {
+        if matches!(session.parked, Some(Parked::Waiting | Parked::Again(_) | Parked::Migration)) {
             // Whether its reply is sent, and what it waits for, is seen to when there is one.
             self.reply_stamp = None;
             return Flow::Stop;
@@ -262,12 +268,19 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
+        let database = self.sessions.get(connection).map_or(0, |session| session.database);
+        if self.client_memory.is_limited()
+            && !self.has_client_room(now, connection, args.total_bytes(), world)
+        {
+            return Ok(());
+        }
+        self.make_room(now, database, world);
         self.reply_stamp = None;
         let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
-        if self.keep_for_pause(connection, id, args) {
+        if self.keep_for_pause(connection, id, args) || self.keep_for_migration(connection, id, args) {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
@@ -293,7 +306,7 @@ impl Engine {
             self.park_waiting(connection, id, args, *wait, spent);
             return Ok(());
         }
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if self.reply_stamp.is_none() && self.durability.holds_reads() {
             self.reply_stamp = self.stamp_of_read(connection, id, args);
         }
@@ -359,7 +372,7 @@ impl Engine {
     }
 
     /// Remembers how far the stream must come until everything is safe that a client wrote.
-    fn note_written(&mut self, connection: ConnectionId) {
+    pub(crate) fn note_written(&mut self, connection: ConnectionId) {
         let (position, offset) = (self.journal.position(), self.journal.offset());
         if let Some(session) = self.sessions.get_mut(connection) {
             (session.written_position, session.written_offset) = (position, offset);

@@ -19,6 +19,9 @@ use crate::gates;
 use crate::pubsub::Space;
 use crate::table::{CommandId, Run};
 
+/// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
+const BESIDE_SHARE: u64 = 4;
+
 /// The primary that this engine follows.
 pub(crate) struct Following {
     pub(crate) upstream: Upstream,
@@ -32,6 +35,8 @@ pub(crate) struct Following {
     batch: Batch,
     /// What the stream has selected.
     pub(crate) database: usize,
+    /// What is here came from this primary, or from where it has it from.
+    has_synced: bool,
     /// The stream cannot be run any more.
     is_lost: bool,
     /// Replies that nobody reads.
@@ -51,6 +56,12 @@ struct Incoming {
 impl Engine {
     /// Follows a primary from now on.
     pub(crate) fn follow(&mut self, now: Now, host: String, port: u16, world: &mut World<'_>) {
+        self.cancel_migrations(now, world);
+        if !self.replication.is_following {
+            // What they wait for is another server's to give from now on.
+            self.unblock_all(now, world);
+            self.unblock_waits(world);
+        }
         self.drop_upstream(now, world);
         let greeting = greeting(&self.config);
         // Whoever goes on where we stopped goes on in this database, too.
@@ -66,6 +77,7 @@ impl Engine {
             raw: Vec::new(),
             batch: Batch::new(),
             database,
+            has_synced: false,
             is_lost: false,
             reply: Vec::new(),
             own_keys: HashSet::new(),
@@ -86,6 +98,7 @@ impl Engine {
         let database = self.known_database(Some(place.db as usize));
         if let Some(following) = &mut self.replication.following {
             following.database = database;
+            following.has_synced = true;
         }
     }
 
@@ -189,6 +202,7 @@ impl Engine {
         if let Some(reason) = failure {
             tracing::warn!("The link to the primary is given up: {reason}");
             self.drop_upstream(now, world);
+            self.hand_over_refused(now, world);
         }
     }
 
@@ -222,14 +236,19 @@ impl Engine {
         match heard {
             Heard::Nothing => Ok(()),
             Heard::Failed(reason) => Err(reason),
-            Heard::Full(id, offset) => self.await_snapshot(following, id, offset, world),
+            Heard::Full(id, offset) => {
+                self.handed_over(following);
+                self.await_snapshot(following, id, offset, world)
+            }
             Heard::Snapshot(bytes) => following.keep(bytes),
             Heard::SnapshotEnd(bytes, surplus) => {
                 following.keep(bytes)?;
                 self.load_snapshot(now, following, surplus, world)
             }
             Heard::Continues(id) => {
+                self.handed_over(following);
                 self.continue_under(now, id, world);
+                following.has_synced = true;
                 following.raw.clear();
                 Ok(())
             }
@@ -270,27 +289,24 @@ impl Engine {
         };
         let length = file.length().map_err(|error| describe(&error))?;
         file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
-        tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
+        if let Err(reason) = self.refuse_emptiness(following, id, &file) {
+            let _ = world.disk.remove(&path);
+            return Err(reason);
+        }
+        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         self.append_sealed(now, world);
+        let loaded = self.replace_by_rdb(now, &file, self.has_room_beside());
+        // A file that cannot be removed costs room, and the next attempt makes it anew.
+        let _ = world.disk.remove(&path);
+        let report = loaded.map_err(|error| {
+            format!("Failed trying to load the MASTER synchronization DB, what was here is kept: {error}")
+        })?;
         self.abort_save();
         let was_logging = self.durability.is_on();
         if was_logging && let Err(reason) = self.turn_log_off(now, world) {
             tracing::warn!("The append-only file could not be ended well: {reason}");
         }
         self.close_replicas(world);
-        self.forget_everything();
-        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
-        let loaded = self.load_rdb(&file, None, false);
-        // A file that cannot be removed costs room, and the next attempt makes it anew.
-        let _ = world.disk.remove(&path);
-        if loaded.is_err() {
-            self.forget_everything();
-        }
-        let report = loaded.map_err(|error| {
-            format!(
-                "Failed trying to load the MASTER synchronization DB, which leaves us without data: {error}"
-            )
-        })?;
         self.replication.primary.begin_history(id);
         self.replication.primary.close_backlog(world.outputs);
         self.replication.primary.open_backlog(offset, world.outputs);
@@ -306,11 +322,49 @@ impl Engine {
         following.database = self.known_database(database);
         following.raw.clear();
         following.own_keys.clear();
-        following.is_lost = false;
+        (following.is_lost, following.has_synced) = (false, true);
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
         Ok(())
+    }
+
+    /// Whether what comes may be loaded beside what is here: it is asked for, or it costs little.
+    fn has_room_beside(&self) -> bool {
+        let used = self.keyspace.used_memory() as u64;
+        let is_asked = self.config.choice(Directive::ReplDisklessLoad) == "swapdb";
+        is_asked || used.saturating_mul(BESIDE_SHARE) <= self.identity.total_memory_bytes
+    }
+
+    /// A primary that lost its data and came back is not followed into emptiness, unless that is configured. One that
+    /// somebody has just named is.
+    fn refuse_emptiness(
+        &self,
+        following: &Following,
+        id: ReplicationId,
+        file: &Arc<dyn DiskFile>,
+    ) -> Result<(), String> {
+        let keys = self.key_count();
+        let is_allowed = self.config.bool(Directive::ReplicaFollowEmptyPrimary);
+        let is_known = following.has_synced && id != self.replication_id();
+        if is_allowed || !is_known || keys == 0 || !self.is_empty_rdb(file) {
+            return Ok(());
+        }
+        Err(format!(
+            "the primary has lost its data: it has another history than before, and no key. The {keys} keys here are \
+             kept, and it is asked again. To follow it all the same, say CONFIG SET replica-follow-empty-primary yes, \
+             or REPLICAOF NO ONE and then REPLICAOF it again"
+        ))
+    }
+
+    /// Whether this follower has nothing to show because it never got anything.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        let following = self.replication.following.as_ref();
+        following.is_some_and(|following| !following.has_synced) && self.key_count() == 0
+    }
+
+    fn key_count(&self) -> usize {
+        (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len()).sum()
     }
 
     /// The primary goes on where we stopped, maybe under another name.
@@ -430,6 +484,7 @@ impl Engine {
         let found = gates::known(self, table.find(args.get(0)), args)
             .ok()
             .filter(|&id| table[id].accepts(args.len()));
+        // Scripts and functions are not run from here: what they did comes as the commands that they called.
         let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
             let name = args.get(0);
             let name = name[..name.len().min(64)].escape_ascii();

@@ -14,8 +14,16 @@ type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order; between them it is asked whether the user may do that.
 const GATES_BEFORE: [Gate; 3] = [may_debug, authenticated, fits_transaction];
-const GATES_BEHIND: [Gate; 6] =
-    [snapshots_work, log_works, enough_replicas, not_a_follower, data_is_fresh, fits_subscriber];
+const GATES_BEHIND: [Gate; 8] = [
+    not_busy,
+    has_room,
+    snapshots_work,
+    log_works,
+    enough_replicas,
+    not_a_follower,
+    data_is_fresh,
+    fits_subscriber,
+];
 
 /// Why a request is not run.
 pub(crate) enum Refusal {
@@ -65,6 +73,32 @@ pub(crate) fn pass(
     Ok(GATES_BEHIND.iter().try_for_each(|gate| gate(engine, connection, command))?)
 }
 
+/// Whether a script may write, as things are.
+pub(crate) fn may_persist(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    let gates: [Gate; 4] = [not_a_follower, snapshots_work, log_works, enough_replicas];
+    gates.iter().try_for_each(|gate| gate(engine, connection, command))
+}
+
+/// Whether what a script asks for may be shown, though it may be old.
+pub(crate) fn may_show(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    let refusal = CommandError::text("ERR Can not execute the command on a stale replica");
+    data_is_fresh(engine, connection, command).map_err(|_| refusal)
+}
+
+impl Engine {
+    /// Why a script that says that it may write is not run, if what it writes could not be kept.
+    pub(crate) fn cannot_persist(&self) -> Option<String> {
+        const ADVICE: &str = "Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
+        if self.snapshots.refuses_writes(&self.config) {
+            let what = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
+            return Some(format!("{what} {ADVICE}"));
+        }
+        let failure = self.durability.failure()?;
+        let what = "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk.";
+        Some(format!("{what} {ADVICE} AOF error: {failure}"))
+    }
+}
+
 /// DEBUG needs a configuration switch.
 fn may_debug(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
     if !command.flags.has(Flags::PROTECTED) || command.name != "debug" {
@@ -96,6 +130,14 @@ fn fits_transaction(engine: &Engine, connection: ConnectionId, command: &Command
     if is_outside { Ok(()) } else { Err(CommandError::text("ERR Command not allowed inside a transaction")) }
 }
 
+/// While a script runs for too long, little else does.
+fn not_busy(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
+    match &engine.scripts.running {
+        Some(running) if running.is_slow && !command.flags.has(Flags::ALLOW_BUSY) => Err(running.busy()),
+        _ => Ok(()),
+    }
+}
+
 /// A subscriber that speaks RESP2 could not tell a reply from a message, so few commands are left to it.
 fn fits_subscriber(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
     if engine.pubsub.is_empty() {
@@ -117,6 +159,18 @@ fn fits_subscriber(engine: &Engine, connection: ConnectionId, command: &Command)
         )
         .into(),
     ))
+}
+
+/// What needs memory is refused when there is too much and nothing may be removed.
+fn has_room(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    if !engine.eviction.is_exhausted() {
+        return Ok(());
+    }
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    if !session.effective_flags(command).has(Flags::DENYOOM) {
+        return Ok(());
+    }
+    Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."))
 }
 
 /// After a failed save, and while `save` is configured, writes are refused if so configured.
@@ -166,6 +220,15 @@ fn not_a_follower(engine: &Engine, _: ConnectionId, command: &Command) -> Outcom
 /// A follower without its primary may be configured to show nothing that may be old.
 fn data_is_fresh(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
     let Some(following) = &engine.replication.following else { return Ok(()) };
+    if command.flags.has(Flags::READONLY)
+        && engine.is_unsynced()
+        && !engine.config.bool(Directive::ReplicaServeUnsynced)
+    {
+        return Err(CommandError::text(
+            "MASTERDOWN This replica has never been synchronized with its master, and replica-serve-unsynced is set \
+             to 'no'.",
+        ));
+    }
     let may_be_old = following.upstream.is_up() || engine.config.bool(Directive::ReplicaServeStaleData);
     if may_be_old || command.flags.has(Flags::STALE) {
         return Ok(());

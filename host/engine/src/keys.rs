@@ -12,8 +12,7 @@ pub(crate) fn keys<'a>(
     args: Args<'a>,
 ) -> impl Iterator<Item = (usize, KeyFlags)> + Clone + 'a {
     // The word that would announce other keys may be missing.
-    let is_sound =
-        |spec: &KeySpec| !matches!(spec.begin, Begin::Index(_)) || key_positions(spec, args).is_some();
+    let is_sound = |spec: &KeySpec| is_optional(spec) || key_positions(spec, args).is_some();
     let are_sound = specs(command).all(is_sound);
     specs(command).filter(move |_| are_sound).flat_map(move |spec| {
         let flags = flags_in(command, spec, args);
@@ -44,6 +43,11 @@ pub(crate) fn has_unknown(command: &Command) -> bool {
     command.keys.iter().any(|spec| spec.begin == Begin::Unknown)
 }
 
+/// Whether a request may be sound without the keys of this specification.
+fn is_optional(spec: &KeySpec) -> bool {
+    !matches!(spec.begin, Begin::Index(_)) || matches!(spec.find, Find::Checked { .. })
+}
+
 fn specs(command: &Command) -> impl Iterator<Item = &'static KeySpec> + Clone + use<> {
     command.keys.iter().filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY))
 }
@@ -51,6 +55,10 @@ fn specs(command: &Command) -> impl Iterator<Item = &'static KeySpec> + Clone + 
 /// What depends on other arguments is narrowed down to what this request does.
 fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
     const CHANGES: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE);
+    if matches!(spec.find, Find::Checked { .. }) {
+        // What the function finds is all there is.
+        return KeyFlags(spec.flags.0 & !KeyFlags::INCOMPLETE.0);
+    }
     if !spec.flags.has(KeyFlags::VARIABLE_FLAGS) {
         return spec.flags;
     }

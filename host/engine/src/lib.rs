@@ -2,16 +2,23 @@
 //! without sockets, threads or clocks.
 
 mod access;
+mod client_memory;
 mod command_base;
 mod cron;
 mod durability;
 mod engine; // read me first
+mod eviction;
 mod execute;
+mod failover;
 mod following;
 mod gates;
+mod histogram;
 mod keys;
+mod latency;
 mod load;
+mod memory_report;
 mod metrics;
+mod migration;
 mod notify;
 mod output_limits;
 mod pause;
@@ -19,6 +26,7 @@ mod policies;
 mod pubsub;
 mod replication;
 mod save_job;
+mod scripts;
 mod seal;
 mod server;
 mod session;
@@ -36,7 +44,7 @@ mod transition;
 mod waiting;
 mod watch;
 
-pub use engine::{Engine, Gauges, Identity, Milestone, Setup};
+pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;
 pub use stats::{CallCounts, Stats};

@@ -15,13 +15,14 @@ use tenon_base::{DiskFile, Now, UnixMillis, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
-use tenon_keyspace::CutBounds;
-use tenon_rdb::{Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
+use tenon_keyspace::{AccessRule, CutBounds, Keyspace};
+use tenon_rdb::{Access, Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
 use tenon_replication::Second;
 use tenon_resp::{Args, Proto, Reply};
 
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
+use crate::scripts::Loading;
 use crate::table::Run;
 
 /// Between two lines about progress.
@@ -196,7 +197,7 @@ impl Engine {
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
         let report = self
-            .load_rdb(&file, Some(now.unix()), false)
+            .load_rdb(now, &file, Some(now.unix()), false)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
@@ -213,11 +214,38 @@ impl Engine {
     /// there already is an error, unless it `merges`.
     pub(crate) fn load_rdb(
         &mut self,
+        now: Now,
         file: &Arc<dyn DiskFile>,
         passes_over: Option<UnixMillis>,
         merges: bool,
     ) -> Result<LoadReport, String> {
-        let options = LoadOptions {
+        let options = self.load_options(passes_over);
+        let clock = (now.unix().seconds() as u32, self.limits.access.counts_uses());
+        let report = read_rdb(file, &options, &mut self.keyspace, clock, merges)?;
+        if report.module_data > 0 {
+            tracing::warn!(
+                "The file holds {} pieces of module data, which are passed over: the next save will not have them",
+                report.module_data
+            );
+        }
+        for text in &report.libraries {
+            self.load_library(text, merges)?;
+        }
+        (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
+        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
+        Ok(report)
+    }
+
+    /// Takes in a library that was saved.
+    fn load_library(&mut self, text: &[u8], replaces: bool) -> Result<(), String> {
+        let mut loading = Loading { stopwatch: None, seed: self.dice.roll() };
+        let loaded = self.scripts.libraries.load(text, replaces, &mut loading);
+        self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
+        loaded.map(drop)
+    }
+
+    fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
+        LoadOptions {
             limits: RdbLimits {
                 list: self.limits.list,
                 set: self.limits.set,
@@ -227,36 +255,57 @@ impl Engine {
             databases: self.keyspace.databases(),
             checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
             passes_over_expired_before: passes_over,
-        };
-        let keyspace = &mut self.keyspace;
-        let mut told = 0;
-        let report = tenon_rdb::load(
-            &mut FileSource::new(Arc::clone(file), 0),
-            &options,
-            &mut |key| {
-                let replaced = keyspace.db_mut(key.database).insert(key.key, key.value, key.expires_at);
-                merges || replaced.is_none()
-            },
-            &mut |bytes| {
-                if bytes >= told + PROGRESS_LINE_BYTES {
-                    told = bytes;
-                    tracing::info!("Loading: {} MB read", bytes >> 20);
-                }
-                ControlFlow::Continue(())
-            },
-        )
-        .map_err(|error| error.to_string())?;
-        if report.functions > 0 || report.module_data > 0 {
-            tracing::warn!(
-                "The file holds {} functions and {} pieces of module data, which are passed over: the next save \
-                 will not have them",
-                report.functions,
-                report.module_data
-            );
         }
-        (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
-        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
-        Ok(report)
+    }
+
+    /// Puts what an RDB file holds in the place of everything. If it cannot be read nothing has changed: where there
+    /// is room the file is loaded beside what is here, else it is read through once before anything is let go.
+    pub(crate) fn replace_by_rdb(
+        &mut self,
+        now: Now,
+        file: &Arc<dyn DiskFile>,
+        is_beside: bool,
+    ) -> Result<LoadReport, String> {
+        let options = self.load_options(None);
+        if !is_beside {
+            check_rdb(file, &options)?;
+            self.forget_everything();
+            let loaded = self.load_rdb(now, file, None, false);
+            if loaded.is_err() {
+                self.forget_everything();
+            }
+            return loaded;
+        }
+        let mut fresh = self.keyspace.beside();
+        std::mem::swap(&mut self.keyspace, &mut fresh);
+        let loaded = self.load_rdb(now, file, None, false);
+        std::mem::swap(&mut self.keyspace, &mut fresh);
+        match loaded {
+            Ok(report) => {
+                let former = self.keyspace.take_over(fresh);
+                self.garbage.extend(former.into_iter().map(Garbage::Table));
+                Ok(report)
+            }
+            Err(error) => {
+                for index in 0..fresh.databases() {
+                    self.garbage.push(Garbage::Table(fresh.db_mut(index).clear()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether an RDB file holds no key. One that cannot be read is found out when it is loaded.
+    pub(crate) fn is_empty_rdb(&self, file: &Arc<dyn DiskFile>) -> bool {
+        let mut is_empty = true;
+        let mut meet_key = |_: tenon_rdb::LoadedKey<'_>| {
+            is_empty = false;
+            false
+        };
+        let mut source = FileSource::new(Arc::clone(file), 0);
+        let options = self.load_options(None);
+        let read = tenon_rdb::load(&mut source, &options, &mut meet_key, &mut |_| ControlFlow::Continue(()));
+        is_empty && read.is_ok()
     }
 
     /// DEBUG RELOAD: saves, forgets everything and loads it again.
@@ -275,7 +324,7 @@ impl Engine {
         // Everything is kept: the load must give what was there, whatever has expired meanwhile.
         let path = self.dump_path();
         let file = world.disk.open(&path, false).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.load_rdb(&file, None, steps.merges)?;
+        self.load_rdb(now, &file, None, steps.merges)?;
         Ok(())
     }
 
@@ -301,6 +350,7 @@ impl Engine {
             let detached = self.keyspace.db_mut(index).clear();
             self.garbage.push(Garbage::Table(detached));
         }
+        drop(self.scripts.libraries.flush());
     }
 
     /// The keyspace as the base of a new log.
@@ -319,7 +369,9 @@ impl Engine {
             bytes.extend_from_slice(block);
             Ok(())
         };
+        let texts = self.scripts.libraries.texts();
         let mut encoded = encoder.begin(&aux, &sizes, &mut sink);
+        encoded = encoded.and_then(|()| encoder.functions(&texts, &mut sink));
         while encoded.is_ok() && !feed.is_finished() {
             self.keyspace.advance_cut(cut, 100_000);
             while let Some(batch) = feed.pop() {
@@ -343,7 +395,8 @@ impl Engine {
             bytes.extend_from_slice(block);
             Ok(())
         };
-        let mut encoded = Ok(());
+        let texts = self.scripts.libraries.texts();
+        let mut encoded = encoder.functions(&texts, &mut sink);
         while encoded.is_ok() && !feed.is_finished() {
             self.keyspace.advance_cut(cut, 100_000);
             while let Some(batch) = feed.pop() {
@@ -356,6 +409,51 @@ impl Engine {
             .map_err(|error: std::io::Error| error.to_string())?;
         Ok(bytes)
     }
+}
+
+/// Reads an RDB file into a keyspace.
+fn read_rdb(
+    file: &Arc<dyn DiskFile>,
+    options: &LoadOptions,
+    keyspace: &mut Keyspace,
+    (seconds, counts_uses): (u32, bool),
+    merges: bool,
+) -> Result<LoadReport, String> {
+    let mut told = 0;
+    let report = tenon_rdb::load(
+        &mut FileSource::new(Arc::clone(file), 0),
+        options,
+        &mut |key| {
+            let database = keyspace.db_mut(key.database);
+            database.set_clock(seconds);
+            let replaced = database.insert(key.key, key.value, key.expires_at);
+            match key.access {
+                Access::IdleSeconds(idle) if !counts_uses => {
+                    database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
+                }
+                Access::Frequency(counter) if counts_uses => {
+                    database.touch(key.key, AccessRule::with_frequency(counter, seconds));
+                }
+                _ => {}
+            }
+            merges || replaced.is_none()
+        },
+        &mut |bytes| {
+            if bytes >= told + PROGRESS_LINE_BYTES {
+                told = bytes;
+                tracing::info!("Loading: {} MB read", bytes >> 20);
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    report.map_err(|error| error.to_string())
+}
+
+/// Reads an RDB file through, and keeps nothing.
+fn check_rdb(file: &Arc<dyn DiskFile>, options: &LoadOptions) -> Result<(), String> {
+    let mut source = FileSource::new(Arc::clone(file), 0);
+    let checked = tenon_rdb::load(&mut source, options, &mut |_| true, &mut |_| ControlFlow::Continue(()));
+    checked.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The place in a stream that an RDB file names.
@@ -397,7 +495,7 @@ struct Sink<'a> {
 impl LoadSink for Sink<'_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
-        let report = self.engine.load_rdb(file, None, false)?;
+        let report = self.engine.load_rdb(self.now, file, None, false)?;
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 
@@ -416,6 +514,9 @@ impl LoadSink for Sink<'_> {
             return Ok(());
         }
         let engine = &mut *self.engine;
+        if name.eq_ignore_ascii_case("function") {
+            return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
+        }
         let table = &engine.commands;
         let mut id = table.find(args.get(0)).ok_or_else(|| format!("Unknown command '{name}'"))?;
         if !table[id].subcommands.is_empty()

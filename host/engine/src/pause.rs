@@ -24,21 +24,28 @@ pub(crate) enum Scope {
 #[derive(Default)]
 pub(crate) struct Pause {
     running: Option<(Scope, Micros)>,
+    /// A failover wants what is here to stay as it is, whatever clients ask for.
+    is_for_failover: bool,
     kept: VecDeque<ConnectionId>,
 }
 
 impl Pause {
     /// Whether there is a pause: then nothing expires.
     pub(crate) fn is_on(&self) -> bool {
-        self.running.is_some()
+        self.running.is_some() || self.is_for_failover
+    }
+
+    /// Keeps writes until a failover has come to its end, or no longer.
+    pub(crate) fn hold_for_failover(&mut self, is_held: bool) {
+        self.is_for_failover = is_held;
     }
 
     /// Whether a request for this command is kept.
     fn holds(&self, flags: Flags) -> bool {
         match self.running {
-            None => false,
             Some((Scope::All, _)) => true,
-            Some((Scope::Writes, _)) => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
+            None if !self.is_for_failover => false,
+            Some((Scope::Writes, _)) | None => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         }
     }
 
@@ -63,7 +70,7 @@ impl Pause {
     pub(crate) fn wake_at(&self) -> Option<Micros> {
         match self.running {
             Some((_, end)) => Some(end),
-            None => Some(Micros(0)).filter(|_| !self.kept.is_empty()),
+            None => Some(Micros(0)).filter(|_| !self.is_for_failover && !self.kept.is_empty()),
         }
     }
 }

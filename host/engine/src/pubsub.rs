@@ -47,12 +47,24 @@ type Names = BTreeMap<Arc<[u8]>, BTreeMap<u32, ConnectionId>>;
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     spaces: [BTreeSet<Arc<[u8]>>; 3],
+    /// Bytes of all names.
+    name_bytes: usize,
 }
+
+/// Bytes that a subscription takes beside its name, in the sets of the session and of the name.
+const SUBSCRIPTION_BYTES: usize =
+    size_of::<Arc<[u8]>>() * 2 + size_of::<Names>() + size_of::<(u32, ConnectionId)>();
 
 impl Subscriptions {
     /// How many there are in a name space.
     pub(crate) fn count(&self, space: Space) -> usize {
         self.spaces[space as usize].len()
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let count: usize = self.spaces.iter().map(BTreeSet::len).sum();
+        count * SUBSCRIPTION_BYTES + self.name_bytes
     }
 
     /// The names of a space.
@@ -108,10 +120,12 @@ impl Engine {
     /// Subscribes a session to a name.
     pub(crate) fn subscribe(&mut self, connection: ConnectionId, space: Space, name: &[u8]) {
         let Some(session) = self.sessions.get_mut(connection) else { return };
-        let own = &mut session.subscriptions.get_or_insert_default().spaces[space as usize];
+        let subscriptions = session.subscriptions.get_or_insert_default();
+        let own = &mut subscriptions.spaces[space as usize];
         if own.contains(name) {
             return;
         }
+        subscriptions.name_bytes += name.len();
         let names = &mut self.pubsub.spaces[space as usize];
         let name = names.get_key_value(name).map_or_else(|| Arc::from(name), |(known, _)| Arc::clone(known));
         own.insert(Arc::clone(&name));
@@ -123,6 +137,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         let Some(subscriptions) = &mut session.subscriptions else { return };
         if subscriptions.spaces[space as usize].remove(name) {
+            subscriptions.name_bytes -= name.len();
             self.pubsub.remove(space, name, connection);
         }
         if subscriptions.is_empty() {

@@ -14,10 +14,12 @@ use tenon_replication::{Action, OutputLimit, Primary, Second, Settings};
 use tenon_resp::OwnedArgs;
 
 use crate::engine::{Engine, Purpose};
+use crate::execute::write_error;
 use crate::following::{Following, greeting};
 use crate::session::Parked;
 use crate::snapshots::{FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
+use crate::waiting::FORCED;
 
 /// Between two looks at a snapshot that is on its way.
 const PUMP_PAUSE: Micros = Micros(2_000);
@@ -242,6 +244,18 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(wait.connection) {
             session.parked = Some(Parked::Wait);
             self.replication.waits.push(wait);
+        }
+    }
+
+    /// Ends all waits with an error, and the connections of those who waited: no replica will tell any more.
+    pub(crate) fn unblock_waits(&mut self, world: &mut World<'_>) {
+        for wait in std::mem::take(&mut self.replication.waits) {
+            let connection = wait.connection;
+            let Some(session) = self.sessions.get_mut(connection) else { continue };
+            session.parked = None;
+            self.stats.count_error(&FORCED);
+            self.answer(connection, world, |reply| write_error(reply, &FORCED));
+            self.close(connection, false, world);
         }
     }
 

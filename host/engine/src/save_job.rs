@@ -21,9 +21,9 @@ const STARVED_US: i64 = 500;
 /// What a snapshot becomes.
 pub(crate) enum Format {
     /// An RDB file.
-    Rdb { options: EncoderOptions, aux: Box<Aux>, sizes: Vec<DatabaseSize> },
+    Rdb { options: EncoderOptions, aux: Box<Aux>, sizes: Vec<DatabaseSize>, libraries: Vec<Arc<[u8]>> },
     /// Commands: the base of an append-only file with `aof-use-rdb-preamble no`.
-    Commands(CommandEncoder),
+    Commands(CommandEncoder, Vec<Arc<[u8]>>),
 }
 
 /// Where a snapshot goes.
@@ -139,11 +139,17 @@ impl SaveJob {
         let _ = disk.remove(&self.destination.temporary);
         self.output.file = Some(disk.create(&self.destination.temporary)?);
         match format {
-            Format::Commands(encoder) => Ok(State::Commands(encoder)),
-            Format::Rdb { options, aux, sizes } => {
+            Format::Commands(mut encoder, libraries) => {
+                let (output, feed) = (&mut self.output, &self.feed);
+                encoder.functions(&libraries, &mut |bytes| output.write(bytes, feed))?;
+                Ok(State::Commands(encoder))
+            }
+            Format::Rdb { options, aux, sizes, libraries } => {
                 let mut encoder = Encoder::new(options);
                 let (output, feed) = (&mut self.output, &self.feed);
-                encoder.begin(&aux, &sizes, &mut |bytes| output.write(bytes, feed))?;
+                let mut sink = |bytes: &[u8]| output.write(bytes, feed);
+                encoder.begin(&aux, &sizes, &mut sink)?;
+                encoder.functions(&libraries, &mut sink)?;
                 Ok(State::Rdb(Box::new(encoder)))
             }
         }

@@ -28,6 +28,9 @@ impl Engine {
         if !self.waiting.queues.is_empty() {
             self.waiting.queues.note(unit.touched(), unit.touched_databases());
         }
+        if self.migrations.is_any_on_its_way() {
+            self.migrations.note(unit.touched(), unit.touched_databases());
+        }
         self.stats.expired_keys += unit.expired_keys;
         self.stats.dirty_total += unit.dirty;
         // A follower's replicas get its primary's stream, and nothing of its own.
@@ -97,7 +100,12 @@ impl Engine {
     pub(crate) fn append_sealed(&mut self, now: Now, world: &mut World<'_>) {
         let Some(batch) = self.journal.take_batch() else { return };
         if let Some(log) = self.durability.log_mut() {
+            let began = self.latency.is_on().then(|| world.stopwatch.read());
+            let is_syncing = began.is_some() && log.facts(now).running_us.is_some();
             log.append(now, &batch);
+            if let Some(began) = began {
+                self.note_append(now, world.stopwatch.read().since(began), is_syncing);
+            }
         }
         self.feed_replicas(&batch, world);
         self.journal.recycle(batch);

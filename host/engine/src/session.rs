@@ -11,7 +11,7 @@ use crate::pubsub::Subscriptions;
 use crate::table::CommandId;
 use crate::tracking::SessionTracking;
 use crate::transaction::Transaction;
-use crate::watch::WatchedKeys;
+use crate::watch::{WatchedKeys, watched_bytes};
 
 /// A connected client.
 pub(crate) struct Session {
@@ -62,6 +62,8 @@ pub(crate) struct Session {
     pub(crate) last_command: Option<CommandId>,
     pub(crate) bytes_in: u64,
     pub(crate) commands: u64,
+    /// What it was counted as when its bytes were last counted.
+    counted_bytes: usize,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -85,6 +87,8 @@ pub(crate) enum Parked {
     Again(OwnedArgs),
     /// For replicas or the disk to have what it wrote (WAIT, WAITAOF); the engine answers.
     Wait,
+    /// For another server to have taken keys (MIGRATE); the engine answers.
+    Migration,
 }
 
 /// Classes of clients.
@@ -158,7 +162,30 @@ impl Session {
             last_command: None,
             bytes_in: 0,
             commands: 0,
+            counted_bytes: 0,
         }
+    }
+
+    /// Bytes that it holds: its state, what it has sent and is not run yet, what it has queued. What it is to be sent
+    /// is in the outputs.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
+        let names = self.name.capacity() + self.library_name.capacity() + self.library_version.capacity();
+        let kept =
+            if let Some(Parked::Again(request)) = &self.parked { request.as_args().total_bytes() } else { 0 };
+        let subscribed = self.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.bytes());
+        size_of::<Session>()
+            + self.decoder.pending_bytes()
+            + queued
+            + names
+            + kept
+            + subscribed
+            + watched_bytes(&self.watched)
+    }
+
+    /// What it was counted as when its bytes were last counted.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.counted_bytes
     }
 
     /// Whether its next request may run.
@@ -172,6 +199,8 @@ impl Session {
 pub(crate) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     connected: usize,
+    /// The sum of what sessions were counted as.
+    counted_bytes: usize,
 }
 
 impl Sessions {
@@ -181,12 +210,42 @@ impl Sessions {
             self.slots.resize_with(slot + 1, || None);
         }
         assert!(self.slots[slot].is_none(), "a slot is free before it is used again");
+        let id = session.id;
         self.slots[slot] = Some(Box::new(session));
         self.connected += 1;
+        self.count_bytes(id);
+    }
+
+    /// Counts anew what a session holds.
+    #[inline]
+    pub(crate) fn count_bytes(&mut self, id: ConnectionId) {
+        self.count_with_request(id, 0);
+    }
+
+    /// Forgets what a session holds: it was cut off.
+    pub(crate) fn stop_counting(&mut self, id: ConnectionId) {
+        if let Some(session) = self.get_mut(id) {
+            let before = std::mem::take(&mut session.counted_bytes);
+            self.counted_bytes -= before;
+        }
+    }
+
+    /// Counts anew what a session holds, with a request that runs.
+    pub(crate) fn count_with_request(&mut self, id: ConnectionId, request_bytes: usize) {
+        if let Some(session) = self.get_mut(id).filter(|session| !session.is_gone) {
+            let held = session.held_bytes() + request_bytes;
+            let before = std::mem::replace(&mut session.counted_bytes, held);
+            self.counted_bytes = self.counted_bytes - before + held;
+        }
+    }
+
+    /// Bytes that all sessions hold, each as it was last counted.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.counted_bytes
     }
 
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Session>> {
-        self.get(id)?;
+        self.counted_bytes -= self.get(id)?.counted_bytes;
         self.connected -= 1;
         self.slots[id.slot as usize].take()
     }

@@ -14,7 +14,9 @@ use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
 use crate::access;
+use crate::client_memory::ClientMemory;
 use crate::engine::Engine;
+use crate::eviction::{access_rule, shares_integers};
 
 impl Engine {
     /// Puts a prepared change in force, with everything that follows from it but sockets and policies.
@@ -59,6 +61,11 @@ impl Engine {
     pub(crate) fn settings_changed(&mut self, changed: &[Directive]) {
         let skips_checksums = self.limits.skips_checksums;
         self.limits = Limits { skips_checksums, ..limits(&self.config, self.seed) };
+        self.keyspace.set_access_rule(self.limits.access);
+        self.eviction.configure(&self.config);
+        self.client_memory = ClientMemory::new(&self.config);
+        self.latency.configure(&self.config);
+        self.stats.tracks_times = self.config.bool(Directive::LatencyTracking);
         self.decode_limits = decode_limits(&self.config);
         self.lazy_expire = self.config.bool(Directive::LazyfreeLazyExpire);
         self.output_limits = self.config.output_limits();
@@ -151,6 +158,8 @@ pub(crate) fn limits(config: &Config, seed: u64) -> Limits {
             node_bytes_max: bytes(Directive::StreamNodeMaxBytes),
             node_entries_max: count(Directive::StreamNodeMaxEntries),
         },
+        access: access_rule(config),
+        shares_integers: shares_integers(config),
         payload: rdb_options(config),
         string_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         sparse_sketch_bytes_max: bytes(Directive::HllSparseMaxBytes),

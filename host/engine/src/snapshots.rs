@@ -16,7 +16,7 @@ use tenon_policy::{
     Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
     rewrite_is_limited,
 };
-use tenon_rdb::{Aux, DatabaseSize, EncoderOptions};
+use tenon_rdb::{AccessField, Aux, DatabaseSize, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
 use crate::engine::{Engine, Purpose};
@@ -263,9 +263,22 @@ impl Engine {
 
     fn rdb_format(&self, now: Now, is_base: bool) -> Format {
         Format::Rdb {
-            options: self.rdb_options(),
+            options: EncoderOptions { access: self.access_field(now), ..self.rdb_options() },
             aux: Box::new(self.aux(now, is_base)),
             sizes: self.database_sizes(),
+            libraries: self.scripts.libraries.texts(),
+        }
+    }
+
+    /// What a file says of the use of keys: what the policy of eviction goes by.
+    fn access_field(&self, now: Now) -> AccessField {
+        let policy = self.config.choice(Directive::MaxMemoryPolicy);
+        if self.limits.access.counts_uses() {
+            AccessField::Frequency
+        } else if policy.ends_with("-lru") {
+            AccessField::Idle { clock: now.unix().seconds() as u32 & 0x00FF_FFFF }
+        } else {
+            AccessField::None
         }
     }
 
@@ -310,7 +323,7 @@ impl Engine {
 
     fn command_format(&self, now: Now) -> Format {
         let base = CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
-        Format::Commands(CommandEncoder::new(base, now.unix()))
+        Format::Commands(CommandEncoder::new(base, now.unix()), self.scripts.libraries.texts())
     }
 
     /// The place in our own stream.

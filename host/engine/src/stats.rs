@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tenon_base::{Micros, SentTotals};
 use tenon_commands::CommandError;
 
+use crate::histogram::Histogram;
 use crate::table::CommandId;
 
 /// Error codes counted apart; beyond, nothing new is counted, as in Redis 7.2.
@@ -69,14 +70,26 @@ pub struct Stats {
     pub net_input_bytes: u64,
     /// Keys removed because their time had come.
     pub expired_keys: u64,
+    /// Clients closed because clients took too much memory.
+    pub evicted_clients: u64,
+    /// Keys removed to make room.
+    pub evicted_keys: u64,
+    /// Microseconds during which there was more than `maxmemory`; the present time is in the engine.
+    pub eviction_exceeded_us: u64,
     /// Changes, in Redis's count.
     pub dirty_total: u64,
     /// Error replies.
     pub error_replies: u64,
     /// Times the active expiry ran out of its budget.
     pub expire_cycle_cut_short: u64,
+    /// Microseconds spent on active expiry.
+    pub expire_cycle_us: u64,
     /// By [`CommandId`].
     pub calls: Vec<CallCounts>,
+    /// `latency-tracking`.
+    pub(crate) tracks_times: bool,
+    /// By [`CommandId`].
+    histograms: Vec<Option<Histogram>>,
     /// Error replies by code.
     pub errors: BTreeMap<String, u64>,
     /// What had been sent in all when `sent` was last brought up to date.
@@ -92,14 +105,15 @@ pub struct Stats {
 
 impl Stats {
     /// Counters for a table of `commands` commands.
-    pub(crate) fn new(commands: usize) -> Stats {
-        Stats { calls: vec![CallCounts::default(); commands], ..Stats::default() }
+    pub(crate) fn new(commands: usize, tracks_times: bool) -> Stats {
+        let histograms = (0..commands).map(|_| None).collect();
+        Stats { calls: vec![CallCounts::default(); commands], histograms, tracks_times, ..Stats::default() }
     }
 
     /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
         let (dirty_total, sent_seen) = (self.dirty_total, self.sent_seen);
-        *self = Stats { dirty_total, sent_seen, ..Stats::new(self.calls.len()) };
+        *self = Stats { dirty_total, sent_seen, ..Stats::new(self.calls.len(), self.tracks_times) };
     }
 
     pub(crate) fn count_call(&mut self, id: CommandId, spent: Micros, failed: bool) {
@@ -108,6 +122,20 @@ impl Stats {
         counts.calls += 1;
         counts.usec += spent.0;
         counts.failed += u64::from(failed);
+        if self.tracks_times {
+            // Made at the first call of a command.
+            self.histograms[id.index()].get_or_insert_with(Histogram::new).record(spent);
+        }
+    }
+
+    /// How long calls of a command took, if there were any while it was tracked.
+    pub(crate) fn histogram(&self, id: CommandId) -> Option<&Histogram> {
+        self.histograms[id.index()].as_ref()
+    }
+
+    /// Counts a call as failed that has written its error itself.
+    pub(crate) fn count_failed(&mut self, id: CommandId) {
+        self.calls[id.index()].failed += 1;
     }
 
     pub(crate) fn count_rejected(&mut self, id: CommandId) {

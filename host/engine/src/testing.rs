@@ -13,7 +13,7 @@ use tenon_base::{
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 
-use crate::engine::{Engine, Gauges, Identity, Setup};
+use crate::engine::{Allocator, Engine, Gauges, Identity, Setup};
 
 /// When every bench begins, in microseconds since 1970.
 pub(crate) const START_UNIX_US: i64 = 1_700_000_000_000_000;
@@ -72,6 +72,12 @@ impl Interlude for Undisturbed {
     fn poll(&mut self) -> Proceed {
         Proceed::Continue
     }
+
+    fn hear(&mut self, _busy: ConnectionId, _bytes: &mut Vec<u8>) -> Option<ConnectionId> {
+        None
+    }
+
+    fn send(&mut self, _busy: ConnectionId, _outputs: &mut Outputs) {}
 
     fn sleep(&mut self, _span: Micros) {}
 }
@@ -154,7 +160,9 @@ impl Bench {
     pub(crate) fn replies(&mut self, client: u64) -> Vec<Value> {
         let slot = connection(client).slot;
         let bytes = self.outputs.sendable(slot).to_vec();
-        self.outputs.sent(slot, bytes.len());
+        if !bytes.is_empty() {
+            self.outputs.sent(slot, bytes.len());
+        }
         let client = self.clients.iter_mut().find(|known| known.number == client).expect("a known client");
         client.decoder.feed(&bytes);
         let mut replies = Vec::new();
@@ -275,6 +283,8 @@ fn identity(started: Now) -> Identity {
             cpu_user_us: 2_000_001,
             cpu_system_us: 500_000,
         },
+        program_bytes: 1_500_000,
+        allocator: Allocator { purge: || true, report: || b"a bench has no allocator".to_vec() },
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tenon_base::{ConnectionId, Lane, Now, World};
-use tenon_commands::{Flags, Group, key_positions};
+use tenon_commands::{Concerns, Flags, Group, key_positions};
 use tenon_resp::{Args, Proto, Reply};
 
 use self::broadcasts::{Broadcasts, Changes};
@@ -235,7 +235,8 @@ impl Engine {
         if unit.has_flushed() {
             self.tell_of_flush(now, world);
         }
-        for touched in &unit.touched()[self.told_keys..] {
+        let touched = unit.touched()[self.told_keys..].iter();
+        for touched in touched.filter(|touched| touched.concerns == Concerns::Everyone) {
             if let Some(tracked) = self.tracking.keys.take(touched.hash) {
                 self.tell_readers(now, &tracked, world);
             }

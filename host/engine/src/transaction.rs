@@ -165,14 +165,16 @@ impl Engine {
             self.stats.count_error(error);
             write_error(&mut Reply::new(world.outputs.writer(connection), session.proto), error);
         }
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, id, args, spent);
         }
         if !self.monitors.is_empty() {
             self.feed_monitors(now, connection, id, args, world);
         }
-        if self.durability.holds_reads() { self.stamp_of_read(connection, id, args) } else { None }
+        // A script's reads may have seen what its words do not name.
+        let own = self.reply_stamp.take();
+        if self.durability.holds_reads() { later(own, self.stamp_of_read(connection, id, args)) } else { own }
     }
 }
 
@@ -205,7 +207,7 @@ impl Engine {
 }
 
 /// The one of two stamps that is satisfied last.
-fn later(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
+pub(crate) fn later(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
     [one, other].into_iter().flatten().max_by_key(|stamp| stamp.position)
 }
 

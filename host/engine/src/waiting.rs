@@ -18,7 +18,7 @@ use crate::session::Parked;
 use crate::table::CommandId;
 
 /// What a client learns that waited for what can no longer come.
-const FORCED: CommandError = CommandError::text(
+pub(crate) const FORCED: CommandError = CommandError::text(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 
@@ -213,7 +213,7 @@ impl Engine {
             }
         }
         self.end_reply(now, connection, Some(command), start, world);
-        self.stats.count_call(command, spent, error.is_some());
+        self.note_call(now, command, spent, error.is_some());
         if spent >= self.slow_log.threshold {
             self.note_slow(now, connection, command, request.as_args(), spent);
         }

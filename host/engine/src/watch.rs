@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use tenon_base::{ConnectionId, Now, UnixMillis};
-use tenon_commands::Touched;
+use tenon_commands::{Concerns, Touched};
 use tenon_keyspace::Keyspace;
 
 use crate::engine::Engine;
@@ -18,6 +18,17 @@ pub(crate) struct Watchers {
 
 /// The keys of one session, by database and hash.
 pub(crate) type WatchedKeys = BTreeMap<(u32, u64), WatchedKey>;
+
+/// Bytes that watched keys take beside their names, in the maps by session and by key.
+const WATCH_BYTES: usize =
+    size_of::<((u32, u64), WatchedKey)>() + size_of::<((u32, u64, u32), ConnectionId)>();
+/// What the name of a watched key is reckoned to take.
+const NAME_BYTES: usize = 32;
+
+/// Bytes that the watched keys of a session take, nearly: names are not looked at one by one.
+pub(crate) fn watched_bytes(watched: &WatchedKeys) -> usize {
+    watched.len() * (WATCH_BYTES + NAME_BYTES)
+}
 
 /// A key, and what it was when it was last looked at.
 pub(crate) struct WatchedKey {
@@ -40,13 +51,15 @@ impl Watchers {
     }
 
     fn of_key(&self, touched: Touched) -> impl Iterator<Item = ConnectionId> {
-        let Touched { database, hash } = touched;
+        let Touched { database, hash, .. } = touched;
         self.by_key.range((database, hash, 0)..=(database, hash, u32::MAX)).map(|(_, &watcher)| watcher)
     }
 
     fn of_database(&self, database: u32) -> impl Iterator<Item = (Touched, ConnectionId)> {
         let range = (database, 0, 0)..=(database, u64::MAX, u32::MAX);
-        self.by_key.range(range).map(|(&(database, hash, _), &watcher)| (Touched { database, hash }, watcher))
+        self.by_key.range(range).map(|(&(database, hash, _), &watcher)| {
+            (Touched { database, hash, concerns: Concerns::Everyone }, watcher)
+        })
     }
 }
 
@@ -93,7 +106,9 @@ impl Engine {
     pub(crate) fn tell_watchers(&mut self, now: Now) {
         let mut dirty = Vec::new();
         let mut touched: Vec<(Touched, ConnectionId)> = Vec::new();
-        for &key in &self.unit.touched()[self.told_keys..] {
+        for &key in
+            self.unit.touched()[self.told_keys..].iter().filter(|key| key.concerns == Concerns::Everyone)
+        {
             for watcher in self.watchers.of_key(key) {
                 if self.has_changed(now, watcher, key, false) {
                     dirty.push(watcher);

@@ -8,6 +8,7 @@ mod table;
 mod text;
 mod value;
 
+mod access;
 pub mod intset;
 pub mod list;
 pub mod listpack;
@@ -29,6 +30,7 @@ mod thin;
 #[cfg(test)]
 mod model;
 
+pub use access::AccessRule;
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
     Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, LookUp, Replaced, Slot, TextSlot,

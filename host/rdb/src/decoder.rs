@@ -74,8 +74,8 @@ pub struct LoadReport {
     pub expired: u64,
     /// Keys passed over because their collection is empty.
     pub empty: u64,
-    /// Libraries of functions passed over: they are not supported.
-    pub functions: u64,
+    /// The texts of libraries of functions.
+    pub libraries: Vec<Vec<u8>>,
     /// Data of modules passed over: there are no modules.
     pub module_data: u64,
     /// The file has a checksum of zero: it was written without one.
@@ -197,8 +197,9 @@ impl<S: Source> Decoder<S> {
                 }
                 opcode::AUX => self.take_aux()?,
                 opcode::FUNCTION => {
-                    reader.string(&mut Vec::new())?;
-                    self.report.functions += 1;
+                    let mut text = Vec::new();
+                    reader.string(&mut text)?;
+                    self.report.libraries.push(text);
                 }
                 opcode::MODULE_AUX => self.skip_module_data()?,
                 opcode::END => self.end()?,

@@ -1,13 +1,14 @@
 //! DUMP payloads: a type, a value, two bytes of version and eight of checksum. What RESTORE and MIGRATE carry.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{Value, ValueRef};
 
 use crate::encoder::EncoderOptions;
 use crate::error::{LoadError, LoadErrorKind};
-use crate::format::VERSION_READ_MAX;
+use crate::format::{VERSION_READ_MAX, opcode};
 use crate::limits::Limits;
 use crate::read_value::ValueReader;
 use crate::reader::Reader;
@@ -44,6 +45,57 @@ pub fn dump(value: ValueRef<'_>, options: &EncoderOptions) -> Vec<u8> {
     payload
 }
 
+/// Libraries of functions as a payload.
+pub fn dump_functions(texts: &[Arc<[u8]>], options: &EncoderOptions) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let mut sink = |block: &[u8]| {
+        payload.extend_from_slice(block);
+        Ok(())
+    };
+    let mut writer = Writer::new(true, options.compression);
+    let mut written = Ok(());
+    for text in texts {
+        writer.byte(opcode::FUNCTION);
+        written = written.and(writer.string(text, &mut sink));
+    }
+    writer.bytes(&options.version.number().to_le_bytes());
+    written = written.and(writer.hand_on(&mut sink));
+    written.expect("a vector takes everything");
+    let footer = writer.checksum(&mut sink).expect("a vector takes everything");
+    payload.extend_from_slice(&footer.to_le_bytes());
+    payload
+}
+
+/// The libraries of a payload from outside; an error is what a client is told, behind `ERR`.
+pub fn restore_functions(payload: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let body = body_of(payload, true).map_err(|error| error.to_string())?;
+    let mut reader = Reader::new(body, body.len());
+    let mut texts = Vec::new();
+    while reader.offset() < body.len() as u64 {
+        match reader.byte().map_err(|_| "can not read data type")? {
+            opcode::FUNCTION => {}
+            opcode::FUNCTION_EARLY => return Err("Pre-GA function format not supported".to_owned()),
+            _ => return Err("given type is not a function".to_owned()),
+        }
+        let mut text = Vec::new();
+        reader.string(&mut text).map_err(|_| "Failed loading library code")?;
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+/// What a payload holds, if its end is sound.
+fn body_of(payload: &[u8], is_signed: bool) -> Result<&[u8], RestoreError> {
+    let (signed, footer) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RestoreError::Footer)?;
+    let (body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
+    let is_read = u32::from(u16::from_le_bytes(*version)) <= VERSION_READ_MAX;
+    let is_sound = || !is_signed || checksum(CrcAlgorithm::Crc64Redis, signed) == u64::from_le_bytes(*footer);
+    if !is_read || !is_sound() {
+        return Err(RestoreError::Footer);
+    }
+    Ok(body)
+}
+
 /// The value of a payload from outside.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
     restore_checked(payload, limits, true)
@@ -56,13 +108,7 @@ pub fn restore_unsigned(payload: &[u8], limits: &Limits) -> Result<Value, Restor
 }
 
 fn restore_checked(payload: &[u8], limits: &Limits, is_signed: bool) -> Result<Value, RestoreError> {
-    let (signed, footer) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RestoreError::Footer)?;
-    let (body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
-    let is_read = u32::from(u16::from_le_bytes(*version)) <= VERSION_READ_MAX;
-    let is_sound = || !is_signed || checksum(CrcAlgorithm::Crc64Redis, signed) == u64::from_le_bytes(*footer);
-    if !is_read || !is_sound() {
-        return Err(RestoreError::Footer);
-    }
+    let body = body_of(payload, is_signed)?;
     let expected_bytes = body.len();
     let mut reader = Reader::new(body, expected_bytes);
     let type_byte = reader.byte().map_err(RestoreError::Data)?;

@@ -3,6 +3,7 @@
 //! Always: at most about half a MiB and one compressed element wait, however large a value is.
 
 use std::io;
+use std::sync::Arc;
 
 use tenon_keyspace::{CutBatch, CutEntry, TextRef};
 
@@ -93,6 +94,14 @@ impl Encoder {
             self.writer.length(size.volatile);
         }
         Ok(())
+    }
+
+    /// Writes libraries of functions. To be called once, behind [`Encoder::begin`].
+    pub fn functions(&mut self, texts: &[Arc<[u8]>], sink: &mut Sink<'_>) -> io::Result<()> {
+        texts.iter().try_for_each(|text| {
+            self.writer.byte(opcode::FUNCTION);
+            self.writer.string(text, sink)
+        })
     }
 
     /// Writes what a cut handed over.

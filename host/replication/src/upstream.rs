@@ -40,6 +40,8 @@ pub struct Upstream {
     ack_at: Micros,
     up_since: Micros,
     down_since: Micros,
+    /// Whom it asks is to become the primary in its place.
+    hands_over: bool,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,13 @@ impl Upstream {
             ack_at: now,
             up_since: now,
             down_since: now,
+            hands_over: false,
         }
+    }
+
+    /// Asks whom it follows to be the primary from now on, or no longer does.
+    pub fn hand_over(&mut self, is_so: bool) {
+        self.hands_over = is_so;
     }
 
     /// Host and port of the primary.
@@ -316,7 +324,8 @@ impl Upstream {
                 };
                 let first = (offset.0 + 1).to_string();
                 tracing::info!("Trying a partial resynchronization (request {id}:{first}).");
-                self.say(Word::Psync, &[b"PSYNC", &id.0, first.as_bytes()], outputs);
+                let words: [&[u8]; 4] = [b"PSYNC", &id.0, first.as_bytes(), b"FAILOVER"];
+                self.say(Word::Psync, if self.hands_over { &words } else { &words[..3] }, outputs);
             }
             Word::Psync => return self.hear_answer(line),
         }

@@ -90,6 +90,11 @@ impl<'a> Args<'a> {
         Args { spans: self.spans.get(from..).unwrap_or_default(), ..*self }
     }
 
+    /// The first `count` arguments, or all of them if there are fewer.
+    pub fn first(&self, count: usize) -> Args<'a> {
+        Args { spans: &self.spans[..count.min(self.spans.len())], ..*self }
+    }
+
     /// Argument `index` by reference count, if it owns its bytes (see `LARGE_ARGUMENT_BYTES`); copy it otherwise.
     pub fn take_large(&self, index: usize) -> Option<Bytes> {
         let large = self.spans.get(index)?.large_index()?;

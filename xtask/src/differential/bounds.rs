@@ -10,6 +10,8 @@ use super::words::relative_expiry;
 const STRING_BYTES_MAX: i128 = 2000;
 /// A random choice of more than this is only more of the same.
 const CHOICES_MAX: i128 = 300;
+/// A score whose text C cannot read without a complaint.
+const TINY: &[u8] = b"5e-324";
 /// Expiry times that would come, or nearly come, within a run: seconds as well as milliseconds.
 const SOON_MAX: i128 = 90_000_000_000;
 
@@ -22,6 +24,10 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
     match name {
         "expire" | "pexpire" | "setex" | "psetex" => push_away(words, 2, chance),
         "restore" => {
+            for at in behind(words, &["IDLETIME"]) {
+                // A product that overflows.
+                cap(words, at, 1 << 50, i64::MAX.into(), "1000000000");
+            }
             push_away(words, 2, chance);
             // A sum that overflows, which C leaves undefined.
             cap(words, 2, 1 << 62, i64::MAX.into(), "0");
@@ -35,9 +41,20 @@ pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
         "setbit" => cap(words, 2, STRING_BYTES_MAX * 8, 1 << 40, "15999"),
         "setrange" => cap(words, 2, STRING_BYTES_MAX, 1 << 40, "1999"),
         "bitfield" => (2..words.len()).for_each(|at| cap(words, at, STRING_BYTES_MAX, 1 << 40, "70")),
+        "zadd" | "zincrby" if words.iter().any(|word| word == TINY) => {
+            words.iter_mut().filter(|word| *word == TINY).for_each(|word| *word = b"1e-300".to_vec());
+        }
         "zadd" if chance.percent(10) => score_nothing(words, chance),
         "sort" => store_no_ties(words),
         "xadd" => name_ids(words),
+        // Nothing was deleted that is newer than any id that is given out: see Dictionary::renew.
+        "xsetid" => {
+            behind(words, &["MAXDELETEDID"]).into_iter().for_each(|at| words[at] = b"0-1".to_vec());
+            // A sum that overflows: Redis begins at the other end, Tenon stays at the last number.
+            behind(words, &["ENTRIESADDED"])
+                .into_iter()
+                .for_each(|at| cap(words, at, 1 << 62, i64::MAX.into(), "7"));
+        }
         "xclaim" | "xautoclaim" => cap(words, 4, 1, SOON_MAX, "0"),
         "xpending" => behind(words, &["IDLE"]).into_iter().for_each(|at| cap(words, at, 1, SOON_MAX, "0")),
         _ => {}

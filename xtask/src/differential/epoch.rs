@@ -4,7 +4,8 @@
 use super::generate::Call;
 use super::pair::{Pair, Words};
 use super::reply::Reply;
-use super::{rules, state};
+use super::waiting::Waiter;
+use super::{exchange, rules, state};
 
 /// Requests that are under way at once.
 const BATCH: usize = 100;
@@ -58,34 +59,69 @@ fn prepare(pair: &mut Pair, setting: Setting) -> Result<(), String> {
 }
 
 /// Plays `calls` and compares every reply, then the state behind them.
-pub(super) fn play(pair: &mut Pair, setting: Setting, calls: &[Call]) -> Result<Option<Difference>, String> {
+pub(super) fn play(
+    pair: &mut Pair,
+    waiter: &mut Waiter,
+    setting: Setting,
+    calls: &[Call],
+) -> Result<Option<Difference>, String> {
     prepare(pair, setting)?;
+    waiter.set_protocol(setting.protocol)?;
     let mut queue = Queue::default();
     let mut done = 0;
-    for batch in calls.chunks(BATCH) {
-        let requests: Vec<Words> = batch.iter().map(|call| call.words.clone()).collect();
-        let [tenon, redis] = pair.exchange(&requests)?;
-        for (index, (call, (tenon, redis))) in batch.iter().zip(tenon.into_iter().zip(redis)).enumerate() {
-            if !queue.agree(call, &tenon, &redis) {
-                let (after, request) = (done + index + 1, call.words.clone());
-                return Ok(Some(Difference {
-                    after,
-                    request,
-                    is_about_state: false,
-                    replies: [tenon, redis],
-                }));
+    for stretch in calls.chunk_by(|_, next| !next.is_waiting) {
+        let (waiting, rest) = match stretch.split_first() {
+            Some((first, rest)) if first.is_waiting => (Some(first), rest),
+            _ => (None, stretch),
+        };
+        waiting.map_or(Ok(()), |call| waiter.begin(call))?;
+        let mut differs = None;
+        for batch in rest.chunks(BATCH) {
+            let first = done + usize::from(waiting.is_some());
+            differs = differs.or(first_difference(pair, &mut queue, batch, first)?);
+            done += batch.len();
+        }
+        if let Some(call) = waiting {
+            done += 1;
+            let replies = waiter.end(&call.words)?;
+            if differs.is_none() && !rules::agree(call, &replies[0], &replies[1]) {
+                let request = call.words.clone();
+                differs = Some(Difference { after: done, request, is_about_state: false, replies });
             }
         }
-        done += batch.len();
+        if differs.is_some() {
+            return Ok(differs);
+        }
     }
     pair.ask(&[b"DISCARD"])?;
-    let found = state::compare(pair)?;
+    let found = match state::compare(pair)? {
+        None => exchange::compare(pair)?,
+        found => found,
+    };
     Ok(found.map(|found| Difference {
         after: calls.len(),
         request: found.question,
         is_about_state: true,
         replies: found.replies,
     }))
+}
+
+/// Runs `batch`, of which `done` calls ran before, and compares the replies.
+fn first_difference(
+    pair: &mut Pair,
+    queue: &mut Queue,
+    batch: &[Call],
+    done: usize,
+) -> Result<Option<Difference>, String> {
+    let requests: Vec<Words> = batch.iter().map(|call| call.words.clone()).collect();
+    let [tenon, redis] = pair.exchange(&requests)?;
+    for (index, (call, (tenon, redis))) in batch.iter().zip(tenon.into_iter().zip(redis)).enumerate() {
+        if !queue.agree(call, &tenon, &redis) {
+            let (after, request) = (done + index + 1, call.words.clone());
+            return Ok(Some(Difference { after, request, is_about_state: false, replies: [tenon, redis] }));
+        }
+    }
+    Ok(None)
 }
 
 /// What a transaction has queued: EXEC's reply holds the replies to these.
@@ -124,6 +160,7 @@ impl Queue {
 /// A shorter history that still leads to a difference in the same command.
 pub(super) fn shrink(
     pair: &mut Pair,
+    waiter: &mut Waiter,
     setting: Setting,
     calls: &[Call],
     found: Difference,
@@ -137,11 +174,17 @@ pub(super) fn shrink(
         // The last call stays where it is what differs.
         let kept = usize::from(!best.1.is_about_state);
         while at + kept < best.0.len() && played < PLAYED_MAX {
-            let end = (at + size).min(best.0.len() - kept);
+            let mut end = (at + size).min(best.0.len() - kept);
+            while best.0.get(end).is_some_and(|call| call.is_tied) {
+                end += 1;
+            }
+            if end > best.0.len() - kept {
+                break;
+            }
             let mut fewer = best.0.clone();
             fewer.drain(at..end);
             played += 1;
-            match play(pair, setting, &fewer)? {
+            match play(pair, waiter, setting, &fewer)? {
                 Some(found) if is_same(&found, &best.1) => {
                     fewer.truncate(found.after);
                     best = (fewer, found);

@@ -3,8 +3,10 @@
 
 use super::bounds;
 use super::chance::Chance;
+use super::companions;
 use super::grammar::{Argument, Command, Kind};
 use super::pair::Words;
+use super::waiting;
 use super::words::Dictionary;
 
 /// Commands that fill keys, and those that empty them: without more of these than of others most keys would be missing.
@@ -29,7 +31,11 @@ const OFTEN: [(&str, usize); 19] = [
     ("sunionstore", 2),
     ("zincrby", 2),
 ];
-/// Percentages of calls that are spoilt, and of optional arguments that are there.
+/// Families whose calls are made twice as often: their values have most to tell.
+const FAVOURED: [&str; 4] = ["stream", "geo", "bitmap", "hyperloglog"];
+/// Percentages of calls that another client waits beside, of those that are spoilt, and of optional arguments that are
+/// there.
+const WAITING: usize = 2;
 const SPOILT: usize = 10;
 const OPTIONAL: usize = 35;
 
@@ -39,11 +45,32 @@ pub(super) struct Call {
     /// The command's name in the grammar.
     pub(super) name: String,
     pub(super) words: Words,
+    /// Whether it means something only together with the call before it.
+    pub(super) is_tied: bool,
+    /// Whether another client sends it, and waits while the calls behind it run.
+    pub(super) is_waiting: bool,
+}
+
+impl Call {
+    fn companion(words: Words) -> Call {
+        Call {
+            name: String::from_utf8_lossy(&words[0]).to_lowercase(),
+            words,
+            is_tied: false,
+            is_waiting: false,
+        }
+    }
 }
 
 /// How often a command is called, compared with one that is called once.
 pub(super) fn weight(name: &str) -> usize {
     OFTEN.iter().find(|(often, _)| *often == name).map_or(1, |(_, weight)| *weight)
+}
+
+/// As [`weight`], and twice that for a favoured family.
+fn lots_of(command: &Command) -> usize {
+    let favour = if FAVOURED.contains(&command.group.as_str()) { 2 } else { 1 };
+    weight(&command.name) * favour
 }
 
 /// Makes calls.
@@ -59,8 +86,7 @@ pub(super) struct Generator<'a> {
 impl<'a> Generator<'a> {
     pub(super) fn new(commands: &'a [Command], payloads: &[Vec<u8>], seed: u64) -> Generator<'a> {
         let lots = commands.iter().enumerate();
-        let lots =
-            lots.flat_map(|(index, command)| std::iter::repeat_n(index, weight(&command.name))).collect();
+        let lots = lots.flat_map(|(index, command)| std::iter::repeat_n(index, lots_of(command))).collect();
         Generator {
             commands,
             lots,
@@ -72,6 +98,10 @@ impl<'a> Generator<'a> {
 
     /// Appends the next call, and what it needs behind it.
     pub(super) fn next(&mut self, calls: &mut Vec<Call>) {
+        if self.chance.percent(WAITING) {
+            let (name, words) = waiting::request(&mut self.chance);
+            calls.push(Call { name, words, is_tied: false, is_waiting: true });
+        }
         let commands = self.commands;
         let mut command = &commands[*self.chance.pick(&self.lots)];
         if self.is_in_transaction && self.chance.percent(15) {
@@ -87,12 +117,17 @@ impl<'a> Generator<'a> {
         if self.chance.percent(SPOILT) {
             self.spoil(&mut words, command);
         }
-        bounds::apply(command, &mut words, &mut self.chance);
-        calls.push(Call { name: command.name.clone(), words: words.clone() });
-        // What was taken by chance is not the same on both sides: the key goes.
-        if let ("spop", Some(key)) = (command.name.as_str(), words.get(1)) {
-            calls.push(Call { name: "del".to_owned(), words: vec![b"DEL".to_vec(), key.clone()] });
+        if command.name == "xsetid" {
+            self.dictionary.renew(&mut words, 2);
         }
+        bounds::apply(command, &mut words, &mut self.chance);
+        waiting::aim(&command.name, &mut words, &mut self.chance);
+        let [before, behind] = companions::around(&command.name, &mut words);
+        let first = calls.len();
+        calls.extend(before.into_iter().map(Call::companion));
+        calls.push(Call { name: command.name.clone(), words, is_tied: false, is_waiting: false });
+        calls.extend(behind.into_iter().map(Call::companion));
+        calls[first + 1..].iter_mut().for_each(|call| call.is_tied = true);
     }
 
     fn words(&mut self, command: &Command) -> Words {

@@ -6,11 +6,14 @@ mod grammar; // what can be called
 mod words;
 
 mod bounds;
+mod companions;
 mod generate;
 
 mod epoch; // what is called, and what must come of it
+mod exchange;
 mod rules;
 mod state;
+mod waiting;
 
 mod chance; // what serves them
 mod pair;
@@ -25,6 +28,7 @@ use epoch::Setting;
 use generate::{Call, Generator};
 use grammar::Command;
 use pair::{Line, Pair, shown};
+use waiting::Waiter;
 
 const USAGE: &str = "\
 usage: cargo xtask differential [OPTION...]
@@ -66,7 +70,8 @@ struct Options {
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     if words == ["--exceptions"] {
         let never = NEVER.iter().map(|(name, reason)| format!("{name}: not called: {reason}"));
-        rules::exceptions().into_iter().chain(never).for_each(|line| println!("{line}"));
+        let beside = companions::REASONS.iter().map(|(names, reason)| format!("{names}: {reason}"));
+        rules::exceptions().into_iter().chain(beside).chain(never).for_each(|line| println!("{line}"));
         return Ok(());
     }
     let Some(options) = parse(words)? else {
@@ -136,6 +141,7 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
     let servers = [tenon.start(Aof::Off, None, &ARGUMENTS)?, redis.start(Aof::Off, None, &ARGUMENTS)?];
     let [tenon, redis] = [Line::connect("Tenon", servers[0].port)?, Line::connect("Redis", servers[1].port)?];
     let mut pair = Pair { tenon, redis };
+    let mut waiter = Waiter::connect([servers[0].port, servers[1].port])?;
     println!("{}, {}", contenders[0].version()?, contenders[1].version()?);
     let commands = callable(&mut pair, &options.only)?;
     let payloads = payloads(&mut pair.redis)?;
@@ -155,14 +161,14 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
             generator.next(&mut calls);
         }
         let setting = Setting { protocol: 2 + (epoch % 2) as u8, is_small: epoch / 2 % 2 == 1 };
-        if let Some(found) = epoch::play(&mut pair, setting, &calls)? {
+        if let Some(found) = epoch::play(&mut pair, &mut waiter, setting, &calls)? {
             differences += 1;
             println!(
                 "\ndifference at command {} (--seed {} --epoch {epoch})",
                 done + found.after,
                 options.seed
             );
-            let (history, found) = epoch::shrink(&mut pair, setting, &calls, found)?;
+            let (history, found) = epoch::shrink(&mut pair, &mut waiter, setting, &calls, found)?;
             print_difference(setting, &history, &found);
             if differences >= options.differences {
                 break;
@@ -231,7 +237,8 @@ fn print_difference(setting: Setting, history: &[Call], found: &epoch::Differenc
         println!("  ... {} more", history.len() - SHOWN_MAX);
     }
     for call in &history[history.len().saturating_sub(SHOWN_MAX)..] {
-        println!("  > {}", shown(&call.words));
+        let who = if call.is_waiting { "waits" } else { "     " };
+        println!("  {who} > {}", shown(&call.words));
     }
     if found.is_about_state {
         println!("  > {}", shown(&found.request));

@@ -61,9 +61,18 @@ pub(super) struct Pair {
 impl Pair {
     /// The same requests to both; Tenon's replies come first.
     pub(super) fn exchange(&mut self, requests: &[Words]) -> Result<[Vec<Reply>; 2], String> {
+        self.send(requests)?;
+        self.receive(requests)
+    }
+
+    pub(super) fn send(&mut self, requests: &[Words]) -> Result<(), String> {
         let bytes = encoded(requests);
         self.tenon.send(&bytes)?;
-        self.redis.send(&bytes)?;
+        self.redis.send(&bytes)
+    }
+
+    /// Replies to requests that were sent; Tenon's come first.
+    pub(super) fn receive(&mut self, requests: &[Words]) -> Result<[Vec<Reply>; 2], String> {
         // Redis first: what it waits for tells a run-away request from a fault of ours.
         let redis = self.redis.receive(requests)?;
         Ok([self.tenon.receive(requests)?, redis])

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::rules;
 
 /// Databases that calls can reach.
-const DATABASES: [&str; 3] = ["0", "1", "2"];
+pub(super) const DATABASES: [&str; 3] = ["0", "1", "2"];
 
 /// What is asked of each key: the command's name in the table of rules, and its words before the key.
 const QUESTIONS: [(&str, &[&str]); 3] =
@@ -53,7 +53,7 @@ fn compare_database(pair: &mut Pair, has_scores: &mut bool) -> Result<Option<Dif
         for (name, words) in QUESTIONS {
             let mut words: Words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
             words.push(key.bytes().to_vec());
-            calls.push(Call { name: name.to_owned(), words });
+            calls.push(Call { name: name.to_owned(), words, is_tied: false, is_waiting: false });
         }
     }
     if let Some(found) = compare_calls(pair, &calls)? {
@@ -67,12 +67,23 @@ fn compare_database(pair: &mut Pair, has_scores: &mut bool) -> Result<Option<Dif
     let zsets: Vec<Words> =
         calls.iter().filter(|call| call.name == "zrange").map(|call| call.words.clone()).collect();
     let [tenon, redis] = pair.exchange(&zsets)?;
-    *has_scores |= tenon != redis;
+    *has_scores |= tenon != redis || tenon.iter().any(has_large_scores);
     compare_calls(pair, &calls)
 }
 
+/// Whether whole numbers are among the scores that a double spells in fewer digits: a digest of 7.2 mixes in those, one
+/// of 7.0 all digits.
+fn has_large_scores(range: &Reply) -> bool {
+    const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
+    let elements = range.elements().iter();
+    elements
+        .flat_map(|element| [Some(element), element.elements().get(1)])
+        .flatten()
+        .any(|element| element.number().is_some_and(|score| score.is_finite() && score.abs() > WHOLE_MAX))
+}
+
 /// What else is asked of a key of this type.
-fn details(key: &[u8], kind: &[u8]) -> Call {
+pub(super) fn details(key: &[u8], kind: &[u8]) -> Call {
     let (name, before, after): (&str, &[&str], &[&str]) = match kind {
         // A digest mixes in the texts of scores, which 7.2 spells shorter than 7.0.
         b"zset" => ("zrange", &["ZRANGE"], &["0", "-1", "WITHSCORES"]),
@@ -81,10 +92,10 @@ fn details(key: &[u8], kind: &[u8]) -> Call {
     };
     let bytes = |words: &[&str]| words.iter().map(|word| word.as_bytes().to_vec()).collect::<Words>();
     let words = [bytes(before), vec![key.to_vec()], bytes(after)].concat();
-    Call { name: name.to_owned(), words }
+    Call { name: name.to_owned(), words, is_tied: false, is_waiting: false }
 }
 
-fn compare_calls(pair: &mut Pair, calls: &[Call]) -> Result<Option<Difference>, String> {
+pub(super) fn compare_calls(pair: &mut Pair, calls: &[Call]) -> Result<Option<Difference>, String> {
     let requests: Vec<Words> = calls.iter().map(|call| call.words.clone()).collect();
     let [tenon, redis] = pair.exchange(&requests)?;
     let mut all = calls.iter().zip(tenon.into_iter().zip(redis));

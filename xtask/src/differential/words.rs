@@ -76,7 +76,7 @@ const MEMBERS: [&[u8]; 12] = [
     b"3.5",
     b"1e3",
     b"007",
-    b"\x00\x01\x02",
+    b"\x01\x00\x02",
     b"\xc3\xa9",
     b"a b",
     b"65536",
@@ -250,6 +250,17 @@ impl Dictionary {
                 self.unique += 1;
                 format!("u{}", self.unique).into_bytes()
             }
+        }
+    }
+
+    /// Makes an id that is not the newest one so: 7.2 refuses for XSETID one before the last that was deleted, 7.0 does
+    /// not.
+    pub(super) fn renew(&mut self, words: &mut [Vec<u8>], at: usize) {
+        let Some(word) = words.get_mut(at) else { return };
+        let half = std::str::from_utf8(word).ok().and_then(|id| id.split('-').next()?.parse::<usize>().ok());
+        if half.is_some_and(|half| half <= self.newest_ms) {
+            self.newest_ms += 1;
+            *word = self.newest_ms.to_string().into_bytes();
         }
     }
 

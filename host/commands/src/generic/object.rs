@@ -2,13 +2,10 @@
 
 use std::ops::Range;
 
-use tenon_keyspace::{Entry, TextRef, ValueRef};
+use tenon_keyspace::{AccessRule, Entry, TextRef, ValueRef};
 use tenon_resp::Args;
 
 use crate::{CommandError, Context, Outcome, quoted};
-
-/// The access clock has so many bits and then begins anew.
-const CLOCK_MASK: u32 = 0x00FF_FFFF;
 
 /// Whole numbers that Redis keeps in objects for everybody, and the count of references that those have.
 const SHARED_INTEGERS: Range<i64> = 0..10_000;
@@ -45,15 +42,20 @@ pub(super) fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// Frequencies are kept under an LFU policy only.
+/// Frequencies are kept under an LFU policy only, and times under the others.
 pub(super) fn freq(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    if find(ctx, args).is_some() {
+    let (rule, now) = (ctx.limits.access, ctx.db.now().seconds() as u32);
+    let Some(clock) = find(ctx, args).map(|entry| entry.access_clock()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    if !rule.counts_uses() {
         return Err(CommandError::text(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
              switching between policies at runtime LRU and LFU data will take some time to adjust.",
         ));
     }
-    ctx.reply.null();
+    ctx.reply.integer(i64::from(rule.frequency(clock, now)));
     Ok(())
 }
 
@@ -64,23 +66,32 @@ pub(super) fn help(ctx: &mut Context<'_>, _: Args<'_>) -> Outcome {
 }
 
 pub(super) fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let now = ctx.db.now().seconds() as u32;
-    match find(ctx, args).map(|entry| entry.access_clock()) {
-        Some(clock) => ctx.reply.integer(i64::from(now.wrapping_sub(clock) & CLOCK_MASK)),
-        None => ctx.reply.null(),
+    let (rule, now) = (ctx.limits.access, ctx.db.now().seconds() as u32);
+    let Some(clock) = find(ctx, args).map(|entry| entry.access_clock()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    if rule.counts_uses() {
+        return Err(CommandError::text(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+             policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
     }
+    ctx.reply.integer(i64::from(AccessRule::idle_seconds(clock, now)));
     Ok(())
 }
 
 /// A value belongs to its key alone; a small whole number takes no memory of its own, which Redis tells as a reference
-/// to an object that everybody shares.
+/// to an object that everybody shares, unless values must be told apart by their use.
 pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let is_shared = |entry: Entry<'_>| matches!(entry.value(), ValueRef::String(TextRef::Integer(number)) if SHARED_INTEGERS.contains(&number));
-    match find(ctx, args) {
-        Some(entry) if is_shared(entry) => ctx.reply.integer(SHARED),
-        Some(_) => ctx.reply.integer(1),
-        None => ctx.reply.null(),
-    }
+    let shares_integers = ctx.limits.shares_integers;
+    let Some(value) = find(ctx, args).map(|entry| entry.value()) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    let is_small =
+        matches!(value, ValueRef::String(TextRef::Integer(number)) if SHARED_INTEGERS.contains(&number));
+    ctx.reply.integer(if is_small && shares_integers { SHARED } else { 1 });
     Ok(())
 }
 

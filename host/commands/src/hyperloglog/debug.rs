@@ -10,7 +10,7 @@ use super::dense::DENSE_BYTES;
 use super::estimate::{cardinality, place_of};
 use super::sketch::{Corrupt, EMPTY, Encoding, HEADER_BYTES, REGISTERS, Sketch, raise};
 use super::{dense, sparse};
-use crate::{CommandError, Context, Outcome, Words};
+use crate::{CommandError, Concerns, Context, Outcome, Words, quoted};
 
 /// How often all registers are written and read.
 const REGISTER_ROUNDS: usize = 20;
@@ -41,11 +41,11 @@ pub(super) fn pfdebug(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         is_converted = make_dense(&mut slot)?;
         ctx.reply.integer(i64::from(is_converted));
     } else {
-        let name = String::from_utf8_lossy(args.get(1));
+        let name = quoted(args.get(1));
         return Err(CommandError::Text(format!("ERR Unknown PFDEBUG subcommand '{name}'").into()));
     }
     if is_converted {
-        ctx.wrote_quietly(key, 1);
+        ctx.wrote_for(Concerns::Nobody, key, None, 1);
     }
     Ok(())
 }

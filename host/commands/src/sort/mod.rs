@@ -40,8 +40,8 @@ fn sort_by(ctx: &mut Context<'_>, args: Args<'_>, may_store: bool) -> Outcome {
         Some(entry) if matches!(entry.kind(), Kind::List | Kind::Set | Kind::Zset) => entry.to_value(),
         Some(_) => return Err(CommandError::WrongType),
     };
-    // A set has no order of its own: what is stored must not depend on how it happens to lie.
-    let is_unordered = source.kind() == Kind::Set && options.target.is_some();
+    // A set has no order of its own: what is stored, or seen by a script, must not depend on how it happens to lie.
+    let is_unordered = source.kind() == Kind::Set && (options.target.is_some() || ctx.db.unit.is_scripted());
     if is_unordered && !options.sorts {
         (options.sorts, options.is_alpha, options.by) = (true, true, None);
     }

@@ -14,7 +14,8 @@ pub(super) fn weight_of(element: Element<'_>) -> Option<f64> {
         return Some(0.0);
     }
     let start = text.iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'))?;
-    tenon_resp::parse_double(&text[start..])
+    // C tells a number too small for all its digits as it tells one too large.
+    tenon_resp::parse_double(&text[start..]).filter(|number| !number.is_subnormal())
 }
 
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod tests {
         ] {
             assert_eq!(weight(text), Some(expected), "{text:?}");
         }
-        for text in [" ", "7 ", "x", "7x", "nan", "1e999"] {
+        for text in [" ", "7 ", "x", "7x", "nan", "1e999", "5e-324"] {
             assert_eq!(weight(text), None, "{text:?}");
         }
         assert_eq!(weight_of(Element::Integer(-3)), Some(-3.0));

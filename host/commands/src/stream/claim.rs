@@ -7,9 +7,9 @@ use tenon_resp::{Args, Reply};
 
 use super::effect::{Claims, Delivery, GroupName, delivered_again, mark};
 use super::entries::write_entry;
-use super::help::{no_key_or_group, shown};
+use super::help::no_key_or_group;
 use super::id::{parse_id, parse_start, write_id};
-use crate::{CommandError, Context, Event, Origin, Outcome, Unit, Words};
+use crate::{CommandError, Context, Event, Origin, Outcome, Unit, Words, quoted};
 
 /// Entries that XAUTOCLAIM claims at once unless told otherwise.
 const PAGE_ENTRIES: usize = 100;
@@ -305,7 +305,7 @@ impl Request {
                 last_id = parse_id(args.get(value))?;
                 index = value;
             } else {
-                let option = shown(args.get(index));
+                let option = quoted(args.get(index));
                 return Err(CommandError::Text(format!("ERR Unrecognized XCLAIM option '{option}'").into()));
             }
             index += 1;

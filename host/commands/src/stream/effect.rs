@@ -5,7 +5,7 @@ use tenon_base::UnixMillis;
 use tenon_keyspace::{StreamGroup, StreamId};
 use tenon_resp::{INTEGER_TEXT_BYTES_MAX, format_integer};
 
-use crate::{Context, Unit};
+use crate::{Concerns, Context, Unit};
 
 /// So many IDs are told by one request.
 const CLAIMED_IDS_MAX: usize = 128;
@@ -108,13 +108,7 @@ pub(super) fn delivered_again(count: u64) -> u64 {
 
 /// Says that `key` changed in a way that no event tells: `count` changes, maybe none.
 pub(super) fn mark(ctx: &mut Context<'_>, key: &[u8], count: u64) {
-    if count == 0 {
-        return;
+    if count > 0 {
+        ctx.wrote_for(Concerns::Nobody, key, None, count as usize);
     }
-    let index = ctx.db.index();
-    if ctx.db.unit.wants_keys() {
-        let hash = ctx.db.database_ref().hash(key);
-        ctx.db.unit.touch(index, hash, key);
-    }
-    ctx.db.unit.dirty += count;
 }

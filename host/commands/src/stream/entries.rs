@@ -6,7 +6,7 @@ use tenon_resp::{Args, Reply};
 use super::id::{parse_end, parse_id, parse_start, write_id};
 use crate::element::write_element;
 use crate::room::with_room;
-use crate::{CommandError, Context, Event, Outcome, Words};
+use crate::{CommandError, Concerns, Context, Event, Outcome, Words};
 
 pub(super) fn xdel(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let (key, words) = (args.get(1), args.rest(2));
@@ -64,7 +64,7 @@ pub(super) fn xsetid(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
         stream.set_max_deleted_id(figures.max_deleted_id);
     }
     drop(stream);
-    ctx.wrote(key, Event::XSETID, 1);
+    ctx.wrote_for(Concerns::Nobody, key, Some(Event::XSETID), 1);
     ctx.reply.ok();
     Ok(())
 }

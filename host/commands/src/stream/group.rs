@@ -5,7 +5,7 @@ use tenon_resp::Args;
 
 use super::help::{misused, no_group};
 use super::id::{Missing, parse_any, parse_id};
-use crate::{CommandError, Context, Event, Outcome, Words};
+use crate::{CommandError, Concerns, Context, Event, Outcome, Words};
 
 const NO_KEY: CommandError = CommandError::text(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
@@ -16,23 +16,29 @@ pub(super) fn create(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let options = Options::parse(args, true)?;
     let (key, name) = (args.get(2), args.get(3));
     let begin = |last_id: StreamId| match args.get(4) {
+        _ if args.len() > 8 => Err(misused(args)),
         b"$" => Ok(last_id),
-        word if args.len() <= 8 => parse_id(word),
-        _ => Err(misused(args)),
+        word => parse_id(word),
     };
-    if let Some(mut stream) = ctx.db.stream_mut(key)? {
+    let is_new = if let Some(mut stream) = ctx.db.stream_mut(key)? {
         let last_id = begin(stream.last_id())?;
         if !stream.create_group(name, last_id, options.entries_read) {
             return Err(CommandError::text("BUSYGROUP Consumer Group name already exists"));
         }
+        false
     } else if options.creates_stream {
         let mut stream = Stream::new();
         stream.create_group(name, begin(StreamId::MIN)?, options.entries_read);
         ctx.db.insert(key, Value::Stream(stream), None);
+        true
     } else {
         return Err(NO_KEY);
+    };
+    if is_new {
+        ctx.wrote(key, Event::XGROUP_CREATE, 1);
+    } else {
+        ctx.wrote_for(Concerns::Nobody, key, Some(Event::XGROUP_CREATE), 1);
     }
-    ctx.wrote(key, Event::XGROUP_CREATE, 1);
     ctx.reply.ok();
     Ok(())
 }
@@ -45,7 +51,7 @@ pub(super) fn create_consumer(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome 
     drop(group);
     drop(stream);
     if is_new {
-        ctx.wrote(key, Event::XGROUP_CREATECONSUMER, 1);
+        ctx.wrote_for(Concerns::Nobody, key, Some(Event::XGROUP_CREATECONSUMER), 1);
     }
     ctx.reply.integer(i64::from(is_new));
     Ok(())
@@ -59,7 +65,7 @@ pub(super) fn delete_consumer(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome 
     drop(group);
     drop(stream);
     if pending.is_some() {
-        ctx.wrote(key, Event::XGROUP_DELCONSUMER, 1);
+        ctx.wrote_for(Concerns::Nobody, key, Some(Event::XGROUP_DELCONSUMER), 1);
     }
     ctx.reply.integer(pending.unwrap_or(0) as i64);
     Ok(())
@@ -70,7 +76,7 @@ pub(super) fn destroy(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let removed = ctx.db.stream_mut(key)?.ok_or(NO_KEY)?.remove_group(args.get(3));
     if removed.is_some() {
         // Those who wait for the group hear of it, because the key is touched.
-        ctx.wrote(key, Event::XGROUP_DESTROY, 1);
+        ctx.wrote_for(Concerns::Waiting, key, Some(Event::XGROUP_DESTROY), 1);
     }
     ctx.reply.integer(i64::from(removed.is_some()));
     Ok(())
@@ -91,7 +97,7 @@ pub(super) fn set_id(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     group.set_entries_read(options.entries_read);
     drop(group);
     drop(stream);
-    ctx.wrote(key, Event::XGROUP_SETID, 1);
+    ctx.wrote_for(Concerns::Nobody, key, Some(Event::XGROUP_SETID), 1);
     ctx.reply.ok();
     Ok(())
 }

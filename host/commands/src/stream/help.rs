@@ -1,10 +1,8 @@
 //! What XGROUP and XINFO say about themselves: their HELP, and how they refuse words.
 
-use std::borrow::Cow;
-
 use tenon_resp::Args;
 
-use crate::{CommandError, Context, Outcome};
+use crate::{CommandError, Context, Outcome, quoted};
 
 /// Longer subcommands are cut where they are quoted.
 const QUOTED_BYTES_MAX: usize = 128;
@@ -49,13 +47,13 @@ pub(super) fn xinfo(ctx: &mut Context<'_>, _: Args<'_>) -> Outcome {
 
 /// A word that is no subcommand.
 pub(super) fn unknown(_: &mut Context<'_>, args: Args<'_>) -> Outcome {
-    let (word, parent) = quoted(args);
+    let (word, parent) = misused_words(args);
     Err(CommandError::Text(format!("ERR unknown subcommand '{word}'. Try {parent} HELP.").into()))
 }
 
 /// A subcommand with words that do not belong to it.
 pub(super) fn misused(args: Args<'_>) -> CommandError {
-    let (word, parent) = quoted(args);
+    let (word, parent) = misused_words(args);
     let text =
         format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try {parent} HELP.");
     CommandError::Text(text.into())
@@ -63,25 +61,20 @@ pub(super) fn misused(args: Args<'_>) -> CommandError {
 
 /// There is no such stream or group.
 pub(super) fn no_key_or_group(key: &[u8], group: &[u8]) -> CommandError {
-    let (key, group) = (shown(key), shown(group));
+    let (key, group) = (quoted(key), quoted(group));
     CommandError::Text(format!("NOGROUP No such key '{key}' or consumer group '{group}'").into())
 }
 
 /// The stream has no such group.
 pub(super) fn no_group(key: &[u8], group: &[u8]) -> CommandError {
-    let (key, group) = (shown(key), shown(group));
+    let (key, group) = (quoted(key), quoted(group));
     CommandError::Text(format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into())
 }
 
-/// A word as errors quote it.
-pub(super) fn shown(word: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(word)
-}
-
 /// The subcommand, and the command in capitals.
-fn quoted(args: Args<'_>) -> (Cow<'_, str>, String) {
+fn misused_words(args: Args<'_>) -> (String, String) {
     let word = args.get(1);
-    (shown(&word[..word.len().min(QUOTED_BYTES_MAX)]), shown(args.get(0)).to_ascii_uppercase())
+    (quoted(&word[..word.len().min(QUOTED_BYTES_MAX)]), quoted(args.get(0)).to_ascii_uppercase())
 }
 
 fn write(ctx: &mut Context<'_>, lines: &[&str]) -> Outcome {

@@ -7,10 +7,9 @@ use tenon_resp::{Args, Deferred, OwnedArgs, Proto, Reply};
 use super::delivery::{Reader, Wish};
 use super::effect::mark;
 use super::entries::write_entries;
-use super::help::shown;
 use super::id::parse_id;
 use crate::room::with_room;
-use crate::{CommandError, Context, Empty, Outcome, Wait, Words, timeout_in_milliseconds};
+use crate::{CommandError, Context, Empty, Outcome, Wait, Words, quoted, timeout_in_milliseconds};
 
 pub(super) fn xread(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let request = Request::parse(ctx, args, None)?;
@@ -87,6 +86,11 @@ impl<'a> Request<'a> {
         while index < args.len() {
             let more = args.len() - index - 1;
             if args.is(index, "BLOCK") && more > 0 {
+                if ctx.db.unit.is_scripted() {
+                    let name = String::from_utf8_lossy(args.get(0)).into_owned();
+                    let text = format!("ERR {name} command is not allowed with BLOCK option from scripts");
+                    return Err(CommandError::Text(text.into()));
+                }
                 index += 1;
                 request.timeout = Some(timeout_in_milliseconds(args, index, ctx.db.now())?);
             } else if args.is(index, "COUNT") && more > 0 {
@@ -184,8 +188,8 @@ fn parse_wish(
 ) -> Result<Wish, CommandError> {
     let stream = ctx.db.stream(request.key(index))?;
     if stream.and_then(|stream| stream.group(reader.group_name())).is_none() {
-        let key = shown(request.key(index));
-        let group = shown(reader.group_name());
+        let key = quoted(request.key(index));
+        let group = quoted(reader.group_name());
         return Err(CommandError::Text(
             format!(
                 "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"

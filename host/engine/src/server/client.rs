@@ -7,7 +7,6 @@ mod table;
 mod tracking;
 
 pub(crate) use line::client_line;
-pub(super) use line::memory_bytes;
 pub(super) use table::COMMANDS;
 
 use tenon_commands::{CommandError, Outcome, Words, timeout_in_milliseconds};

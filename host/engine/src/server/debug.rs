@@ -197,6 +197,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         ],
     },
     Subcommand {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        words: 3..=3,
+        run: set_disable_deny_scripts,
+        help: &["SET-DISABLE-DENY-SCRIPTS <0|1>", "    Whether scripts may call what only clients may."],
+    },
+    Subcommand {
         name: "SET-SKIP-CHECKSUM-VALIDATION",
         words: 3..=3,
         run: set_skip_checksums,
@@ -509,6 +515,12 @@ fn outside_transaction(context: &ServerContext<'_, '_>) -> Outcome {
     if context.engine.is_in_exec {
         return Err(CommandError::text("ERR Data cannot be loaded inside a transaction"));
     }
+    Ok(())
+}
+
+fn set_disable_deny_scripts(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.scripts.allows_all = args.get(2) == b"1";
+    context.reply().ok();
     Ok(())
 }
 

@@ -66,8 +66,12 @@ const SECTIONS: [Section; 15] = [
     Section { name: "modules", title: "Modules", shown: Shown::Always, write: |_, _| {} },
     Section { name: "commandstats", title: "Commandstats", shown: Shown::InAll, write: statistics::commands },
     Section { name: "errorstats", title: "Errorstats", shown: Shown::Always, write: statistics::errors },
-    // Latencies by percentile are not collected.
-    Section { name: "latencystats", title: "Latencystats", shown: Shown::InAll, write: |_, _| {} },
+    Section {
+        name: "latencystats",
+        title: "Latencystats",
+        shown: Shown::InAll,
+        write: statistics::latencies,
+    },
     Section { name: "cluster", title: "Cluster", shown: Shown::Always, write: replication::cluster },
     Section { name: "keyspace", title: "Keyspace", shown: Shown::Always, write: statistics::keyspace },
     Section { name: "policies", title: "Policies", shown: Shown::Always, write: statistics::policies },
@@ -88,7 +92,7 @@ pub(crate) fn everything(engine: &mut Engine, now: Now, outputs: &Outputs) -> St
 
 fn text(engine: &mut Engine, now: Now, outputs: &Outputs, is_wanted: impl Fn(&Section) -> bool) -> String {
     let gauges = (engine.identity.gauges)();
-    engine.note_memory(&gauges);
+    engine.note_memory(outputs);
     engine.stats.note_sent(outputs.sent_totals());
     write_sections(&Facts { engine, outputs, now, gauges }, is_wanted)
 }

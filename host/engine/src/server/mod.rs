@@ -7,14 +7,18 @@ mod command;
 pub(crate) mod config;
 mod connection; // read me first
 mod debug;
+mod failover;
 pub(crate) mod info;
+mod latency;
 mod lolwut;
 mod memory;
+mod migrate;
 mod monitor;
 mod persistence;
 pub(crate) mod policy;
 mod pubsub;
 mod replication;
+mod scripting;
 pub(crate) mod shutdown;
 pub(crate) mod slowlog;
 mod time;
@@ -41,16 +45,20 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     command::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
+    failover::COMMANDS,
     info::COMMANDS,
     memory::COMMANDS,
+    migrate::COMMANDS,
     monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     replication::COMMANDS,
     shutdown::COMMANDS,
     slowlog::COMMANDS,
     lolwut::COMMANDS,
+    latency::COMMANDS,
     time::COMMANDS,
     transactions::COMMANDS,
 ];

@@ -61,15 +61,28 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) {
-        let command = &self.commands[id];
-        let Some(session) = self.sessions.get(client) else { return };
-        if command.flags.has(Flags::ADMIN) || command.flags.has(Flags::SKIP_MONITOR) {
-            return;
+        let flags = self.commands[id].flags;
+        if !flags.has(Flags::ADMIN) && !flags.has(Flags::SKIP_MONITOR) {
+            self.show_monitors(now, client, id, args, world);
         }
+    }
+
+    /// As [`Engine::feed_monitors`], whatever command it is.
+    pub(crate) fn show_monitors(
+        &mut self,
+        now: Now,
+        client: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) {
+        let command = &self.commands[id];
+        let Some(session) = self.sessions.get(client).filter(|_| !self.monitors.is_empty()) else { return };
         let (seconds, fraction) = (now.unix_us.div_euclid(1_000_000), now.unix_us.rem_euclid(1_000_000));
         let kind = if session.peer.transport == Transport::Unix { "unix:" } else { "" };
         let address = session.peer.address.strip_suffix(":0").filter(|_| !kind.is_empty());
         let address = address.unwrap_or(&session.peer.address);
+        let (kind, address) = if self.scripts.running.is_some() { ("", "lua") } else { (kind, address) };
         let mut line = Vec::new();
         // A vector takes everything.
         let _ = write!(line, "+{seconds}.{fraction:06} [{} {kind}{address}]", session.database);

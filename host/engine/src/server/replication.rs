@@ -159,11 +159,26 @@ fn psync(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Ok(());
     }
     if args.len() > 3 && args.is(3, "FAILOVER") {
-        return Err(CommandError::text("ERR PSYNC FAILOVER can't be sent to a master."));
+        take_over(context, args.get(1))?;
     }
     may_sync(context)?;
     let first = args.integer(2)?;
     begin(context, Some(Target { id: args.get(1), first }));
+    Ok(())
+}
+
+/// Our primary wants us to be the primary in its place.
+fn take_over(context: &mut ServerContext<'_, '_>, id: &[u8]) -> Outcome {
+    tracing::info!("Failover request received for replid {}.", String::from_utf8_lossy(id).escape_default());
+    if !context.engine.replication.is_following {
+        return Err(CommandError::text("ERR PSYNC FAILOVER can't be sent to a master."));
+    }
+    if !context.engine.replication_id().0.eq_ignore_ascii_case(id) {
+        return Err(CommandError::text("ERR PSYNC FAILOVER replid must match my replid."));
+    }
+    context.engine.stop_following(context.now, context.world);
+    remember(context, &[b"no", b"one"])?;
+    tracing::info!("MASTER MODE enabled (failover request from client {})", context.connection.serial);
     Ok(())
 }
 
@@ -177,6 +192,9 @@ fn sync(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn may_sync(context: &mut ServerContext<'_, '_>) -> Outcome {
+    if context.engine.failover.is_running() {
+        return Err(CommandError::text("NOMASTERLINK Can't SYNC while failing over"));
+    }
     let following = &context.engine.replication.following;
     if following.as_ref().is_some_and(|following| !following.upstream.is_up()) {
         return Err(CommandError::text("NOMASTERLINK Can't SYNC while not connected with my master"));
@@ -290,6 +308,9 @@ fn filter(handshake: &mut Handshake, value: &[u8]) -> Outcome {
 }
 
 fn replicaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    if context.engine.failover.is_running() {
+        return Err(CommandError::text("ERR REPLICAOF not allowed while failing over."));
+    }
     let (engine, now) = (&mut *context.engine, context.now);
     if args.is(1, "NO") && args.is(2, "ONE") {
         if engine.replication.is_following {
@@ -376,7 +397,7 @@ fn wait(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let replicas = args.integer(1)?;
     let until = deadline(context.now.unix_us, context.now.steady, args.get(2))?;
     let wait = wait_of(context, replicas, None, until);
-    if context.engine.is_satisfied(&wait) {
+    if context.engine.is_in_exec || context.engine.is_satisfied(&wait) {
         let (_, reached) = context.engine.reached_by(&wait);
         context.reply().integer(reached as i64);
         return Ok(());
@@ -406,7 +427,7 @@ fn waitaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::text(NO_LOG));
     }
     let wait = wait_of(context, replicas, Some(local), until);
-    if context.engine.is_satisfied(&wait) {
+    if context.engine.is_in_exec || context.engine.is_satisfied(&wait) {
         let (own, reached) = context.engine.reached_by(&wait);
         let mut reply = context.reply();
         reply.array(2);

@@ -66,6 +66,14 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         context.reply().ok();
         return Ok(());
     }
+    if let Some(running) = &mut context.engine.scripts.running {
+        if !mode.no_save {
+            return Err(running.busy());
+        }
+        // What it has done so far is half of something: it is neither answered nor kept.
+        running.is_killed = true;
+        context.engine.unit.clear();
+    }
     tracing::warn!("User requested shutdown...");
     let (engine, now) = (&mut *context.engine, context.now);
     match leave(engine, now, mode, context.world) {

@@ -190,6 +190,7 @@ pub(super) fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
         "config|set" => {
             at >= 3 && at % 2 == 1 && Directive::find(args.get(at - 1)).is_some_and(Directive::is_sensitive)
         }
+        "migrate" => super::migrate::is_secret(args, at),
         _ => false,
     }
 }

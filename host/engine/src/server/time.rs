@@ -23,7 +23,9 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
 }];
 
 fn time(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    let unix_us = context.world.stopwatch.unix_us();
+    // Within a script time stands still.
+    let is_still = context.engine.scripts.running.is_some();
+    let unix_us = if is_still { context.now.unix_us } else { context.world.stopwatch.unix_us() };
     let mut reply = context.reply();
     reply.array(2);
     reply.bulk_integer(unix_us.div_euclid(1_000_000));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 
 use tenon_base::{ConnectionId, Micros};
-use tenon_commands::Touched;
+use tenon_commands::{Concerns, Touched};
 use tenon_keyspace::Kind;
 use tenon_resp::OwnedArgs;
 
@@ -143,7 +143,7 @@ impl Queues {
 
     /// Puts keys in line that changed, if somebody waits for them.
     pub(crate) fn note(&mut self, touched: &[Touched], databases: &[u32]) {
-        for key in touched {
+        for key in touched.iter().filter(|key| key.concerns != Concerns::Nobody) {
             self.line_up(Place { database: key.database, hash: key.hash });
         }
         for &database in databases {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tenon_base::Dice;
 
 use super::{Database, Detached, KeyHasher};
+use crate::access::AccessRule;
 use crate::cut::{AbortReason, Cut, CutBounds, CutFeed, CutId, CutProgress, CutStats, TableCuts, Walker};
 use crate::table::Table;
 
@@ -21,8 +22,22 @@ impl Keyspace {
     /// So many empty databases. The dice decide how keys are hashed.
     pub fn new(databases: usize, dice: &mut Dice) -> Keyspace {
         let hasher = KeyHasher::new(dice);
-        let databases = (0..databases).map(|_| Database::new(hasher.clone())).collect();
+        let databases = (0..databases).map(|_| Database::new(hasher.clone(), dice.roll())).collect();
         Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+    }
+
+    /// An empty one beside this: as many databases, and keys hashed alike, so that [`Keyspace::take_over`] may follow.
+    pub fn beside(&self) -> Keyspace {
+        let databases = self.databases.iter().map(Database::beside).collect();
+        Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+    }
+
+    /// Puts all that one made by [`Keyspace::beside`] holds in the place of all that was here, in one step. What was
+    /// here is returned, to be dropped elsewhere; cuts go on with it.
+    pub fn take_over(&mut self, mut other: Keyspace) -> Vec<Detached> {
+        assert_eq!(self.databases.len(), other.databases.len(), "made for this keyspace");
+        let pairs = self.databases.iter_mut().zip(&mut other.databases);
+        pairs.map(|(own, fresh)| own.take_over(fresh)).collect()
     }
 
     /// Number of databases.
@@ -40,6 +55,11 @@ impl Keyspace {
     #[inline]
     pub fn db_mut(&mut self, number: usize) -> &mut Database {
         &mut self.databases[number]
+    }
+
+    /// Says what access clocks count from now on.
+    pub fn set_access_rule(&mut self, rule: AccessRule) {
+        self.databases.iter_mut().for_each(|database| database.set_access_rule(rule));
     }
 
     /// Exchanges the content of two databases. Cuts keep the numbers of their moment.

@@ -16,6 +16,7 @@ use std::hash::Hasher;
 use tenon_base::{Dice, UnixMillis};
 
 use crate::TableShape;
+use crate::access::{AccessClock, AccessRule};
 use crate::cut::TableCuts;
 use crate::entry::{Entry, Payload, RawEntry};
 use crate::table::{Address, BUCKETS, Place, Table};
@@ -34,8 +35,8 @@ pub struct Database {
     cuts: TableCuts,
     /// Tables that were cleared while cuts still walked them.
     detached: Vec<(Table, TableCuts)>,
-    /// The access clock that an entry gets when it is new, and when its value is changed.
-    clock: u32,
+    /// The access clocks that entries get when they are new, and when they are used.
+    clock: AccessClock,
     /// Where the next step of active expiry begins.
     expire_page: usize,
     average_ttl_ms: i64,
@@ -77,16 +78,22 @@ impl KeyHasher {
 }
 
 impl Database {
-    pub(crate) fn new(hasher: KeyHasher) -> Database {
+    /// The seed decides what chance does to access clocks.
+    pub(crate) fn new(hasher: KeyHasher, seed: u64) -> Database {
         Database {
             hasher,
             table: Table::new(),
             cuts: TableCuts::default(),
             detached: Vec::new(),
-            clock: 0,
+            clock: AccessClock::new(seed),
             expire_page: 0,
             average_ttl_ms: 0,
         }
+    }
+
+    /// An empty one that hashes keys alike and goes on with the same access clock.
+    pub(crate) fn beside(&self) -> Database {
+        Database { clock: self.clock.clone(), ..Database::new(self.hasher.clone(), 0) }
     }
 
     /// Number of keys, expired ones that are still there included.
@@ -102,6 +109,11 @@ impl Database {
     /// Number of keys with an expiry time.
     pub fn volatile_len(&self) -> usize {
         self.table.volatile_len()
+    }
+
+    /// Bytes of the pages in which entries are found: what the database takes beside its entries, nearly.
+    pub fn table_memory(&self) -> usize {
+        self.table.page_memory()
     }
 
     /// Bytes of the table, the entries and the values, in size classes; without what cuts hold.
@@ -154,7 +166,8 @@ impl Database {
     }
 
     /// Looks a key up for a unit that runs at `now`: an entry whose time has passed is as good as gone, and is
-    /// taken out on the spot if `removes`. Moves its access clock if `clock` is given.
+    /// taken out on the spot if `removes`. Moves its access clock if
+    /// it counts as a use in the second `clock`.
     #[inline]
     pub fn look_up(&mut self, key: &[u8], now: UnixMillis, removes: bool, clock: Option<u32>) -> LookUp<'_> {
         let hash = self.hash(key);
@@ -167,9 +180,9 @@ impl Database {
             }
             return LookUp { entry: None, removed: removes, hash };
         }
-        if let Some(clock) = clock {
-            // SAFETY: the place was just found, and `&mut self` has the table alone.
-            unsafe { place.entry().set_clock(clock) };
+        if let Some(seconds) = clock {
+            self.clock.set_seconds(seconds);
+            self.use_entry(place);
         }
         LookUp { entry: Some(self.table.entry(place)), removed: false, hash }
     }
@@ -179,17 +192,25 @@ impl Database {
         self.find(key).is_some()
     }
 
-    /// Sets the access clock that entries get when they are new, and when their values are changed.
-    pub fn set_clock(&mut self, clock: u32) {
-        self.clock = clock;
+    /// Sets the second of Unix time that access clocks are moved to.
+    #[inline]
+    pub fn set_clock(&mut self, seconds: u32) {
+        self.clock.set_seconds(seconds);
+    }
+
+    /// Says what access clocks count from now on. Those that there are keep their bits.
+    pub(crate) fn set_access_rule(&mut self, rule: AccessRule) {
+        self.clock.set_rule(rule);
     }
 
     /// Gives the key this value and expiry, and returns the value that it had.
     pub fn insert(&mut self, key: &[u8], value: Value, expires: Option<UnixMillis>) -> Option<Value> {
         let hash = self.hash(key);
+        let mut clock = self.clock.fresh();
         let replaced = match self.table.find(hash, key) {
             Some(place) => {
                 self.before_removal(hash, place);
+                clock = self.clock.used(self.table.entry(place).access_clock());
                 let old = self.table.take(hash, place);
                 // SAFETY: the table has just let go of it.
                 Some(unsafe { old.into_value() })
@@ -199,7 +220,7 @@ impl Database {
                 None
             }
         };
-        let entry = Payload::of_value(value, |payload| RawEntry::build(key, self.clock, expires, payload));
+        let entry = Payload::of_value(value, |payload| RawEntry::build(key, clock, expires, payload));
         self.table.insert(hash, entry);
         self.grow_if_due();
         replaced
@@ -257,6 +278,13 @@ impl Database {
         Detached(None)
     }
 
+    /// Empties the database as [`Database::clear`] does, and takes everything that another one holds.
+    fn take_over(&mut self, other: &mut Database) -> Detached {
+        let detached = self.clear();
+        std::mem::swap(&mut self.table, &mut other.table);
+        detached
+    }
+
     /// Counts everything anew and compares.
     #[cfg(test)]
     pub(crate) fn check_books(&self) {
@@ -270,6 +298,14 @@ impl Database {
         let entry = self.table.take(hash, place);
         self.shrink_if_due();
         Some(entry)
+    }
+
+    /// Moves the access clock of an entry that is used. Cuts do not see this as a change.
+    #[inline]
+    fn use_entry(&mut self, place: Place) {
+        let clock = self.clock.used(self.table.entry(place).access_clock());
+        // SAFETY: the place was just found, and `&mut self` has the table alone.
+        unsafe { place.entry().set_clock(clock) };
     }
 
     /// Hands the bucket of a hash to the cuts that still need it.

@@ -149,7 +149,8 @@ impl Database {
             return self.slot(hash, place);
         }
         self.before_change(hash);
-        let entry = Payload::of_value(T::empty(), |payload| RawEntry::build(key, self.clock, None, payload));
+        let clock = self.clock.fresh();
+        let entry = Payload::of_value(T::empty(), |payload| RawEntry::build(key, clock, None, payload));
         self.table.insert(hash, entry);
         self.grow_if_due();
         let place = self.table.find(hash, key).expect("just inserted");
@@ -157,6 +158,8 @@ impl Database {
     }
 
     fn slot<T: Collection>(&mut self, hash: u64, place: Place) -> Result<Slot<'_, T>, WrongKind> {
+        // Who takes it for another kind has come by as well.
+        self.use_entry(place);
         let found = self.table.entry(place).kind();
         if found != T::KIND {
             return Err(WrongKind { found });
@@ -164,10 +167,7 @@ impl Database {
         self.before_change(hash);
         // SAFETY: the place was just found, the kind says that a `T` lies in it, and the slot borrows the
         // database, so nobody else reaches the entry while it lives.
-        let collection: &mut T = unsafe {
-            place.entry().set_clock(self.clock);
-            place.entry().place_mut()
-        };
+        let collection: &mut T = unsafe { place.entry().place_mut() };
         let memory_before = collection.heap_bytes();
         Ok(Slot { collection, memory_before, memory: self.table.memory_mut() })
     }

@@ -63,13 +63,12 @@ impl Database {
     pub fn string_mut(&mut self, key: &[u8]) -> Result<Option<TextSlot<'_>>, WrongKind> {
         let hash = self.hash(key);
         let Some(place) = self.table.find(hash, key) else { return Ok(None) };
+        self.use_entry(place);
         let found = self.table.entry(place).kind();
         if found != Kind::String {
             return Err(WrongKind { found });
         }
         self.before_change(hash);
-        // SAFETY: the place was just found, and `&mut self` has the table alone.
-        unsafe { place.entry().set_clock(self.clock) };
         Ok(Some(TextSlot { database: self, hash, place }))
     }
 
@@ -79,7 +78,7 @@ impl Database {
         let Some(place) = self.table.find(hash, key) else {
             self.before_change(hash);
             let expires = if let Expiry::At(moment) = expiry { Some(moment) } else { None };
-            self.table.insert(hash, RawEntry::build(key, self.clock, expires, payload));
+            self.table.insert(hash, RawEntry::build(key, self.clock.fresh(), expires, payload));
             self.grow_if_due();
             return Replaced::default();
         };
@@ -90,7 +89,7 @@ impl Database {
             Expiry::Never => None,
             Expiry::At(moment) => Some(moment),
         };
-        let (is_large, clock) = (old.is_large(), self.clock);
+        let (is_large, clock) = (old.is_large(), self.clock.used(old.access_clock()));
         let mut value = None;
         // SAFETY: the table is had alone; either way the result is live, has the same key, and the old entry is freed
         // if it is another.

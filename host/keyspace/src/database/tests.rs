@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tenon_base::{Dice, UnixMillis};
 
 use crate::model::{Pair, held, remove_all};
-use crate::{Expiry, Keyspace, Kind, Text, Value, ValueRef, WrongKind};
+use crate::{AccessRule, Expiry, Keyspace, Kind, List, Text, Value, ValueRef, WrongKind};
 
 #[test]
 fn random_changes_agree_with_a_model() {
@@ -105,6 +105,55 @@ fn every_key_has_about_the_same_chance() {
 }
 
 #[test]
+fn samples_are_fair_to_volatile_keys_and_to_all() {
+    let mut dice = Dice::seeded(6);
+    let mut keyspace = Keyspace::new(1, &mut dice);
+    let db = keyspace.db_mut(0);
+    db.sample(&mut dice, 5, false, &mut |_| panic!("there is nothing"));
+    const KEYS: usize = 700;
+    for number in 0..KEYS {
+        let expiry = if number % 7 == 0 { Expiry::At(UnixMillis(1)) } else { Expiry::Never };
+        db.set_integer(&number.to_le_bytes(), number as i64, expiry);
+    }
+    for volatile_only in [false, true] {
+        let step = if volatile_only { 7 } else { 1 };
+        let (mut counts, mut visited) = ([0usize; KEYS], 0);
+        for _ in 0..40_000 {
+            db.sample(&mut dice, 5, volatile_only, &mut |entry| {
+                counts[usize::from_le_bytes(entry.key().try_into().expect("eight bytes"))] += 1;
+                visited += 1;
+            });
+        }
+        assert!(visited >= 200_000, "each time at least as many as asked for");
+        let mean = visited / KEYS.div_ceil(step);
+        for (number, &count) in counts.iter().enumerate() {
+            let expected = if number % step == 0 { mean * 7 / 10..mean * 13 / 10 } else { 0..1 };
+            assert!(expected.contains(&count), "{number}: {count}, mean {mean}");
+        }
+    }
+}
+
+#[test]
+fn few_volatile_keys_among_many_are_found() {
+    let mut dice = Dice::seeded(8);
+    let mut keyspace = Keyspace::new(1, &mut dice);
+    let db = keyspace.db_mut(0);
+    for number in 0..100_000usize {
+        let expiry = if number < 2 { Expiry::At(UnixMillis(1)) } else { Expiry::Never };
+        db.set_integer(&number.to_le_bytes(), 0, expiry);
+    }
+    let mut counts = [0; 2];
+    for _ in 0..400 {
+        let entry = db.random_volatile(&mut dice).expect("there are two");
+        counts[usize::from_le_bytes(entry.key().try_into().expect("eight bytes"))] += 1;
+    }
+    assert!(counts.iter().all(|count| (140..260).contains(count)), "{counts:?}");
+    let mut seen = 0;
+    db.sample(&mut dice, 5, true, &mut |entry| seen += usize::from(entry.is_volatile()));
+    assert_eq!(seen, 2);
+}
+
+#[test]
 fn active_expiry_hands_out_what_has_expired_and_skips_what_cannot_have() {
     let mut keyspace = Keyspace::new(1, &mut Dice::seeded(2));
     let db = keyspace.db_mut(0);
@@ -177,6 +226,22 @@ fn encodings_are_named_as_redis_names_them() {
         assert_eq!(text.bytes(&mut [0; 20]), made);
     }
     db.check_books();
+}
+
+#[test]
+fn uses_are_counted_under_the_rule_for_it() {
+    let mut keyspace = Keyspace::new(1, &mut Dice::seeded(3));
+    keyspace.set_access_rule(AccessRule::Frequency { log_factor: 0, decay_minutes: 1 });
+    let db = keyspace.db_mut(0);
+    db.set_clock(120);
+    db.set_integer(b"k", 1, Expiry::Never);
+    assert_eq!(db.find(b"k").map(|entry| entry.access_clock()), Some(2 << 8 | 5));
+    db.look_up(b"k", UnixMillis(0), true, Some(180));
+    assert_eq!(db.find(b"k").map(|entry| entry.access_clock()), Some(3 << 8 | 5), "one less, one more");
+    db.set_integer(b"k", 2, Expiry::Never);
+    db.insert(b"k", Value::List(List::new()), None);
+    db.list_mut(b"k").expect("a list");
+    assert_eq!(db.find(b"k").map(|entry| entry.access_clock()), Some(3 << 8 | 8), "writes are uses");
 }
 
 #[test]

@@ -13,6 +13,9 @@ const CURSOR_BITS: u32 = 38;
 /// Tries to find a random key by throwing dice, before walking to the next one.
 const RANDOM_TRIES: usize = 128;
 
+/// Buckets looked at for one sample before it is told otherwise.
+const SAMPLE_TRIES: usize = 64;
+
 /// Buckets with more entries than this give the others an unfair chance in a random choice; they hardly exist.
 const FAIR_BUCKET_ENTRIES: u64 = 16;
 
@@ -73,21 +76,77 @@ impl Database {
         })
     }
 
-    /// A key with an expiry time, chosen at random though not fairly. None only if there is none.
+    /// Any key with an expiry time, each with about the same chance. None only if there is none.
     pub fn random_volatile(&self, dice: &mut Dice) -> Option<Entry<'_>> {
         if self.volatile_len() == 0 {
             return None;
         }
-        let start = self.random_bucket(dice);
-        let pages = self.table.pages();
-        (0..pages).map(|step| (start.page + step) % pages).find_map(|page| {
-            if self.table.notes(page).volatile == 0 {
-                return None;
+        for _ in 0..RANDOM_TRIES {
+            let address = self.random_bucket(dice);
+            if self.table.notes(address.page).volatile == 0 {
+                continue;
             }
-            let buckets = (0..BUCKETS).map(|step| (start.bucket + step) % BUCKETS);
-            let mut entries = buckets.flat_map(|bucket| self.table.entries_of(Address { page, bucket }));
-            entries.find(|entry| entry.is_volatile())
-        })
+            let faces = FAIR_BUCKET_ENTRIES.max(self.table.bucket_len(address) as u64);
+            let found = self.table.entries_of(address).nth(dice.below(faces) as usize);
+            if let Some(entry) = found.filter(|entry| entry.is_volatile()) {
+                return Some(entry);
+            }
+        }
+        self.volatile_at(dice.below(self.volatile_len() as u64) as usize)
+    }
+
+    /// Visits at least `count` keys chosen at random, or volatile keys alone: whole buckets, so that each key has the
+    /// same chance and the memory that is looked at anyway is used. Fewer if there are fewer; a key may come twice.
+    pub fn sample(
+        &self,
+        dice: &mut Dice,
+        count: usize,
+        volatile_only: bool,
+        visit: &mut dyn FnMut(Entry<'_>),
+    ) {
+        let available = if volatile_only { self.volatile_len() } else { self.len() };
+        if available <= count {
+            let wanted = self.entries().filter(|entry| !volatile_only || entry.is_volatile());
+            if available == 0 || self.len() <= BUCKETS {
+                return wanted.take(available).for_each(visit);
+            }
+        }
+        let mut visited = 0;
+        for _ in 0..SAMPLE_TRIES * count.min(available) {
+            if visited >= count {
+                return;
+            }
+            let address = self.random_bucket(dice);
+            if volatile_only && self.table.notes(address.page).volatile == 0 {
+                continue;
+            }
+            for entry in self.table.entries_of(address) {
+                if !volatile_only || entry.is_volatile() {
+                    visited += 1;
+                    visit(entry);
+                }
+            }
+        }
+        // Volatile keys among very many others: found by their number.
+        while visited < count.min(available) {
+            visited += 1;
+            let found = if volatile_only { self.random_volatile(dice) } else { self.random(dice) };
+            found.into_iter().for_each(&mut *visit);
+        }
+    }
+
+    /// The volatile key of this number, in the order of pages and buckets.
+    fn volatile_at(&self, number: usize) -> Option<Entry<'_>> {
+        let mut left = number;
+        for page in 0..self.table.pages() {
+            let volatile = self.table.notes(page).volatile as usize;
+            if left < volatile {
+                let entries = (0..BUCKETS).flat_map(|bucket| self.table.entries_of(Address { page, bucket }));
+                return entries.filter(|entry| entry.is_volatile()).nth(left);
+            }
+            left -= volatile;
+        }
+        None
     }
 
     /// All entries, in no particular order.

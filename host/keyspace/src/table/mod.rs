@@ -99,6 +99,11 @@ impl Table {
         self.pages
     }
 
+    /// Bytes of pages alone.
+    pub(crate) fn page_memory(&self) -> usize {
+        self.pages * PAGE_BYTES
+    }
+
     /// Bytes of pages, entries and values, in size classes.
     pub(crate) fn memory(&self) -> usize {
         self.memory

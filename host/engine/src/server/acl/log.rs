@@ -34,6 +34,7 @@ pub(crate) enum Reason {
 pub(crate) enum Happened {
     AtOnce,
     InTransaction,
+    InScript,
 }
 
 /// The log.
@@ -167,6 +168,7 @@ fn write_entry(reply: &mut tenon_resp::Reply<'_>, entry: &Entry, now_ms: i64) {
     reply.bulk(match entry.happened {
         Happened::AtOnce => b"toplevel",
         Happened::InTransaction => b"multi",
+        Happened::InScript => b"lua",
     });
     reply.bulk(b"object");
     reply.bulk(&entry.object);

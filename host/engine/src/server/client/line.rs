@@ -6,6 +6,7 @@ use std::fmt::Write;
 use tenon_base::{Now, Outputs, Transport};
 use tenon_resp::{Args, OwnedArgs, Proto, write_request};
 
+use crate::client_memory::client_bytes;
 use crate::engine::Engine;
 use crate::output_limits::OWN_BUFFER_BYTES;
 use crate::pubsub::Space;
@@ -15,13 +16,6 @@ use crate::tracking::Mode;
 
 /// Size of that buffer for a client that is idle (`rbs`).
 const IDLE_BUFFER_BYTES: usize = 1024;
-
-/// Bytes that a session takes: its state, what it has sent and is not run yet, what it is yet to be sent.
-pub(in crate::server) fn memory_bytes(session: &Session, outputs: &Outputs) -> usize {
-    let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.bytes);
-    let waiting = session.decoder.pending_bytes() + outputs.pending_bytes(session.id.slot);
-    size_of::<Session>() + IDLE_BUFFER_BYTES + queued + waiting
-}
 
 /// Appends a client's line, with its line end. `args` is the request that asks.
 pub(super) fn write_line(
@@ -83,7 +77,7 @@ fn write_fields(
         transaction.map_or(0, |transaction| transaction.bytes),
         pending - beyond,
         beyond.div_ceil(OWN_BUFFER_BYTES),
-        memory_bytes(session, outputs) + request + wire,
+        client_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
         String::from_utf8_lossy(engine.users.name(session.user)),
         if session.proto == Proto::Resp3 { 3 } else { 2 },

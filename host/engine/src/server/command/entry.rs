@@ -84,7 +84,8 @@ fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec, note: Option<&str>) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
-        Find::Range { last, step, limit } => {
+        Find::Range { .. } | Find::Checked { .. } => {
+            let (last, step, limit) = spec.find.as_range().unwrap_or_default();
             let fields = [("lastkey", Number(last)), ("keystep", Number(step)), ("limit", Number(limit))];
             write_search(reply, "range", &fields);
         }
@@ -126,7 +127,7 @@ fn legacy_range(specs: &[KeySpec]) -> LegacyRange {
     }
     let mut range = LegacyRange::default();
     for spec in specs {
-        let (Begin::Index(first), Find::Range { last, step: 1, .. }) = (spec.begin, spec.find) else {
+        let (Begin::Index(first), Some((last, 1, _))) = (spec.begin, spec.find.as_range()) else {
             range.is_movable = true;
             continue;
         };

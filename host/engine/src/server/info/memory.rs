@@ -1,85 +1,79 @@
-//! The section `memory`: the allocator's figures, and how much of them is data.
-//! `used_memory` is what the allocator has handed out, `used_memory_dataset` what the keyspace counts as its own.
+//! The section `memory`: what the engine holds, how much of it is data, and the allocator's figures.
+//! `used_memory` is what the engine knows it holds, which is what `maxmemory` is about; `allocator_allocated` is what the
+//! allocator has handed out to the whole process, policies (`used_memory_policies`, our own field) included.
 
 use tenon_config::Directive;
 
 use super::{Facts, Lines};
-use crate::server::client::memory_bytes;
+use crate::memory_report::MemoryReport;
 
 /// What the program allocates with.
 const ALLOCATOR: &str = "jemalloc";
 
 pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
     let (engine, gauges) = (facts.engine, &facts.gauges);
-    let used = gauges.allocated_bytes;
-    let dataset = (engine.keyspace.used_memory() as u64).min(used);
-    let since_start = used.saturating_sub(engine.memory.startup_bytes);
-    write_both(lines, "used_memory", used);
+    let report = MemoryReport::new(engine, facts.outputs);
+    write_both(lines, "used_memory", report.used);
     write_both(lines, "used_memory_rss", gauges.resident_bytes);
-    write_both(lines, "used_memory_peak", engine.memory.peak_bytes);
-    lines.line(format_args!("used_memory_peak_perc:{:.2}%", percent(used, engine.memory.peak_bytes)));
-    lines.field("used_memory_overhead", used - dataset);
-    lines.field("used_memory_startup", engine.memory.startup_bytes);
-    lines.field("used_memory_dataset", dataset);
-    lines.line(format_args!("used_memory_dataset_perc:{:.2}%", percent(dataset, since_start).min(100.0)));
+    write_both(lines, "used_memory_peak", report.peak);
+    lines.line(format_args!("used_memory_peak_perc:{:.2}%", report.peak_percent()));
+    lines.field("used_memory_overhead", report.overhead);
+    lines.field("used_memory_startup", report.startup);
+    lines.field("used_memory_dataset", report.dataset());
+    lines.line(format_args!("used_memory_dataset_perc:{:.2}%", report.dataset_percent()));
+    lines.field("used_memory_policies", engine.memory.policies_bytes);
     lines.field("allocator_allocated", gauges.allocated_bytes);
     lines.field("allocator_active", gauges.active_bytes);
     lines.field("allocator_resident", gauges.allocator_resident_bytes);
     write_both(lines, "total_system_memory", engine.identity.total_memory_bytes);
-    write_scripts(lines);
+    write_scripts(lines, facts);
     write_both(lines, "maxmemory", engine.config.memory(Directive::MaxMemory));
     lines.field("maxmemory_policy", engine.config.choice(Directive::MaxMemoryPolicy));
-    write_fragmentation(lines, facts);
-    write_buffers(lines, facts);
+    write_fragmentation(lines, &report);
+    write_buffers(lines, facts, &report);
 }
 
-/// There are neither scripts nor functions.
-fn write_scripts(lines: &mut Lines) {
-    lines.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    lines.field("used_memory_lua_human", human(0));
-    lines.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-    ]);
-    lines.field("used_memory_vm_total_human", human(0));
-    lines.zeros(&["used_memory_functions", "used_memory_scripts"]);
-    lines.field("used_memory_scripts_human", human(0));
+/// What scripts and functions take: their interpreters, and what is kept beside those.
+fn write_scripts(lines: &mut Lines, facts: &Facts<'_>) {
+    let scripts = &facts.engine.scripts;
+    let (script_vm, function_vm) = (scripts.script_vm_bytes as u64, scripts.function_vm_bytes as u64);
+    let (kept, functions) = (scripts.cache_bytes() as u64, scripts.libraries.bytes() as u64);
+    lines.field("used_memory_lua", script_vm);
+    lines.field("used_memory_vm_eval", script_vm);
+    lines.field("used_memory_lua_human", human(script_vm));
+    lines.field("used_memory_scripts_eval", kept);
+    lines.field("number_of_cached_scripts", scripts.len());
+    lines.field("number_of_functions", scripts.libraries.function_count());
+    lines.field("number_of_libraries", scripts.libraries.len());
+    lines.field("used_memory_vm_functions", function_vm);
+    write_both(lines, "used_memory_vm_total", script_vm + function_vm);
+    lines.field("used_memory_functions", functions);
+    write_both(lines, "used_memory_scripts", kept + functions);
 }
 
-fn write_fragmentation(lines: &mut Lines, facts: &Facts<'_>) {
-    let gauges = &facts.gauges;
-    let pairs = [
-        ("allocator_frag", gauges.active_bytes, gauges.allocated_bytes),
-        ("allocator_rss", gauges.allocator_resident_bytes, gauges.active_bytes),
-        ("rss_overhead", gauges.resident_bytes, gauges.allocator_resident_bytes),
-        ("mem_fragmentation", gauges.resident_bytes, gauges.allocated_bytes),
+fn write_fragmentation(lines: &mut Lines, report: &MemoryReport) {
+    let wastes = [
+        ("allocator_frag", report.allocator_fragmentation()),
+        ("allocator_rss", report.allocator_residence()),
+        ("rss_overhead", report.process_overhead()),
+        ("mem_fragmentation", report.fragmentation()),
     ];
-    for (name, taken, needed) in pairs {
-        lines.hundredths(&format!("{name}_ratio"), percent(taken, needed) / 100.0);
-        lines.field(&format!("{name}_bytes"), taken as i64 - needed as i64);
+    for (name, waste) in wastes {
+        lines.hundredths(&format!("{name}_ratio"), waste.ratio);
+        lines.field(&format!("{name}_bytes"), waste.bytes);
     }
 }
 
-fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
+fn write_buffers(lines: &mut Lines, facts: &Facts<'_>, report: &MemoryReport) {
     let engine = facts.engine;
-    let log = engine.journal.pending_bytes();
-    let clients: usize = engine.sessions.present().map(|session| memory_bytes(session, facts.outputs)).sum();
-    lines.field("mem_not_counted_for_evict", log);
-    let primary = &facts.engine.replication.primary;
-    let stream = primary.backlog().map(|stream| facts.outputs.stream(stream));
-    let held = stream.map_or(0, |stream| stream.held_bytes() as u64);
-    // What replicas still need lies in the backlog, too; what is beyond its size is theirs.
-    let kept = held.min(facts.engine.config.memory(Directive::ReplBacklogSize));
-    lines.field("mem_replication_backlog", kept);
-    lines.field("mem_total_replication_buffers", held);
-    lines.field("mem_clients_slaves", held - kept);
-    lines.field("mem_clients_normal", clients);
+    lines.field("mem_not_counted_for_evict", engine.uncounted_bytes(facts.outputs));
+    let (backlog, replicas) = engine.stream_bytes(facts.outputs);
+    lines.field("mem_replication_backlog", backlog);
+    lines.field("mem_total_replication_buffers", backlog + replicas);
+    lines.field("mem_clients_slaves", replicas);
+    lines.field("mem_clients_normal", report.clients);
     lines.zeros(&["mem_cluster_links"]);
-    lines.field("mem_aof_buffer", log);
+    lines.field("mem_aof_buffer", report.log_buffer);
     lines.field("mem_allocator", ALLOCATOR);
     lines.zeros(&["active_defrag_running"]);
     lines.field("lazyfree_pending_objects", engine.garbage.len());
@@ -90,10 +84,6 @@ fn write_buffers(lines: &mut Lines, facts: &Facts<'_>) {
 fn write_both(lines: &mut Lines, name: &str, bytes: u64) {
     lines.field(name, bytes);
     lines.field(&format!("{name}_human"), human(bytes));
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 /// Bytes with two decimals and a letter: `1.43M`.

@@ -32,7 +32,7 @@ pub(super) fn replication(lines: &mut Lines, facts: &Facts<'_>) {
             replica.acked,
         ));
     }
-    lines.field("master_failover_state", "no-failover");
+    lines.field("master_failover_state", facts.engine.failover.state_name());
     let history = primary.history();
     lines.field("master_replid", history.id);
     match history.second {

@@ -26,13 +26,12 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("expired_keys", stats.expired_keys);
     lines.hundredths("expired_stale_perc", 0.0);
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
-    lines.zeros(&[
-        "expire_cycle_cpu_milliseconds",
-        "evicted_keys",
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    lines.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1_000);
+    lines.field("evicted_keys", stats.evicted_keys);
+    lines.field("evicted_clients", stats.evicted_clients);
+    let exceeded = engine.eviction.exceeded_for(facts.now.steady);
+    lines.field("total_eviction_exceeded_time", stats.eviction_exceeded_us / 1_000 + exceeded.millis());
+    lines.field("current_eviction_exceeded_time", exceeded.millis());
     lines.field("keyspace_hits", engine.lookups.hits);
     lines.field("keyspace_misses", engine.lookups.misses);
     lines.field("pubsub_channels", engine.pubsub.count(Space::Channels));
@@ -41,7 +40,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     // Nothing is forked; what stands in for a fork is a cut.
     lines.zeros(&["latest_fork_usec"]);
     lines.field("total_forks", engine.snapshots.cuts);
-    lines.zeros(&["migrate_cached_sockets"]);
+    lines.field("migrate_cached_sockets", engine.migrations.links());
     let following = engine.replication.following.as_ref();
     lines.field("slave_expires_tracked_keys", following.map_or(0, |following| following.own_keys()));
     lines.zeros(NEVER_USED);
@@ -98,6 +97,25 @@ pub(super) fn commands(lines: &mut Lines, facts: &Facts<'_>) {
         lines.line(format_args!(
             "cmdstat_{}:calls={},usec={},usec_per_call={mean_us:.2},rejected_calls={},failed_calls={}",
             table[id].full_name, counts.calls, counts.usec, counts.rejected, counts.failed
+        ));
+    }
+}
+
+/// Percentiles of the times of commands.
+pub(super) fn latencies(lines: &mut Lines, facts: &Facts<'_>) {
+    let engine = facts.engine;
+    for id in engine.commands.ids() {
+        let Some(histogram) = engine.stats.histogram(id) else { continue };
+        let percentiles: Vec<String> = engine
+            .config
+            .percentiles()
+            .iter()
+            .map(|percent| format!("p{percent}={:.3}", histogram.percentile_ns(*percent) as f64 / 1_000.0))
+            .collect();
+        lines.line(format_args!(
+            "latency_percentiles_usec_{}:{}",
+            engine.commands[id].full_name,
+            percentiles.join(",")
         ));
     }
 }

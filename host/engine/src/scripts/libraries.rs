@@ -1,0 +1,209 @@
+//! Libraries of functions: loaded, replaced, removed, listed. They are data: they are saved and propagated.
+//! Always: no two functions have the same name, in letters of either case; a change that fails changes nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tenon_base::{Micros, Stopwatch};
+use tenon_resp::{Args, Proto};
+use tenon_script::{Called, Code, Flavor, Function, Host, Interpreter, ScriptFlags, library_head};
+
+/// What loading a library may take.
+const LOAD_MS_MAX: u64 = 500;
+
+/// All libraries of an engine.
+#[derive(Default)]
+pub(crate) struct Libraries {
+    /// Made when the first library comes; gone while a function runs.
+    pub(super) interpreter: Option<Box<Interpreter>>,
+    libraries: BTreeMap<String, Library>,
+    /// By name in lower case: in which library, and where there.
+    functions: HashMap<String, (String, usize)>,
+}
+
+/// A library.
+pub(crate) struct Library {
+    pub(crate) name: String,
+    /// Its text, the first line included.
+    pub(crate) text: Arc<[u8]>,
+    pub(crate) functions: Vec<Function>,
+}
+
+/// What happens to libraries that are there when others are restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RestorePolicy {
+    /// They are removed.
+    Flush,
+    /// They stay; one of the same name is an error.
+    Append,
+    /// One of the same name is replaced.
+    Replace,
+}
+
+/// Loads libraries: their code may log, and has to be quick.
+pub(crate) struct Loading<'a> {
+    /// The clock, and since when it runs; from a file it may take its time.
+    pub(crate) stopwatch: Option<(&'a mut dyn Stopwatch, Micros)>,
+    pub(crate) seed: u64,
+}
+
+impl Host for Loading<'_> {
+    fn call(&mut self, _: Args<'_>, _: Proto) -> Called<'_> {
+        Called::Refused("ERR redis.call can only be called inside a script invocation".to_owned())
+    }
+
+    fn may_call(&mut self, _: Args<'_>) -> Option<bool> {
+        None
+    }
+
+    fn set_targets(&mut self, _: bool, _: bool) {}
+
+    fn log(&mut self, level: u8, text: &[u8]) {
+        super::caller::log(level, text);
+    }
+
+    fn goes_on(&mut self) -> bool {
+        let limit = Micros::from_millis(LOAD_MS_MAX);
+        self.stopwatch.as_mut().is_none_or(|(stopwatch, began)| stopwatch.read().since(*began) <= limit)
+    }
+}
+
+impl Libraries {
+    pub(crate) fn len(&self) -> usize {
+        self.libraries.len()
+    }
+
+    pub(crate) fn function_count(&self) -> usize {
+        self.functions.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Library> {
+        self.libraries.values()
+    }
+
+    /// The texts, in the order of names.
+    pub(crate) fn texts(&self) -> Vec<Arc<[u8]>> {
+        self.iter().map(|library| Arc::clone(&library.text)).collect()
+    }
+
+    /// What libraries take, beside the interpreter.
+    pub(crate) fn bytes(&self) -> usize {
+        let names = |library: &Library| {
+            library.functions.iter().map(|function| function.name.len() + 64).sum::<usize>()
+        };
+        self.iter()
+            .map(|library| library.text.len() + library.name.len() + names(library) + size_of::<Library>())
+            .sum()
+    }
+
+    /// A function by its name in letters of either case.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<(&str, Code, ScriptFlags)> {
+        let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+        let (library, index) = self.functions.get(&name)?;
+        let function = self.libraries.get(library)?.functions.get(*index)?;
+        Some((&function.name, function.code.clone(), function.flags))
+    }
+
+    /// Loads a library and returns its name; an error is a sentence with its code.
+    pub(crate) fn load(
+        &mut self,
+        text: &[u8],
+        replaces: bool,
+        loading: &mut Loading<'_>,
+    ) -> Result<String, String> {
+        let name = library_head(text)?.name;
+        if !replaces && self.libraries.contains_key(&name) {
+            return Err(format!("ERR Library '{name}' already exists"));
+        }
+        let library = self.compile(text, loading)?;
+        self.check_names(&library, |other| other == name)?;
+        self.remove(&name);
+        self.link(library);
+        Ok(name)
+    }
+
+    /// Loads several libraries, or none.
+    pub(crate) fn restore(
+        &mut self,
+        texts: &[Vec<u8>],
+        policy: RestorePolicy,
+        loading: &mut Loading<'_>,
+    ) -> Result<(), String> {
+        let mut restored: Vec<Library> = Vec::new();
+        let (mut names, mut functions) = (HashSet::new(), HashSet::new());
+        for text in texts {
+            let library = self.compile(text, loading)?;
+            if !names.insert(library.name.clone()) {
+                return Err(format!("ERR Library '{}' already exists", library.name));
+            }
+            for function in &library.functions {
+                if !functions.insert(function.name.to_ascii_lowercase()) {
+                    return Err(format!("ERR Function {} already exists", function.name));
+                }
+            }
+            restored.push(library);
+        }
+        if policy == RestorePolicy::Append
+            && let Some(taken) = restored.iter().find(|library| self.libraries.contains_key(&library.name))
+        {
+            return Err(format!("ERR Library {} already exists", taken.name));
+        }
+        let goes = |other: &str| policy == RestorePolicy::Flush || names.contains(other);
+        for library in &restored {
+            self.check_names(library, goes)?;
+        }
+        let gone: Vec<String> = self.libraries.keys().filter(|name| goes(name)).cloned().collect();
+        gone.iter().for_each(|name| drop(self.remove(name)));
+        restored.into_iter().for_each(|library| self.link(library));
+        Ok(())
+    }
+
+    /// Removes a library, if it is there.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Library> {
+        let removed = self.libraries.remove(name)?;
+        for function in &removed.functions {
+            self.functions.remove(&function.name.to_ascii_lowercase());
+        }
+        Some(removed)
+    }
+
+    /// Forgets everything, with the interpreter; returns what is to be freed.
+    pub(crate) fn flush(&mut self) -> impl Send + use<> {
+        (std::mem::take(&mut self.libraries), std::mem::take(&mut self.functions), self.interpreter.take())
+    }
+
+    /// Bytes that the interpreter takes.
+    pub(crate) fn vm_bytes(&self) -> usize {
+        self.interpreter.as_ref().map_or(0, |interpreter| interpreter.used_memory())
+    }
+
+    fn compile(&mut self, text: &[u8], loading: &mut Loading<'_>) -> Result<Library, String> {
+        let head = library_head(text)?;
+        let seed = loading.seed;
+        let new = || Box::new(Interpreter::new(Flavor::Functions, seed));
+        let interpreter = self.interpreter.get_or_insert_with(new);
+        let functions = interpreter.load_library(&text[head.code], loading)?;
+        if functions.is_empty() {
+            return Err("ERR No functions registered".to_owned());
+        }
+        Ok(Library { name: head.name, text: text.into(), functions })
+    }
+
+    /// Whether the functions' names are free, those of libraries that go not counted.
+    fn check_names(&self, library: &Library, goes: impl Fn(&str) -> bool) -> Result<(), String> {
+        for function in &library.functions {
+            let holder = self.functions.get(&function.name.to_ascii_lowercase());
+            if holder.is_some_and(|(holder, _)| !goes(holder)) {
+                return Err(format!("ERR Function {} already exists", function.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, library: Library) {
+        for (index, function) in library.functions.iter().enumerate() {
+            self.functions.insert(function.name.to_ascii_lowercase(), (library.name.clone(), index));
+        }
+        self.libraries.insert(library.name.clone(), library);
+    }
+}

@@ -1,0 +1,208 @@
+//! EVAL, EVALSHA, FCALL and those of them that only read; SCRIPT. FUNCTION is in `scripting/function`; what running a
+//! script means is in `scripts`.
+
+mod function;
+mod table;
+
+pub(super) use table::COMMANDS;
+
+use tenon_base::Lane;
+use tenon_commands::{CommandError, Outcome, Words};
+use tenon_resp::Args;
+use tenon_script::{Code, ScriptFlags};
+
+use super::ServerContext;
+use crate::engine::Purpose;
+use crate::scripts::Call;
+
+const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
+
+fn eval(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    eval_text(context, args, false)
+}
+
+fn eval_ro(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    eval_text(context, args, true)
+}
+
+fn evalsha(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    eval_digest(context, args, false)
+}
+
+fn evalsha_ro(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    eval_digest(context, args, true)
+}
+
+fn fcall(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    call_function(context, args, false)
+}
+
+fn fcall_ro(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    call_function(context, args, true)
+}
+
+fn script_debug(_: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    Err(CommandError::text("ERR SCRIPT DEBUG is not supported: there is no debugger here"))
+}
+
+fn script_exists(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let found: Vec<bool> =
+        args.rest(2).iter().map(|digest| context.engine.scripts.contains(digest)).collect();
+    let mut reply = context.reply();
+    reply.array(found.len());
+    found.into_iter().for_each(|found| reply.integer(i64::from(found)));
+    Ok(())
+}
+
+fn script_flush(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let is_lazy = is_lazy(context, args, "ERR SCRIPT FLUSH only support SYNC|ASYNC option")?;
+    let forgotten = context.engine.scripts.flush();
+    free(context, is_lazy, forgotten);
+    context.reply().ok();
+    Ok(())
+}
+
+fn script_help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.help(
+        "SCRIPT",
+        &[
+            "DEBUG (YES|SYNC|NO)",
+            "    Not supported.",
+            "EXISTS <sha1> [<sha1> ...]",
+            "    Tell for each digest whether its script is kept.",
+            "FLUSH [ASYNC|SYNC]",
+            "    Forget all scripts; by default as lazyfree-lazy-user-flush says:",
+            "    * ASYNC: free them aside.",
+            "    * SYNC: free them at once.",
+            "KILL",
+            "    End the script that runs, unless it has written.",
+            "LOAD <script>",
+            "    Keep a script without running it.",
+        ],
+    )
+}
+
+fn script_kill(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    kill(context, false)
+}
+
+fn script_load(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let engine = &mut *context.engine;
+    let (digest, ..) = engine.scripts.load(args.get(2), &mut engine.dice)?;
+    context.reply().bulk(&digest);
+    Ok(())
+}
+
+/// Ends what runs, if it is of this kind and has not written.
+fn kill(context: &mut ServerContext<'_, '_>, ends_functions: bool) -> Outcome {
+    let Some(running) = &mut context.engine.scripts.running else {
+        return Err(CommandError::text("NOTBUSY No scripts in execution right now."));
+    };
+    if running.has_written {
+        return Err(CommandError::text(
+            "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait \
+             the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+        ));
+    }
+    if running.is_function != ends_functions {
+        return Err(running.busy());
+    }
+    running.is_killed = true;
+    context.reply().ok();
+    Ok(())
+}
+
+fn eval_text(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
+    let keys = key_count(args)?;
+    let engine = &mut *context.engine;
+    let (digest, code, flags) = engine.scripts.load(args.get(1), &mut engine.dice)?;
+    run(context, args, keys, Script { name: &digest, code, flags, is_read_only, is_function: false })
+}
+
+fn eval_digest(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
+    if args.get(1).len() != 40 {
+        return Err(NO_SCRIPT);
+    }
+    let keys = key_count(args)?;
+    let (digest, code, flags) = context.engine.scripts.find(args.get(1)).ok_or(NO_SCRIPT)?;
+    run(context, args, keys, Script { name: &digest, code, flags, is_read_only, is_function: false })
+}
+
+fn call_function(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
+    let found = context.engine.scripts.libraries.find(args.get(1));
+    let (name, code, flags) = found.ok_or(CommandError::text("ERR Function not found"))?;
+    let name = name.to_owned();
+    let keys = match key_count(args) {
+        Err(CommandError::NotInteger) => return Err(CommandError::text("ERR Bad number of keys provided")),
+        keys => keys?,
+    };
+    run(context, args, keys, Script { name: name.as_bytes(), code, flags, is_read_only, is_function: true })
+}
+
+/// What is to run.
+struct Script<'a> {
+    name: &'a [u8],
+    code: Code,
+    flags: ScriptFlags,
+    is_read_only: bool,
+    is_function: bool,
+}
+
+fn run(context: &mut ServerContext<'_, '_>, args: Args<'_>, keys: usize, script: Script<'_>) -> Outcome {
+    let Script { name, code, flags, is_read_only, is_function } = script;
+    if !flags.has(ScriptFlags::COMPATIBLE) && !flags.has(ScriptFlags::NO_WRITES) {
+        if let Some(reason) = context.engine.cannot_persist() {
+            return Err(CommandError::Text(reason.into()));
+        }
+        if is_read_only {
+            let text = "ERR Can not execute a script with write flag using *_ro command.";
+            return Err(CommandError::text(text));
+        }
+    }
+    let ServerContext { engine, connection, command, now, world } = context;
+    engine.show_monitors(*now, *connection, *command, args, world);
+    let call = Call {
+        command: *command,
+        name: String::from_utf8_lossy(name).into_owned(),
+        code,
+        flags,
+        is_function,
+        is_read_only,
+        keys: args.rest(3).first(keys),
+        arguments: args.rest(3 + keys),
+        request: args,
+    };
+    engine.run_script(*now, *connection, call, world)
+}
+
+/// How many of the words behind the number are keys.
+fn key_count(args: Args<'_>) -> Result<usize, CommandError> {
+    let count = args.integer(2)?;
+    if count > args.len() as i64 - 3 {
+        return Err(CommandError::text("ERR Number of keys can't be greater than number of args"));
+    }
+    usize::try_from(count).map_err(|_| CommandError::text("ERR Number of keys can't be negative"))
+}
+
+/// Whether a flush is to free aside.
+fn is_lazy(
+    context: &ServerContext<'_, '_>,
+    args: Args<'_>,
+    refusal: &'static str,
+) -> Result<bool, CommandError> {
+    match args.len() {
+        2 => Ok(context.engine.limits.lazy_user_flush),
+        3 if args.is(2, "SYNC") => Ok(false),
+        3 if args.is(2, "ASYNC") => Ok(true),
+        _ => Err(CommandError::text(refusal)),
+    }
+}
+
+/// Frees what was forgotten, here or aside.
+fn free(context: &mut ServerContext<'_, '_>, is_lazy: bool, forgotten: impl Send + 'static) {
+    if is_lazy {
+        let mut forgotten = Some(forgotten);
+        let job = move |_: &dyn tenon_base::Disk| drop(forgotten.take());
+        context.engine.start_job(Purpose::Free, Lane::Free, Box::new(job), context.world);
+    }
+}

@@ -1,0 +1,296 @@
+//! One interpreter: compiles scripts and libraries, runs them, and is thrown away with all that they know.
+//! Not a cache: who keeps what is compiled, and under which name, is its owner's to say.
+
+use mlua::chunk::ChunkMode;
+use mlua::{Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
+use tenon_resp::{Args, OwnedArgs, Proto, Reply};
+
+use crate::bridge::{self, Crossing};
+use crate::convert::write_value;
+use crate::hook::{self, run_endable};
+use crate::shebang::ScriptFlags;
+use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
+
+/// What scripts may take in all: beyond, they fail.
+const MEMORY_BYTES_MAX: usize = 512 << 20;
+/// What Redis calls itself to scripts.
+const VERSION: &str = "7.2.4";
+const VERSION_NUMBER: u32 = 0x0007_0204;
+
+/// Whether an interpreter runs scripts, with their keys as globals, or functions of libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// EVAL.
+    Scripts,
+    /// FCALL.
+    Functions,
+}
+
+/// An interpreter and its sandbox.
+pub struct Interpreter {
+    lua: Lua,
+    run_script: mlua::Function,
+    run_callback: mlua::Function,
+    load: mlua::Function,
+    end_load: mlua::Function,
+    /// The words of the command that a script calls.
+    words: OwnedArgs,
+}
+
+/// Something compiled: a script, or a library's function. A handle that keeps it.
+#[derive(Clone)]
+pub struct Code(mlua::Function);
+
+/// A function that a library has registered.
+pub struct Function {
+    /// Unique in its library.
+    pub name: String,
+    /// As given.
+    pub description: Option<Vec<u8>>,
+    /// As given.
+    pub flags: ScriptFlags,
+    /// What runs.
+    pub code: Code,
+}
+
+/// How a run ended.
+pub enum Ended {
+    /// By itself.
+    Returned(Returned),
+    /// By an error that nobody caught.
+    Failed(Failure),
+    /// Its host ended it.
+    Stopped(Option<Place>),
+}
+
+/// A line of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `@user_script` or `@user_function`.
+    pub source: String,
+    /// From 1.
+    pub line: usize,
+}
+
+/// What a script returned.
+pub struct Returned {
+    value: Value,
+    speaks: Proto,
+}
+
+/// An error that ended a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What it says, code first.
+    pub text: Vec<u8>,
+    /// Where it was raised.
+    pub place: Option<Place>,
+    /// Whether it is a command's, which was counted when that command ran.
+    pub is_counted: bool,
+}
+
+/// An error among what a script returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenError {
+    /// What it says, code first.
+    pub text: Vec<u8>,
+    /// As in [`Failure`].
+    pub is_counted: bool,
+}
+
+impl Returned {
+    /// Writes it as a reply; tells of the first error in it.
+    pub fn write(&self, reply: &mut Reply<'_>) -> Option<WrittenError> {
+        let mut error = None;
+        write_value(&self.value, self.speaks, reply, &mut error);
+        error
+    }
+}
+
+impl Interpreter {
+    /// A new one; `seed` is where `math.random` begins.
+    pub fn new(flavor: Flavor, seed: u64) -> Interpreter {
+        Interpreter::build(flavor, seed).expect("a new interpreter has room for its libraries")
+    }
+
+    fn build(flavor: Flavor, seed: u64) -> Result<Interpreter> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let native = native(&lua, seed)?;
+        let sandbox = lua.load(include_str!("sandbox.lua")).set_name("=sandbox").set_mode(ChunkMode::Text);
+        let runner: Table = sandbox.into_function()?.call((native, flavor == Flavor::Functions))?;
+        lua.set_globals(runner.raw_get("globals")?)?;
+        hook::install(&lua)?;
+        lua.gc_collect()?;
+        lua.set_memory_limit(MEMORY_BYTES_MAX)?;
+        Ok(Interpreter {
+            run_script: runner.raw_get("script")?,
+            run_callback: runner.raw_get("callback")?,
+            load: runner.raw_get("load")?,
+            end_load: runner.raw_get("end_load")?,
+            words: OwnedArgs::new(),
+            lua,
+        })
+    }
+
+    /// Compiles a script; an error is Lua's sentence.
+    pub fn compile(&self, code: &[u8]) -> std::result::Result<Code, String> {
+        self.compile_as(code, "@user_script").map(Code)
+    }
+
+    fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<mlua::Function, String> {
+        let chunk = self.lua.load(code).set_name(name).set_mode(ChunkMode::Text);
+        chunk.into_function().map_err(|error| match error {
+            mlua::Error::SyntaxError { message, .. } => message,
+            error => error.to_string(),
+        })
+    }
+
+    /// Runs a script.
+    pub fn run(&mut self, code: &Code, keys: Args<'_>, arguments: Args<'_>, host: &mut dyn Host) -> Ended {
+        let run = self.run_script.clone();
+        self.enter(&run, &code.0, keys, arguments, host)
+    }
+
+    /// Runs a library's function.
+    pub fn call(
+        &mut self,
+        function: &Code,
+        keys: Args<'_>,
+        arguments: Args<'_>,
+        host: &mut dyn Host,
+    ) -> Ended {
+        let run = self.run_callback.clone();
+        self.enter(&run, &function.0, keys, arguments, host)
+    }
+
+    /// Loads a library's code and returns the functions that it registers. An error is a sentence with its code.
+    pub fn load_library(
+        &mut self,
+        code: &[u8],
+        host: &mut dyn Host,
+    ) -> std::result::Result<Vec<Function>, String> {
+        let chunk = self.compile_as(code, "@user_function");
+        let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
+        let load = self.load.clone();
+        let loaded = self.with_host(host, |_| load.call::<(bool, Value)>(&chunk));
+        let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
+        match loaded {
+            Err(_) => {
+                // Broken off in the middle: what libraries see while they load is taken away again.
+                self.end_load.call::<()>(()).map_err(|error| error.to_string())?;
+                failed("ERR FUNCTION LOAD timeout")
+            }
+            Ok((Ok((true, Value::Table(functions))), _)) => {
+                let functions = functions.sequence_values::<Table>().map(|function| registered(&function?));
+                functions.collect::<Result<Vec<Function>>>().map_err(|error| error.to_string())
+            }
+            Ok((Ok((_, Value::String(reason))), _)) => failed(&reason.to_string_lossy()),
+            Ok((Ok(_), _)) => failed("ERR execution failure"),
+            Ok((Err(error), _)) => failed(&format!("ERR {error}")),
+        }
+    }
+
+    /// Bytes taken by everything in it.
+    pub fn used_memory(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    fn enter(
+        &mut self,
+        run: &mlua::Function,
+        function: &mlua::Function,
+        keys: Args<'_>,
+        arguments: Args<'_>,
+        host: &mut dyn Host,
+    ) -> Ended {
+        type Outcome = (bool, Value, Option<LuaString>, Option<usize>, Value);
+        let ran = self
+            .with_host(host, |lua| run.call::<Outcome>((function, list(lua, keys)?, list(lua, arguments)?)));
+        let failed = |text: Vec<u8>| Ended::Failed(Failure { text, place: None, is_counted: false });
+        match ran {
+            Err(place) => Ended::Stopped(place),
+            Ok((Err(error), _)) => failed(format!("ERR {error}").into_bytes()),
+            Ok((Ok((true, value, ..)), speaks)) => Ended::Returned(Returned { value, speaks }),
+            Ok((Ok((false, text, source, line, counted)), _)) => {
+                let text = match &text {
+                    Value::String(text) => text.as_bytes().to_vec(),
+                    Value::Integer(number) => number.to_string().into_bytes(),
+                    Value::Number(number) => number.to_string().into_bytes(),
+                    _ => b"ERR execution failure".to_vec(),
+                };
+                let place =
+                    source.zip(line).map(|(source, line)| Place { source: source.to_string_lossy(), line });
+                let is_counted = matches!(counted, Value::Boolean(true));
+                Ended::Failed(Failure { text, place, is_counted })
+            }
+        }
+    }
+
+    /// Runs something that can reach its host. Returns what came of it, and the protocol in which the script wanted to
+    /// be spoken to at last.
+    fn with_host<R>(
+        &mut self,
+        host: &mut dyn Host,
+        run: impl FnOnce(&Lua) -> Result<R>,
+    ) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
+        let mut crossing = Crossing { host, words: &mut self.words, speaks: Proto::Resp2 };
+        let ran = run_endable(|| crossing.open_for(|| run(&self.lua)))?;
+        Ok((ran, crossing.speaks))
+    }
+}
+
+fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
+    let table = lua.create_table_with_capacity(words.len(), 0)?;
+    for (index, word) in words.iter().enumerate() {
+        table.raw_seti(index + 1, lua.create_string(word)?)?;
+    }
+    Ok(table)
+}
+
+fn registered(function: &Table) -> Result<Function> {
+    let mut flags = ScriptFlags::default();
+    if let Some(names) = function.raw_get::<Option<Table>>("flags")? {
+        for name in names.sequence_values::<LuaString>() {
+            flags = flags.and(ScriptFlags::parse_any_case(&name?.as_bytes()).unwrap_or_default());
+        }
+    }
+    Ok(Function {
+        name: function.raw_get::<LuaString>("name")?.to_string_lossy(),
+        description: function
+            .raw_get::<Option<LuaString>>("description")?
+            .map(|text| text.as_bytes().to_vec()),
+        flags,
+        code: Code(function.raw_get("callback")?),
+    })
+}
+
+/// What the sandbox is given that is written in Rust.
+fn native(lua: &Lua, seed: u64) -> Result<Table> {
+    let native = lua.create_table()?;
+    bridge::install(lua, &native)?;
+    native.raw_set("version", VERSION)?;
+    native.raw_set("version_number", VERSION_NUMBER)?;
+    chance::install(lua, &native, seed)?;
+    native.raw_set("bit", bits::library(lua)?)?;
+    native.raw_set("struct", structs::library(lua)?)?;
+    native.raw_set("cmsgpack", cmsgpack::library(lua)?)?;
+    native.raw_set("json", lua.create_function(|lua, ()| cjson::library(lua))?)?;
+    let is_flag = |_: &Lua, name: LuaString| Ok(ScriptFlags::parse_any_case(&name.as_bytes()).is_some());
+    native.raw_set("is_flag", lua.create_function(is_flag)?)?;
+    native.raw_set("open", lua.create_function(told::open)?)?;
+    native.raw_set("place", lua.create_function(|lua, _: MultiValue| Ok(place(lua)))?)?;
+    Ok(native)
+}
+
+/// The innermost line of the script's own that is running.
+fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
+    for level in 0.. {
+        match lua.inspect_stack(level, hook::place_of) {
+            None => return (None, None),
+            Some(None) => {}
+            Some(Some(place)) => return (Some(place.source), Some(place.line)),
+        }
+    }
+    (None, None)
+}

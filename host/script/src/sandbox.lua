@@ -1,0 +1,463 @@
+-- What a script finds around itself. Runs once in a new interpreter, before anything from outside, and is given what
+-- is written in Rust; returns how scripts are run.
+-- Always: a script reaches no table of these by itself, only proxies that refuse to be written. Nothing below looks
+-- at a global.
+local native, is_library = ...
+
+local outer = _G
+local type, select, tostring, tonumber = type, select, tostring, tonumber
+local error, pcall, xpcall = error, pcall, xpcall
+local next, rawget, rawset = next, rawget, rawset
+local setmetatable, getmetatable = setmetatable, getmetatable
+local setfenv, getfenv, loadstring = setfenv, getfenv, loadstring
+local collectgarbage, newproxy = collectgarbage, newproxy
+local insert, concat = table.insert, table.concat
+local byte, find, gsub = string.byte, string.find, string.gsub
+local place, open = native.place, native.open
+
+-- The globals as scripts see them, and as they are.
+local globals, base = {}, {}
+setfenv(1, globals)
+
+-- Behind each proxy, the table that it shows.
+local shown = {}
+
+local function refuse_write()
+  error('Attempt to modify a readonly table', 2)
+end
+
+local function refuse_unknown(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
+local function protect(proxy, table, metatable)
+  shown[proxy] = table
+  metatable.__index, metatable.__newindex = table, refuse_write
+  return setmetatable(proxy, metatable)
+end
+
+-- What is shown as the metatable of the globals.
+local locked = protect({}, {}, {})
+
+local function library(table)
+  return protect({}, table, {})
+end
+
+-- Errors that are told as a table, with a code.
+local function coded(text)
+  if not find(text, ' ', 1, true) then
+    text = 'ERR ' .. text
+  end
+  return { err = (gsub(gsub(text, '[\r\n]+$', ''), '^(%S* )[\r\n]+', '%1')) }
+end
+
+local function fail(text)
+  error({ err = 'ERR ' .. text }, 0)
+end
+
+-- The functions of Lua, those replaced that could write to what is shared.
+
+for _, name in next, {
+  'assert', 'error', 'gcinfo', 'ipairs', 'rawequal', 'select', 'tonumber', 'tostring', 'type', 'unpack',
+  '_VERSION',
+} do
+  base[name] = outer[name]
+end
+base._G = globals
+
+local function settle(is_fine, ...)
+  if is_fine then
+    return true, ...
+  end
+  local reason = open(...)
+  if type(reason) == 'table' then
+    local text = reason.err
+    if type(text) == 'string' or type(text) == 'number' then
+      return false, text
+    end
+  end
+  return false, reason
+end
+
+function base.pcall(...)
+  if select('#', ...) == 0 then
+    error("bad argument #1 to 'pcall' (value expected)", 2)
+  end
+  return settle(pcall(...))
+end
+
+function base.xpcall(run, handler)
+  return xpcall(run, function(reason)
+    return handler(open(reason))
+  end)
+end
+
+function base.rawget(table, key)
+  return rawget(shown[table] or table, key)
+end
+
+function base.rawset(table, key, value)
+  if shown[table] then
+    error('Attempt to modify a readonly table', 2)
+  end
+  return rawset(table, key, value)
+end
+
+function base.setmetatable(table, metatable)
+  if shown[table] then
+    error('Attempt to modify a readonly table', 2)
+  end
+  return setmetatable(table, metatable)
+end
+
+function base.getmetatable(value)
+  if value == globals then
+    return locked
+  elseif shown[value] then
+    return nil
+  end
+  return getmetatable(value)
+end
+
+function base.next(table, key)
+  return next(shown[table] or table, key)
+end
+
+function base.pairs(table)
+  if type(table) ~= 'table' then
+    error("bad argument #1 to 'pairs' (table expected, got " .. (table == nil and 'nil' or type(table)) .. ')', 2)
+  end
+  local behind = shown[table]
+  if behind then
+    table = {}
+    for key, value in next, behind do
+      table[key] = value
+    end
+  end
+  return next, table, nil
+end
+
+local function level_of(target)
+  local level = tonumber(target)
+  return level and level > 0 and level + 1 or target
+end
+
+function base.getfenv(target)
+  local found = getfenv(level_of(target == nil and 1 or target))
+  return found
+end
+
+function base.setfenv(target, environment)
+  if tonumber(target) == 0 then
+    error('Attempt to modify a readonly table', 2)
+  end
+  local changed = setfenv(level_of(target), environment)
+  return changed
+end
+
+-- Only text: what is compiled already could be anything.
+function base.loadstring(text, name)
+  if type(text) == 'string' and byte(text, 1) == 27 then
+    return nil, 'attempt to load precompiled code'
+  end
+  return loadstring(text, name)
+end
+
+function base.load(read, name)
+  if type(read) ~= 'function' then
+    error("bad argument #1 to 'load' (function expected, got " .. type(read) .. ')', 2)
+  end
+  local pieces = {}
+  while true do
+    local piece = read()
+    if piece == nil or piece == '' then
+      break
+    elseif type(piece) ~= 'string' then
+      return nil, 'reader function must return a string'
+    end
+    pieces[#pieces + 1] = piece
+  end
+  return base.loadstring(concat(pieces), name == nil and '=(load)' or name)
+end
+
+-- What would outlast the script is left as it is.
+function base.collectgarbage(what, argument)
+  if what == nil or what == 'collect' or what == 'count' or what == 'step' then
+    return collectgarbage(what, argument)
+  end
+  return 0
+end
+
+-- No metatable: nothing of a script runs after its end.
+function base.newproxy()
+  return newproxy(false)
+end
+
+-- Libraries.
+
+local function copy_of(table)
+  local copy = {}
+  for key, value in next, table do
+    copy[key] = value
+  end
+  return copy
+end
+
+local table_library = copy_of(outer.table)
+function table_library.insert(table, ...)
+  if shown[table] then
+    error('Attempt to modify a readonly table', 2)
+  elseif type(table) ~= 'table' then
+    error("bad argument #1 to 'insert' (table expected, got " .. (table == nil and 'nil' or type(table)) .. ')', 2)
+  end
+  return insert(table, ...)
+end
+
+local math_library = copy_of(outer.math)
+math_library.random, math_library.randomseed = native.random, native.randomseed
+
+local function opened(is_fine, ...)
+  if is_fine then
+    return true, ...
+  end
+  return false, open(...)
+end
+
+local coroutine_library = copy_of(outer.coroutine)
+local resume = outer.coroutine.resume
+function coroutine_library.resume(...)
+  return opened(resume(...))
+end
+
+local function json_library()
+  local json = native.json()
+  json._NAME, json._VERSION, json.new = 'cjson', '2.1.0', json_library
+  return json
+end
+
+local pack_library = native.cmsgpack
+pack_library._NAME, pack_library._VERSION = 'cmsgpack', 'lua-cmsgpack 0.4.0'
+pack_library._COPYRIGHT, pack_library._DESCRIPTION = '', 'MessagePack for Lua'
+
+base.string = library(copy_of(outer.string))
+base.table = library(table_library)
+base.math = library(math_library)
+base.coroutine = library(coroutine_library)
+base.cjson = library(json_library())
+base.cmsgpack = library(pack_library)
+base.struct = library(native.struct)
+base.bit = library(native.bit)
+getmetatable('').__metatable = protect({}, { __index = base.string }, {})
+
+-- redis.
+
+local versions = { REDIS_VERSION = native.version, REDIS_VERSION_NUM = native.version_number }
+local logging = { log = native.log, LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3 }
+
+local redis = copy_of(logging)
+for key, value in next, versions do
+  redis[key] = value
+end
+redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
+
+for _, name in next, { 'call', 'pcall', 'acl_check_cmd', 'set_repl', 'setresp', 'sha1hex' } do
+  redis[name] = native[name]
+end
+
+function redis.error_reply(...)
+  local text = ...
+  if select('#', ...) ~= 1 or type(text) ~= 'string' then
+    return { err = 'ERR wrong number or type of arguments' }
+  end
+  return coded((gsub(text, '^%-', '')))
+end
+
+function redis.status_reply(...)
+  local text = ...
+  if select('#', ...) ~= 1 or type(text) ~= 'string' then
+    return { err = 'ERR wrong number or type of arguments' }
+  end
+  return { ok = text }
+end
+
+if not is_library then
+  function redis.breakpoint()
+    return false
+  end
+
+  function redis.debug() end
+
+  function redis.replicate_commands()
+    return true
+  end
+end
+
+base.redis = library(redis)
+
+local global_metatable = { __metatable = locked }
+protect(globals, base, global_metatable)
+setmetatable(base, { __index = refuse_unknown })
+
+-- How scripts are run.
+
+local source, line
+
+local function handle(reason)
+  source, line = place()
+  reason = open(reason)
+  if type(reason) ~= 'table' then
+    return { err = 'ERR ' .. tostring(reason) }
+  end
+  return reason
+end
+
+-- What came of a run: whether it went well, then its value, or the error's text, where it was raised, and whether it
+-- has been counted already.
+local function outcome(is_fine, value)
+  if is_fine then
+    return true, value
+  elseif type(value) ~= 'table' then
+    return false, tostring(value)
+  end
+  local behind = shown[value] or value
+  return false, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
+end
+
+local runner = {}
+
+function runner.script(script, keys, arguments)
+  source, base.KEYS, base.ARGV = nil, keys, arguments
+  return outcome(xpcall(script, handle))
+end
+
+local callback, callback_keys, callback_arguments
+local function call_back()
+  return callback(callback_keys, callback_arguments)
+end
+
+function runner.callback(run, keys, arguments)
+  source, callback, callback_keys, callback_arguments = nil, run, keys, arguments
+  return outcome(xpcall(call_back, handle))
+end
+
+-- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.
+
+local registered
+
+local function read_flags(flags)
+  local names, index = {}, 1
+  while flags[index] ~= nil do
+    local name = flags[index]
+    if type(name) ~= 'string' or not native.is_flag(name) then
+      fail('unknown flag given')
+    end
+    names[index], index = name, index + 1
+  end
+  return names
+end
+
+local function is_text(value)
+  return type(value) == 'string' or type(value) == 'number'
+end
+
+local function read_named(arguments)
+  if type(arguments) ~= 'table' then
+    fail('calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).')
+  end
+  local found = {}
+  for key, value in next, arguments do
+    if not is_text(key) then
+      fail('named argument key given to redis.register_function is not a string')
+    end
+    key = outer.string.lower(key)
+    if key == 'function_name' then
+      if not is_text(value) then
+        fail('function_name argument given to redis.register_function must be a string')
+      end
+      found.name = tostring(value)
+    elseif key == 'description' then
+      if not is_text(value) then
+        fail('description argument given to redis.register_function must be a string')
+      end
+      found.description = tostring(value)
+    elseif key == 'callback' then
+      if type(value) ~= 'function' then
+        fail('callback argument given to redis.register_function must be a function')
+      end
+      found.callback = value
+    elseif key == 'flags' then
+      if type(value) ~= 'table' then
+        fail('flags argument to redis.register_function must be a table representing function flags')
+      end
+      found.flags = read_flags(value)
+    else
+      fail('unknown argument given to redis.register_function')
+    end
+  end
+  if not found.name then
+    fail('redis.register_function must get a function name argument')
+  elseif not found.callback then
+    fail('redis.register_function must get a callback argument')
+  end
+  return found
+end
+
+local function register_function(...)
+  if not registered then
+    fail('redis.register_function can only be called on FUNCTION LOAD command')
+  end
+  local count, found = select('#', ...), nil
+  if count < 1 or count > 2 then
+    fail('wrong number of arguments to redis.register_function')
+  elseif count == 1 then
+    found = read_named(...)
+  else
+    local name, run = ...
+    if not is_text(name) then
+      fail('first argument to redis.register_function must be a string')
+    elseif type(run) ~= 'function' then
+      fail('second argument to redis.register_function must be a function')
+    end
+    found = { name = tostring(name), callback = run }
+  end
+  if not find(found.name, '^[%w_]+$') then
+    fail('Library names can only contain letters, numbers, or underscores(_) and must be at least one character long')
+  end
+  for _, other in next, registered do
+    if other.name == found.name then
+      fail('Function already exists in the library')
+    end
+  end
+  registered[#registered + 1] = found
+end
+
+local loading = copy_of(logging)
+for key, value in next, versions do
+  loading[key] = value
+end
+loading.register_function = register_function
+setmetatable(loading, { __index = refuse_unknown })
+local library_globals = setmetatable({ redis = library(loading) }, { __index = refuse_unknown })
+
+-- Ends a loading, also one that was broken off.
+function runner.end_load()
+  global_metatable.__index, shown[globals], registered = base, base, nil
+end
+
+function runner.load(chunk)
+  registered = {}
+  global_metatable.__index, shown[globals] = library_globals, library_globals
+  local is_fine, reason = pcall(chunk)
+  local functions = registered
+  reason = open(reason)
+  runner.end_load()
+  if is_fine then
+    return true, functions
+  elseif type(reason) == 'table' then
+    return false, rawget(shown[reason] or reason, 'err')
+  end
+  return false, 'ERR ' .. tostring(reason)
+end
+
+runner.globals = globals
+return runner
