@@ -290,7 +290,7 @@ impl Engine {
     /// CONFIG SET appendonly no: what the log has is synced, then it is let go.
     pub(crate) fn turn_log_off(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         self.append_sealed(now, world);
-        self.abort_rewrite();
+        self.abort_rewrite(now);
         let stopped = self.durability.log_mut().map_or(Ok(()), |log| log.stop(now));
         self.set_readers();
         self.durability.set_lock(None);

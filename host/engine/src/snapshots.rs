@@ -438,9 +438,14 @@ impl Engine {
     }
 
     /// Gives up a running rewrite, because the log that it is for is switched off.
-    pub(crate) fn abort_rewrite(&mut self) {
+    pub(crate) fn abort_rewrite(&mut self, now: Now) {
         let Some(Running { kind: Kind::Rewrite, cut, .. }) = self.snapshots.running else { return };
         tracing::info!("Killing the running AOF rewrite, which has no child process: its job gives up");
+        let stage = self.durability.log().and_then(|log| log.rewrite_stage());
+        if stage != Some(RewriteStage::Writing) {
+            // No job of it runs whose end would be heard.
+            return self.rewrite_settled(now, Err("the log is switched off".to_owned()));
+        }
         self.snapshots.control.cancel();
         if let Some(cut) = cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);

@@ -645,4 +645,18 @@ mod tests {
         bench.sleep(100);
         assert!(bench.engine.durability.is_on(), "a log that is wanted stays");
     }
+
+    #[test]
+    fn a_rewrite_whose_log_is_switched_off_before_it_has_begun_is_over() {
+        let mut bench = Bench::new(&[("enable-debug-command", "yes"), ("appendonly", "yes"), ("save", "")]);
+        bench.run(1, "SET k 1");
+        bench.send_bytes(1, b"BGREWRITEAOF\r\nCONFIG SET appendonly no\r\n");
+        bench.sleep(100);
+        let told = bench.text(1, "INFO persistence");
+        assert!(told.contains("aof_rewrite_in_progress:0\r\n"), "{told}");
+        assert_eq!(bench.run(1, "BGREWRITEAOF"), "Background append only file rewriting started");
+        bench.sleep(100);
+        assert_eq!(bench.run(1, "DEBUG LOADAOF"), "OK");
+        assert_eq!(bench.run(1, "GET k"), "\"1\"");
+    }
 }
