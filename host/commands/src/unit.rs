@@ -70,7 +70,8 @@ pub enum Concerns {
 #[derive(Clone, Copy)]
 struct NameEnd {
     end: usize,
-    is_by_time: bool,
+    /// Its time had come, or it had to make room.
+    is_unasked: bool,
 }
 
 struct Notification {
@@ -190,14 +191,14 @@ impl Unit {
         }
     }
 
-    fn note_key(&mut self, database: usize, hash: u64, key: &[u8], is_by_time: bool) {
+    fn note_key(&mut self, database: usize, hash: u64, key: &[u8], is_unasked: bool) {
         if !self.wants_keys {
             return;
         }
         self.touched.push(Touched { database: database as u32, hash, concerns: Concerns::Everyone });
         if self.wants_names {
             self.names.extend_from_slice(key);
-            self.name_ends.push(NameEnd { end: self.names.len(), is_by_time });
+            self.name_ends.push(NameEnd { end: self.names.len(), is_unasked });
         }
     }
 
@@ -211,14 +212,14 @@ impl Unit {
         self.has_flushed
     }
 
-    /// Names of the keys that the running request has touched, each with whether that was because its time had come
-    /// and not because the client wanted it.
+    /// Names of the keys that the running request has touched, each with whether nobody asked for that: its time had
+    /// come, or it had to make room.
     pub fn touched_names(&self) -> impl Iterator<Item = (&[u8], bool)> {
         let mut start = 0;
         self.name_ends.iter().map(move |name| {
             let key = &self.names[start..name.end];
             start = name.end;
-            (key, name.is_by_time)
+            (key, name.is_unasked)
         })
     }
 
@@ -247,7 +248,7 @@ impl Unit {
 
     /// Notes that a key was removed to make room, and propagates that.
     pub fn evicted(&mut self, database: usize, hash: u64, key: &[u8], lazy: bool) {
-        self.touch(database, hash, key);
+        self.note_key(database, hash, key, true);
         self.notify(Event::EVICTED, database, key);
         self.propagate_also(database, &[if lazy { b"UNLINK" } else { b"DEL" }, key]);
     }

@@ -6,7 +6,7 @@
 
 mod pool;
 
-use tenon_base::{Micros, Now, Outputs, World};
+use tenon_base::{ConnectionId, Micros, Now, Outputs, World};
 use tenon_commands::{Db, Garbage, Origin};
 use tenon_config::{Config, Directive};
 use tenon_keyspace::AccessRule;
@@ -96,6 +96,12 @@ impl Eviction {
         self.counted_database = STALE;
     }
 
+    /// Whether there is a limit.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit_bytes > 0
+    }
+
     /// Whether commands that need room are to be refused.
     #[inline]
     pub(crate) fn is_exhausted(&self) -> bool {
@@ -183,12 +189,9 @@ impl Engine {
             + self.uncounted_bytes(outputs)
     }
 
-    /// Makes room before a command runs, if there is too much.
-    #[inline]
-    pub(crate) fn make_room(&mut self, now: Now, database: usize, world: &mut World<'_>) {
-        if self.eviction.limit_bytes == 0 || self.is_in_exec {
-            return;
-        }
+    /// Makes room before a command of `connection` runs, if there is too much.
+    pub(crate) fn make_room(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
+        let database = self.sessions.get(connection).map_or(0, |session| session.database);
         let eviction = &mut self.eviction;
         if eviction.counted_database == database && eviction.exceeded_since.is_none() {
             let own_bytes = self.keyspace.db(database).used_memory() as u64;

@@ -185,6 +185,9 @@ impl Engine {
         if self.tracking.is_over() {
             self.shed_tracked_keys(now, world);
         }
+        if self.eviction.is_limited() {
+            self.make_room(now, connection, world);
+        }
         let start = world.outputs.writer(connection).len();
         let was_replica = self.sessions.get(connection).is_some_and(|session| session.is_replica);
         self.executing = Some(connection);
@@ -268,13 +271,11 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
-        let database = self.sessions.get(connection).map_or(0, |session| session.database);
         if self.client_memory.is_limited()
             && !self.has_client_room(now, connection, args.total_bytes(), world)
         {
             return Ok(());
         }
-        self.make_room(now, database, world);
         self.reply_stamp = None;
         let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,

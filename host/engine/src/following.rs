@@ -15,7 +15,6 @@ use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 
 use crate::engine::{Engine, Purpose};
-use crate::gates;
 use crate::pubsub::Space;
 use crate::table::{CommandId, Run};
 
@@ -480,11 +479,16 @@ impl Engine {
             self.publish(space, args.get(1), args.get(2), now, world);
             return self.seal(now, following.database, None, world);
         }
+        if args.is(0, "FUNCTION") {
+            match self.replay_function(args) {
+                Ok(()) => self.unit.dirty += 1,
+                Err(error) => tracing::warn!("A FUNCTION of the primary's stream was refused here: {error}"),
+            }
+            return self.seal(now, following.database, Some(args), world);
+        }
         let table = &self.commands;
-        let found = gates::known(self, table.find(args.get(0)), args)
-            .ok()
-            .filter(|&id| table[id].accepts(args.len()));
-        // Scripts and functions are not run from here: what they did comes as the commands that they called.
+        let found = table.resolve(args).ok().filter(|&id| table[id].accepts(args.len()));
+        // Scripts are not run from here: what they did comes as the commands that they called.
         let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
             let name = args.get(0);
             let name = name[..name.len().min(64)].escape_ascii();
@@ -512,7 +516,7 @@ impl Engine {
         following.reply.clear();
         self.seal(now, following.database, Some(args), world);
         let spent = world.stopwatch.read().since(began);
-        self.stats.count_call(id, spent, outcome.is_err());
+        self.note_call(now, id, spent, outcome.is_err());
         if let Err(error) = outcome {
             let name = String::from_utf8_lossy(args.get(0)).into_owned();
             tracing::warn!("A command of the primary's stream was refused here: '{name}': {error}");

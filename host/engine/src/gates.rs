@@ -47,13 +47,7 @@ pub(crate) fn known(
 ) -> Result<CommandId, CommandError> {
     let id = command.ok_or_else(|| unknown_command(args))?;
     let table = &engine.commands;
-    let mut id = id;
-    if !table[id].subcommands.is_empty()
-        && let Some(word) = args.try_get(1)
-    {
-        id = table.find_subcommand(id, word).ok_or_else(|| unknown_subcommand(table[id].name, word))?;
-    }
-    Ok(id)
+    table.resolve_subcommand(id, args).map_err(|_| unknown_subcommand(table[id].name, args.get(1)))
 }
 
 /// Lets a command through, or says why not: first of all, it needs a right number of words.

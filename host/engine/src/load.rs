@@ -23,7 +23,7 @@ use tenon_resp::{Args, Proto, Reply};
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
 use crate::scripts::Loading;
-use crate::table::Run;
+use crate::table::{Run, Unresolved};
 
 /// Between two lines about progress.
 const PROGRESS_LINE_BYTES: u64 = 256 * 1024 * 1024;
@@ -518,12 +518,10 @@ impl LoadSink for Sink<'_> {
             return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
         }
         let table = &engine.commands;
-        let mut id = table.find(args.get(0)).ok_or_else(|| format!("Unknown command '{name}'"))?;
-        if !table[id].subcommands.is_empty()
-            && let Some(word) = args.try_get(1)
-        {
-            id = table.find_subcommand(id, word).ok_or_else(|| format!("Unknown subcommand of '{name}'"))?;
-        }
+        let id = table.resolve(args).map_err(|unresolved| match unresolved {
+            Unresolved::Command => format!("Unknown command '{name}'"),
+            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{name}'"),
+        })?;
         if !table[id].accepts(args.len()) {
             return Err(format!("wrong number of arguments for '{name}'"));
         }

@@ -4,6 +4,7 @@
 use tenon_commands::{Argument, Begin, Categories, Flags, Group, Handler, KeySpec, Row};
 
 use tenon_config::Rename;
+use tenon_resp::Args;
 
 use crate::server::ServerHandler;
 
@@ -71,6 +72,14 @@ impl Command {
     }
 }
 
+/// What of a request is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    Command,
+    /// A word behind this command.
+    Subcommand(CommandId),
+}
+
 /// All commands of an engine.
 pub struct CommandTable {
     commands: Vec<Command>,
@@ -121,6 +130,30 @@ impl CommandTable {
                 None => return None,
             }
         }
+    }
+
+    /// Looks up what a request calls: a command, or its subcommand if it has some and one is named.
+    pub fn resolve(&self, args: Args<'_>) -> Result<CommandId, Unresolved> {
+        let id = self.find(args.get(0)).ok_or(Unresolved::Command)?;
+        self.resolve_subcommand(id, args)
+    }
+
+    /// As [`CommandTable::resolve`], of a request whose first word is looked up already.
+    #[inline]
+    pub fn resolve_subcommand(&self, id: CommandId, args: Args<'_>) -> Result<CommandId, Unresolved> {
+        match args.try_get(1) {
+            Some(word) if !self[id].subcommands.is_empty() => {
+                self.find_subcommand(id, word).ok_or(Unresolved::Subcommand(id))
+            }
+            _ => Ok(id),
+        }
+    }
+
+    /// Looks a command up by `name` or `parent|name`.
+    pub fn find_full_name(&self, name: &[u8]) -> Option<CommandId> {
+        let mut words = name.splitn(2, |&byte| byte == b'|');
+        let parent = self.find(words.next()?)?;
+        words.next().map_or(Some(parent), |child| self.find_subcommand(parent, child))
     }
 
     /// Looks a subcommand up.

@@ -241,8 +241,8 @@ impl Engine {
                 self.tell_readers(now, &tracked, world);
             }
         }
-        for (key, is_by_time) in unit.touched_names() {
-            self.tracking.broadcasts.note(key, self.executing.filter(|_| !is_by_time));
+        for (key, is_unasked) in unit.touched_names() {
+            self.tracking.broadcasts.note(key, self.executing.filter(|_| !is_unasked));
         }
         self.unit = unit;
         self.tracking.note_size();

@@ -52,9 +52,8 @@ impl<'a, 'w> Caller<'a, 'w> {
 
     /// Resolves a command, and says whether this script may call it.
     fn admit(&mut self, args: Args<'_>) -> Result<CommandId, CommandError> {
-        let found = self.engine.commands.find(args.get(0));
-        let found = found.and_then(|id| gates::known(self.engine, Some(id), args).ok());
-        let id = found.ok_or(CommandError::text("ERR Unknown Redis command called from script"))?;
+        let found = self.engine.commands.resolve(args);
+        let id = found.map_err(|_| CommandError::text("ERR Unknown Redis command called from script"))?;
         self.pass(id, args).inspect_err(|_| self.engine.stats.count_rejected(id))?;
         Ok(id)
     }
@@ -105,7 +104,7 @@ impl<'a, 'w> Caller<'a, 'w> {
         }
         let ended = self.world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut engine.mark, ended));
-        engine.stats.count_call(id, spent, outcome.is_err());
+        engine.note_call(self.now, id, spent, outcome.is_err());
         if engine.durability.holds_reads() {
             let stamp = engine.stamp_of_read(self.connection, id, args);
             self.waits_for = later(self.waits_for, stamp);
@@ -129,8 +128,7 @@ impl Host for Caller<'_, '_> {
     }
 
     fn may_call(&mut self, args: Args<'_>) -> Option<bool> {
-        let id = self.engine.commands.find(args.get(0))?;
-        let id = gates::known(self.engine, Some(id), args).ok()?;
+        let id = self.engine.commands.resolve(args).ok()?;
         let session = self.engine.sessions.get(self.connection)?;
         Some(self.engine.check_access(session.user, id, args).is_ok())
     }

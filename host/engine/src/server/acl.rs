@@ -69,11 +69,8 @@ fn dry_run(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let engine = &*context.engine;
     let user = engine.users.find(name).ok_or_else(|| quoting("ERR User '", name, "' not found"))?;
     let table = &engine.commands;
-    let found = table.find(asked.get(0)).and_then(|id| match asked.try_get(1) {
-        Some(word) if !table[id].subcommands.is_empty() => table.find_subcommand(id, word),
-        _ => Some(id),
-    });
-    let id = found.ok_or_else(|| quoting("ERR Command '", asked.get(0), "' not found"))?;
+    let found = table.resolve(asked);
+    let id = found.map_err(|_| quoting("ERR Command '", asked.get(0), "' not found"))?;
     let command = &table[id];
     if !command.accepts(asked.len()) {
         return Err(CommandError::arity(&command.full_name));

@@ -14,7 +14,7 @@ use tenon_resp::Args;
 use self::docs::write_docs;
 use self::entry::write_entry;
 use super::ServerContext;
-use crate::table::{Command, CommandId, CommandTable};
+use crate::table::{Command, CommandId};
 
 /// Every command, or with names behind INFO those.
 fn entries(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -27,7 +27,7 @@ fn entries(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     }
     reply.array(names.len());
     for name in names {
-        match by_full_name(table, name) {
+        match table.find_full_name(name) {
             Some(id) => write_entry(&mut reply, table, id),
             None => reply.null(),
         }
@@ -48,7 +48,7 @@ fn docs(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let wanted: Vec<CommandId> = if names.is_empty() {
         table.top().to_vec()
     } else {
-        names.iter().filter_map(|name| by_full_name(table, name)).collect()
+        names.iter().filter_map(|name| table.find_full_name(name)).collect()
     };
     reply.map(wanted.len());
     for id in wanted {
@@ -109,17 +109,6 @@ impl<'a> Filter<'a> {
             Filter::Category(category) => command.categories.has(*category),
             Filter::Pattern(pattern) => glob_matches_ignore_case(pattern, command.full_name.as_bytes()),
         }
-    }
-}
-
-/// A command by `name` or `parent|name`.
-fn by_full_name(table: &CommandTable, name: &[u8]) -> Option<CommandId> {
-    let mut words = name.split(|&byte| byte == b'|');
-    let parent = table.find(words.next()?)?;
-    match (words.next(), words.next()) {
-        (None, _) => Some(parent),
-        (Some(child), None) => table.find_subcommand(parent, child),
-        _ => None,
     }
 }
 

@@ -5,10 +5,8 @@ use tenon_config::Directive;
 use tenon_resp::{Args, Reply};
 
 use super::{ServerContext, ServerHandler};
-use crate::engine::Engine;
 use crate::histogram::Histogram;
 use crate::latency::{Surroundings, graph as draw, report};
-use crate::table::CommandId;
 
 const ADMINISTRATION: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
 
@@ -183,7 +181,7 @@ fn histogram(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         chosen.extend(engine.commands.ids());
     }
     for name in args.rest(2).iter() {
-        let Some(id) = find(engine, name) else { continue };
+        let Some(id) = engine.commands.find_full_name(name) else { continue };
         chosen.push(id);
         chosen.extend_from_slice(&engine.commands[id].subcommands);
     }
@@ -246,16 +244,6 @@ fn reset(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     };
     context.reply().integer(forgotten as i64);
     Ok(())
-}
-
-/// A command by its name, or a subcommand as `parent|name`.
-fn find(engine: &Engine, name: &[u8]) -> Option<CommandId> {
-    let mut words = name.splitn(2, |&byte| byte == b'|');
-    let parent = engine.commands.find(words.next()?)?;
-    match words.next() {
-        Some(child) => engine.commands.find_subcommand(parent, child),
-        None => Some(parent),
-    }
 }
 
 fn write_histogram(reply: &mut Reply<'_>, histogram: &Histogram) {

@@ -6,7 +6,7 @@ use tenon_resp::Args;
 use super::entry::write_key_flags;
 use crate::keys;
 use crate::server::ServerContext;
-use crate::table::{Command, CommandTable};
+use crate::table::CommandTable;
 
 pub(super) fn keys(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let request = args.rest(2);
@@ -32,7 +32,8 @@ pub(super) fn keys_and_flags(context: &mut ServerContext<'_, '_>, args: Args<'_>
 
 /// Where the keys of `request` are, and what it does with them.
 fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)>, CommandError> {
-    let command = resolve(table, request).ok_or(CommandError::text("ERR Invalid command specified"))?;
+    let id = table.resolve(request).map_err(|_| CommandError::text("ERR Invalid command specified"))?;
+    let command = &table[id];
     if command.keys.iter().all(|spec| spec.flags.has(KeyFlags::NOT_KEY)) {
         return Err(CommandError::text("ERR The command has no key arguments"));
     }
@@ -44,15 +45,6 @@ fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
     Ok(found)
-}
-
-fn resolve<'a>(table: &'a CommandTable, request: Args<'_>) -> Option<&'a Command> {
-    let id = table.find(request.get(0))?;
-    match request.try_get(1) {
-        Some(word) if !table[id].subcommands.is_empty() => table.find_subcommand(id, word),
-        _ => Some(id),
-    }
-    .map(|id| &table[id])
 }
 
 #[cfg(test)]
