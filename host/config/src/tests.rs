@@ -408,12 +408,12 @@ fn a_rewritten_toml_file_changes_only_what_changed() {
 
 #[test]
 fn what_does_nothing_is_said() {
-    let notices = conf("io-threads 4\nwatchdog-period 0\nport 1").unwrap().notices();
+    let notices = conf("io-threads 4\nkey-load-delay 0\nport 1").unwrap().notices();
     let texts: Vec<_> = notices.iter().map(|notice| (notice.text.as_str(), notice.is_default)).collect();
     let threads = "Directive io-threads has no effect: an engine runs on one worker thread, which reads and parses for itself";
     assert_eq!(
         texts,
-        [("Directive watchdog-period is recognised but has no effect yet", true), (threads, false)]
+        [(threads, false), ("Directive key-load-delay is recognised but has no effect yet", true)]
     );
 }
 
