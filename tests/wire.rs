@@ -34,6 +34,7 @@ scripts! {
     geo sort payloads
     transactions pubsub tracking refusals server
     replication
+    acl
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn run(config: Config, source: Source, log: logging::Handle) -> Result<i32, Stri
     let mut engine = Engine::new(Setup {
         policy_loader: policies(&config, &source)?,
         dice: process::dice()?,
+        secret: process::entropy()?,
         config_file: source.file,
         set_log_level: log.set_level,
         tell_supervisor: supervisor::teller(&config),

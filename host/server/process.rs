@@ -29,10 +29,15 @@ pub(crate) fn identity(started: Now) -> Identity {
 
 /// Chance from the operating system.
 pub(crate) fn dice() -> Result<Dice, String> {
+    entropy().map(Dice::from_entropy)
+}
+
+/// Bytes that nobody can guess, from the operating system.
+pub(crate) fn entropy() -> Result<[u8; 32], String> {
     let mut entropy = [0; 32];
     let mut source = fs::File::open("/dev/urandom").map_err(|error| format!("No entropy: {error}"))?;
     std::io::Read::read_exact(&mut source, &mut entropy).map_err(|error| format!("No entropy: {error}"))?;
-    Ok(Dice::from_entropy(entropy))
+    Ok(entropy)
 }
 
 /// Descriptors that the process itself needs beside its clients'.

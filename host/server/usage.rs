@@ -75,11 +75,6 @@ pub(crate) fn announce(config: &Config, source: &Source, identity: &Identity) {
             tracing::info!("{}", notice.text);
         }
     }
-    if !config.users().is_empty() {
-        tracing::warn!(
-            "`user` lines have no effect yet: the default user is the only one, guarded by requirepass"
-        );
-    }
 }
 
 fn write(text: &str) {

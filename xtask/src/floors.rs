@@ -14,7 +14,7 @@ use crate::workspace;
 use manifest::{Dependency, Manifest, dependencies_of};
 
 /// Package and floor. A crate depends only on lower floors, and on `BESIDE`.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("tenon-base", 0),
     ("tenon-resp", 0),
     ("tenon-keyspace", 1),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("tenon-policy", 1),
     ("tenon-commands", 2),
     ("tenon-aof", 2),
+    ("tenon-acl", 2),
     ("tenon-replication", 2),
     ("tenon-engine", 3),
     ("tenon-driver", 4),

@@ -11,9 +11,9 @@ const USAGE: &str = "\
 usage: cargo xtask fuzz [--seconds N] [TARGET]
 
   --seconds N   how long each target runs (60)
-  TARGET        one of resp, rdb, aof, config; all of them one after the other if left out
+  TARGET        one of resp, rdb, aof, acl, config; all of them one after the other if left out
 ";
-const TARGETS: [&str; 4] = ["resp", "rdb", "aof", "config"];
+const TARGETS: [&str; 5] = ["resp", "rdb", "aof", "acl", "config"];
 const DIRECTORY: &str = "tests/fuzz";
 const INSTALL: &str = "cargo-fuzz is not installed; it needs a nightly compiler and a C++ compiler besides:
 

@@ -44,6 +44,8 @@ pub struct Db<'a> {
     pub lazy_expire: bool,
     /// Whether look-ups for reading leave expired values where they are (CLIENT PAUSE).
     pub keeps_expired: bool,
+    /// Whether there are keys that the user may not read: then SORT follows no patterns.
+    pub keys_are_limited: bool,
     /// What this unit does.
     pub unit: &'a mut Unit,
 }
@@ -73,6 +75,7 @@ impl<'a> Db<'a> {
             no_touch: false,
             lazy_expire: false,
             keeps_expired: false,
+            keys_are_limited: false,
             unit,
         }
     }
@@ -123,6 +126,7 @@ impl<'a> Db<'a> {
             no_touch: self.no_touch,
             lazy_expire: self.lazy_expire,
             keeps_expired: self.keeps_expired,
+            keys_are_limited: self.keys_are_limited,
             unit: self.unit,
         }
     }

@@ -18,7 +18,7 @@ pub struct KeyRange {
 
 impl KeyRange {
     /// The positions.
-    pub fn positions(self) -> impl Iterator<Item = usize> {
+    pub fn positions(self) -> impl Iterator<Item = usize> + Clone {
         (self.first..=self.last).step_by(self.step)
     }
 }

@@ -26,7 +26,15 @@ pub struct Config {
     /// Where each directive was last named.
     places: Vec<Option<Place>>,
     renames: Vec<Rename>,
-    users: Vec<Vec<Vec<u8>>>,
+    users: Vec<User>,
+}
+
+/// One `user` line.
+#[derive(Clone)]
+struct User {
+    words: Vec<Vec<u8>>,
+    /// None if it was not read anywhere.
+    place: Option<Place>,
 }
 
 /// One `rename-command` line.
@@ -231,9 +239,14 @@ impl Config {
         &self.renames
     }
 
-    /// The words behind every `user`, in the order written.
-    pub fn users(&self) -> &[Vec<Vec<u8>>] {
-        &self.users
+    /// The words behind every `user`, in the order written. What they mean, whoever knows the commands knows.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = &[Vec<u8>]> {
+        self.users.iter().map(|user| user.words.as_slice())
+    }
+
+    /// The error of a `user` line that proved impossible when it was put to use: the `number`-th, from 0.
+    pub fn refuse_user(&self, number: usize, reason: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.users[number].place.as_ref(), reason, None)
     }
 
     /// Whether a file or the command line named the directive.
@@ -339,6 +352,11 @@ impl Config {
         Ok(())
     }
 
+    /// Replaces all `user` lines by what CONFIG REWRITE is to write: the words behind each. No two may name one user.
+    pub fn replace_users(&mut self, users: Vec<Vec<Vec<u8>>>) {
+        self.users = users.into_iter().map(|words| User { words, place: None }).collect();
+    }
+
     /// To be called once everything is read: what depends on several directives.
     ///
     /// # Errors
@@ -367,8 +385,13 @@ impl Config {
                 self.renames.push(Rename { command: command.to_vec(), name: name.to_vec() });
                 Ok(())
             }
-            (b"user", [_, ..]) => {
-                self.users.push(arguments.iter().map(|word| word.to_vec()).collect());
+            (b"user", [name, ..]) => {
+                if self.users().any(|known| known[0] == *name) {
+                    let reason = "Duplicate user found. A user can only be defined once in config files";
+                    return fail(reason, None);
+                }
+                let words = arguments.iter().map(|word| word.to_vec()).collect();
+                self.users.push(User { words, place: Some(place.clone()) });
                 Ok(())
             }
             // The server looks for `--sentinel` itself, before it reads anything.

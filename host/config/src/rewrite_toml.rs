@@ -24,12 +24,16 @@ pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, Co
     load_toml(&mut before, file, old.as_bytes())?;
     let is_changed = |directive: &Directive| before.value(*directive) != config.value(*directive);
     let changed: Vec<Directive> = Directive::ALL.into_iter().filter(is_changed).collect();
-    if changed.is_empty() {
+    let has_same_users = before.users().eq(config.users());
+    if changed.is_empty() && has_same_users {
         return Ok(old.to_owned());
     }
     let mut document: DocumentMut =
         old.parse().map_err(|error: toml_edit::TomlError| ConfigError::new(None, error.message(), None))?;
     let mut is_signed = old.contains(SIGNATURE);
+    if !has_same_users {
+        write_users(document.as_table_mut(), config, &mut is_signed);
+    }
     for directive in changed {
         let root = document.as_table_mut();
         if let (Some(policy), Value::Policy(selection)) =
@@ -42,14 +46,33 @@ pub fn rewrite_toml(file: &str, old: &str, config: &Config) -> Result<String, Co
         if let Some(old) = find(root, directive) {
             replace(old, value);
         } else {
-            root.insert(directive.name(), Item::Value(value));
-            if !is_signed && let Some(mut key) = root.key_mut(directive.name()) {
-                key.leaf_decor_mut().set_prefix(format!("\n{SIGNATURE}\n"));
-                is_signed = true;
-            }
+            insert(root, directive.name(), value, &mut is_signed);
         }
     }
     Ok(document.to_string())
+}
+
+/// Adds a key that the file does not have.
+fn insert(root: &mut Table, name: &str, value: TomlValue, is_signed: &mut bool) {
+    root.insert(name, Item::Value(value));
+    if !*is_signed && let Some(mut key) = root.key_mut(name) {
+        key.leaf_decor_mut().set_prefix(format!("\n{SIGNATURE}\n"));
+        *is_signed = true;
+    }
+}
+
+/// The users as an array of lines, or no such array if there are none.
+fn write_users(root: &mut Table, config: &Config, is_signed: &mut bool) {
+    const NAME: &str = "user";
+    if config.users().len() == 0 {
+        root.remove(NAME);
+        return;
+    }
+    let lines: TomlValue = config.users().map(join).collect::<Array>().into();
+    match root.get_mut(NAME) {
+        Some(old) => replace(old, lines),
+        None => insert(root, NAME, lines, is_signed),
+    }
 }
 
 /// The value's place in the file, under any of its names.

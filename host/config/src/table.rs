@@ -137,12 +137,12 @@ directives! {
         mutable: true, flags: PLAIN, effect: Acts },
     // Access.
     AclFile => Row { name: "aclfile", alias: None, kind: Text(Any), default: "",
-        mutable: false, flags: PLAIN, effect: Later },
+        mutable: false, flags: PLAIN, effect: Acts },
     RequirePass => Row { name: "requirepass", alias: None, kind: OptionalText(Any), default: "",
         mutable: true, flags: SENSITIVE, effect: Acts },
     AclPubsubDefault => Row { name: "acl-pubsub-default", alias: None,
         kind: Choice(PUBSUB_DEFAULT), default: "resetchannels",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Acts },
     EnableProtectedConfigs => Row { name: "enable-protected-configs", alias: None,
         kind: Choice(Guarded::NAMES), default: "no",
         mutable: false, flags: PLAIN, effect: Acts },
@@ -154,7 +154,7 @@ directives! {
         mutable: false, flags: PLAIN, effect: Meaningless(NO_MODULES) },
     AclLogMaxLen => Row { name: "acllog-max-len", alias: None,
         kind: Integer { min: 0, max: LONG_MAX }, default: "128",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Acts },
     // Snapshots.
     RdbChecksum => Row { name: "rdbchecksum", alias: None, kind: Bool, default: "yes",
         mutable: false, flags: PLAIN, effect: Acts },

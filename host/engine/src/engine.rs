@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tenon_acl::{PasswordMaker, UserId, Users};
 use tenon_base::{
     ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Peer, Report, Reported,
     Signal, Stamp, Ticket, World,
@@ -17,6 +18,7 @@ use tenon_keyspace::Keyspace;
 use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Limits as DecodeLimits, Proto, Reply};
 
+use crate::access;
 use crate::cron::Cron;
 use crate::durability::Durability;
 use crate::pause::Pause;
@@ -24,6 +26,7 @@ use crate::policies::Policies;
 use crate::pubsub::Pubsub;
 use crate::replication::{self, Replication};
 use crate::server;
+use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
 use crate::session::{ReplyMode, Session, Sessions};
 use crate::settings;
@@ -40,6 +43,9 @@ pub struct Engine {
     pub(crate) keyspace: Keyspace,
     pub(crate) sessions: Sessions,
     pub(crate) commands: CommandTable,
+    pub(crate) users: Users,
+    pub(crate) access_log: AccessLog,
+    pub(crate) passwords: PasswordMaker,
     pub(crate) config: Config,
     /// Where the configuration was read from, for CONFIG REWRITE.
     pub(crate) config_file: Option<PathBuf>,
@@ -195,6 +201,8 @@ pub struct Setup {
     pub config_file: Option<PathBuf>,
     /// Entropy from the operating system.
     pub dice: Dice,
+    /// More of it, for passwords alone: clients see what the dice show.
+    pub secret: [u8; 32],
     /// Who this is.
     pub identity: Identity,
     /// Makes policies out of directives.
@@ -221,8 +229,16 @@ pub enum Milestone {
 impl Engine {
     /// An engine with an empty keyspace. `start` loads its data and policies.
     pub fn new(setup: Setup) -> Engine {
-        let Setup { config, config_file, mut dice, identity, policy_loader, set_log_level, tell_supervisor } =
-            setup;
+        let Setup {
+            config,
+            config_file,
+            mut dice,
+            secret,
+            identity,
+            policy_loader,
+            set_log_level,
+            tell_supervisor,
+        } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
         let seed = dice.roll();
         let keyspace = Keyspace::new(databases, &mut dice);
@@ -237,6 +253,9 @@ impl Engine {
             memory: MemoryMarks { startup_bytes, peak_bytes: startup_bytes },
             sessions: Sessions::default(),
             stats: Stats::new(commands.count()),
+            users: access::users(&commands, &config),
+            access_log: AccessLog::new(settings::denials_kept(&config)),
+            passwords: PasswordMaker::new(secret),
             commands,
             limits: settings::limits(&config, seed),
             decode_limits: settings::decode_limits(&config),
@@ -295,6 +314,7 @@ impl Engine {
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
+        self.load_users_at_start(world)?;
         self.load_policies_at_start(now)?;
         // All that serves is there, and no data yet.
         self.memory.startup_bytes = (self.identity.gauges)().allocated_bytes;
@@ -379,7 +399,7 @@ impl Engine {
     fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
         self.stats.connections_received += 1;
         let refusal = self.refusal_of(&peer);
-        let is_authenticated = self.config.text(Directive::RequirePass).is_empty();
+        let is_authenticated = self.users.is_open();
         self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
         if let Some(text) = refusal {
             self.stats.connections_rejected += 1;
@@ -403,7 +423,7 @@ impl Engine {
             return Some("ERR max number of clients reached");
         }
         let is_protected = self.config.bool(Directive::ProtectedMode)
-            && self.config.text(Directive::RequirePass).is_empty()
+            && self.users[UserId::DEFAULT].needs_no_password()
             && !peer.is_local;
         is_protected.then_some(
             "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \

@@ -9,7 +9,7 @@ use tenon_config::Directive;
 use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
-use crate::gates;
+use crate::gates::{self, Refusal};
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
@@ -74,7 +74,7 @@ impl Engine {
         let mut batch = std::mem::take(&mut self.batch);
         let mut bytes = bytes;
         while let Some(session) = self.sessions.get_mut(connection) {
-            self.decode_limits.authenticated = session.is_authenticated;
+            self.decode_limits.authenticated = session.is_authenticated || self.users.is_open();
             let decoded = session.decoder.decode(bytes, &self.decode_limits, &mut batch);
             let executed = self.run_batch(now, connection, &batch, bytes, world);
             let is_whole = executed == batch.len();
@@ -259,7 +259,7 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), CommandError> {
         self.reply_stamp = None;
-        let id = match self.admit(connection, command, args) {
+        let id = match self.admit(now, connection, command, args, world) {
             Ok(id) => id,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
@@ -302,14 +302,19 @@ impl Engine {
     /// Lets a request in, or says why not.
     fn admit(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         command: Option<CommandId>,
         args: Args<'_>,
+        world: &mut World<'_>,
     ) -> Result<CommandId, CommandError> {
         let id = gates::known(self, command, args)?;
         if let Err(refusal) = gates::pass(self, connection, id, args) {
             self.stats.count_rejected(id);
-            return Err(refusal);
+            return Err(match refusal {
+                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                Refusal::Other(error) => error,
+            });
         }
         Ok(id)
     }
@@ -386,6 +391,7 @@ impl Engine {
             Run::Data(handler) => {
                 let session = self.sessions.get(connection).expect("a request comes from a session");
                 let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
+                let keys_are_limited = self.limits_keys(session.user, id, args);
                 let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
                 self.unit.set_may_wait(!self.is_in_exec);
                 let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
@@ -393,6 +399,7 @@ impl Engine {
                 let mut db =
                     Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
                 db.no_touch = no_touch;
+                db.keys_are_limited = keys_are_limited;
                 db.lazy_expire = self.lazy_expire;
                 db.keeps_expired = self.pause.is_on();
                 let mut reply = Reply::new(world.outputs.writer(connection), proto);

@@ -1,6 +1,7 @@
 //! What a request passes before it runs: a constant list of small questions, in Redis's order. The first that
 //! objects answers.
 
+use tenon_acl::Denied;
 use tenon_base::ConnectionId;
 use tenon_commands::{CommandError, Flags, Group, Outcome, quoted};
 use tenon_config::Directive;
@@ -11,18 +12,24 @@ use crate::table::{Command, CommandId};
 
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
-/// In this order.
-const GATES: [Gate; 9] = [
-    may_debug,
-    authenticated,
-    fits_transaction,
-    snapshots_work,
-    log_works,
-    enough_replicas,
-    not_a_follower,
-    data_is_fresh,
-    fits_subscriber,
-];
+/// In this order; between them it is asked whether the user may do that.
+const GATES_BEFORE: [Gate; 3] = [may_debug, authenticated, fits_transaction];
+const GATES_BEHIND: [Gate; 6] =
+    [snapshots_work, log_works, enough_replicas, not_a_follower, data_is_fresh, fits_subscriber];
+
+/// Why a request is not run.
+pub(crate) enum Refusal {
+    /// Its user may not do that.
+    Denied(Denied),
+    /// Nobody may, as things are.
+    Other(CommandError),
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Refusal {
+        Refusal::Other(error)
+    }
+}
 
 /// Resolves a request to a command, or a subcommand.
 pub(crate) fn known(
@@ -42,12 +49,20 @@ pub(crate) fn known(
 }
 
 /// Lets a command through, or says why not: first of all, it needs a right number of words.
-pub(crate) fn pass(engine: &Engine, connection: ConnectionId, id: CommandId, args: Args<'_>) -> Outcome {
+pub(crate) fn pass(
+    engine: &Engine,
+    connection: ConnectionId,
+    id: CommandId,
+    args: Args<'_>,
+) -> Result<(), Refusal> {
     let command = &engine.commands[id];
     if !command.accepts(args.len()) {
-        return Err(CommandError::arity(&command.full_name));
+        return Err(CommandError::arity(&command.full_name).into());
     }
-    GATES.iter().try_for_each(|gate| gate(engine, connection, command))
+    GATES_BEFORE.iter().try_for_each(|gate| gate(engine, connection, command))?;
+    let session = engine.sessions.get(connection).expect("a request comes from a session");
+    engine.check_access(session.user, id, args).map_err(Refusal::Denied)?;
+    Ok(GATES_BEHIND.iter().try_for_each(|gate| gate(engine, connection, command))?)
 }
 
 /// DEBUG needs a configuration switch.
@@ -68,7 +83,7 @@ fn may_debug(engine: &Engine, connection: ConnectionId, command: &Command) -> Ou
 
 fn authenticated(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
     let session = engine.sessions.get(connection).expect("a request comes from a session");
-    if session.is_authenticated || command.flags.has(Flags::NO_AUTH) {
+    if !engine.must_log_in(session) || command.flags.has(Flags::NO_AUTH) {
         return Ok(());
     }
     Err(CommandError::text("NOAUTH Authentication required."))

@@ -1,6 +1,7 @@
 //! Sessions, gates, units and the order in which effects leave. The brain of the server: pure, deterministic,
 //! without sockets, threads or clocks.
 
+mod access;
 mod command_base;
 mod cron;
 mod durability;
@@ -8,6 +9,7 @@ mod engine; // read me first
 mod execute;
 mod following;
 mod gates;
+mod keys;
 mod load;
 mod metrics;
 mod notify;

@@ -55,6 +55,11 @@ impl Subscriptions {
         self.spaces[space as usize].len()
     }
 
+    /// The names of a space.
+    pub(crate) fn names(&self, space: Space) -> impl Iterator<Item = &[u8]> {
+        self.spaces[space as usize].iter().map(|name| &**name)
+    }
+
     fn is_empty(&self) -> bool {
         self.spaces.iter().all(BTreeSet::is_empty)
     }

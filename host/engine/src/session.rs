@@ -1,6 +1,7 @@
 //! One client's session: who it is, what it has selected, what waits of what it sent.
 //! Holds no socket; its replies are in the world's outputs.
 
+use tenon_acl::UserId;
 use tenon_base::{ConnectionId, Micros, Now, Peer};
 use tenon_journal::{LogPosition, ReplicationOffset};
 use tenon_replication::Handshake;
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) name: Vec<u8>,
     pub(crate) library_name: Vec<u8>,
     pub(crate) library_version: Vec<u8>,
+    /// The default user until it has logged in.
+    pub(crate) user: UserId,
     pub(crate) is_authenticated: bool,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
@@ -130,6 +133,7 @@ impl Session {
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
+            user: UserId::DEFAULT,
             is_authenticated,
             no_evict: false,
             no_touch: false,

@@ -13,6 +13,7 @@ use tenon_keyspace::{HashLimits, ListLimits, SetLimits, StreamLimits, ZsetLimits
 use tenon_rdb::{EncoderOptions, RdbVersion};
 use tenon_resp::Limits as DecodeLimits;
 
+use crate::access;
 use crate::engine::Engine;
 
 impl Engine {
@@ -64,6 +65,11 @@ impl Engine {
         self.notified = self.config.keyspace_events();
         self.listen_to_units();
         self.slow_log.set_limits(slow_threshold(&self.config), slow_kept(&self.config));
+        self.users.set_all_channels_at_first(access::all_channels_at_first(&self.config));
+        self.access_log.set_kept_max(denials_kept(&self.config));
+        if changed.contains(&Directive::RequirePass) {
+            self.users.set_default_password(access::default_password(&self.config));
+        }
         if changed.contains(&Directive::LogLevel) {
             (self.set_log_level)(self.config.log_level());
         }
@@ -92,7 +98,7 @@ impl Engine {
 }
 
 /// `dir`.
-fn directory(config: &Config) -> PathBuf {
+pub(crate) fn directory(config: &Config) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(config.text(Directive::Dir)))
 }
 
@@ -109,6 +115,11 @@ pub(crate) fn slow_threshold(config: &Config) -> Micros {
 /// `slowlog-max-len`: how many of them.
 pub(crate) fn slow_kept(config: &Config) -> usize {
     usize::try_from(config.integer(Directive::SlowlogMaxLen)).unwrap_or(0)
+}
+
+/// `acllog-max-len`: how much of what was denied is kept.
+pub(crate) fn denials_kept(config: &Config) -> usize {
+    usize::try_from(config.integer(Directive::AclLogMaxLen)).unwrap_or(0)
 }
 
 /// What data commands read.

@@ -57,6 +57,12 @@ pub struct Stats {
     pub turns_by_part: TurnTimes,
     /// Logins with a wrong user or password.
     pub logins_refused: u64,
+    /// Requests denied to users for the command.
+    pub commands_denied: u64,
+    /// For a key.
+    pub keys_denied: u64,
+    /// For a channel.
+    pub channels_denied: u64,
     /// Values and tables freed aside.
     pub lazy_freed: u64,
     /// Bytes read from clients.

@@ -96,6 +96,7 @@ impl Bench {
             config,
             config_file: None,
             dice: Dice::seeded(1),
+            secret: [1; 32],
             identity: identity(now),
             policy_loader: crate::policies::native_loader(),
             set_log_level: Box::new(|_| {}),

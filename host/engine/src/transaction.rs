@@ -2,6 +2,7 @@
 //! in `server/transactions`; the keys it depends on in `watch`.
 //! Always: the effects of an EXEC are one record; a queue is no larger than the query buffer may be.
 
+use tenon_acl::Denied;
 use tenon_base::{ConnectionId, Now, Stamp, World};
 use tenon_commands::{CommandError, Flags};
 use tenon_resp::{Args, OwnedArgs, Reply};
@@ -151,6 +152,12 @@ impl Engine {
         args: Args<'_>,
         world: &mut World<'_>,
     ) -> Option<Stamp> {
+        if let Some(refusal) = self.recheck(now, connection, id, args, world) {
+            let session = self.sessions.get(connection)?;
+            self.stats.count_error(&refusal);
+            write_error(&mut Reply::new(world.outputs.writer(connection), session.proto), &refusal);
+            return None;
+        }
         let outcome = self.run(now, connection, id, args, world);
         let ended = world.stopwatch.read();
         let spent = ended.since(std::mem::replace(&mut self.mark, ended));
@@ -166,6 +173,34 @@ impl Engine {
             self.feed_monitors(now, connection, id, args, world);
         }
         if self.durability.holds_reads() { self.stamp_of_read(connection, id, args) } else { None }
+    }
+}
+
+impl Engine {
+    /// Whether the user may still run what was queued; what is answered if not.
+    fn recheck(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        id: CommandId,
+        args: Args<'_>,
+        world: &mut World<'_>,
+    ) -> Option<CommandError> {
+        let user = self.sessions.get(connection)?.user;
+        let denied = self.check_access(user, id, args).err()?;
+        self.denied(now, connection, id, args, denied, world);
+        let reason = match denied {
+            Denied::Command => "no permission to run the command or subcommand",
+            Denied::Key(_) => "no permission to touch the specified keys",
+            Denied::Channel(_) => {
+                "no permission to access one of the channels used as arguments to the command"
+            }
+        };
+        let text = format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
+             command is no longer allowed for the following reason: {reason}"
+        );
+        Some(CommandError::Text(text.into()))
     }
 }
 

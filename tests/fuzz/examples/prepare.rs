@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     write_target("resp", resp_seeds(), with_commands(RESP_WORDS))?;
     write_target("rdb", rdb_seeds(), escaped(RDB_WORDS))?;
     write_target("aof", aof_seeds(), with_commands(AOF_WORDS))?;
+    write_target("acl", acl_seeds(), with_commands(ACL_WORDS))?;
     write_target("config", config_seeds(), with_directives(CONFIG_WORDS))
 }
 
@@ -102,6 +103,46 @@ const CONFIG_WORDS: &[&[u8]] = &[
     b"no one",
     b"= [",
     b"\"\"\"",
+];
+
+const ACL_WORDS: &[&[u8]] = &[
+    PART_END,
+    b"on",
+    b"off",
+    b"nopass",
+    b"resetpass",
+    b"reset",
+    b"allkeys",
+    b"resetkeys",
+    b"allchannels",
+    b"resetchannels",
+    b"allcommands",
+    b"nocommands",
+    b"clearselectors",
+    b"skip-sanitize-payload",
+    b"+@",
+    b"-@",
+    b"+@all",
+    b"-@all",
+    b"+@read",
+    b"-@write",
+    b"+object|encoding",
+    b"~*",
+    b"&*",
+    b"%R~",
+    b"%W~",
+    b"%RW~",
+    b"(",
+    b")",
+    b" (",
+    b"\"",
+    b"|",
+    b">",
+    b"<",
+    b"#",
+    b"!",
+    b"\nuser ",
+    b"user default ",
 ];
 
 fn write_target(target: &str, seeds: Vec<Vec<u8>>, words: Vec<String>) -> io::Result<()> {
@@ -310,6 +351,24 @@ fn aof_seeds() -> Vec<Vec<u8>> {
         chosen(&joined(&[manifest, &first, &second]), 0b11111, 0),
         chosen(manifest, 0b00111, 0),
     ]
+}
+
+fn acl_seeds() -> Vec<Vec<u8>> {
+    let rules =
+        b"on\n>secret\n+@all\n-@dangerous\n+select|0\n~a*\n%R~b*\n&news:*\n(+get ~c \"%W~d)\")\n-object|freq";
+    let file = b"user default on nopass ~* &* +@all\n\nuser ann off #7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed -@all (+get ~a) (+set ~b)\n";
+    let bad = b"user ann on\nuser ann +nope (\nnonsense\n";
+    let request = b"get\na1\nb1";
+    let joined = |parts: [&[u8]; 3]| parts.join(PART_END);
+    let mut seeds = vec![
+        joined([rules, file, request]),
+        joined([rules, bad, b"select\n0"]),
+        joined([b"reset", b"", b""]),
+    ];
+    for (number, seed) in seeds.iter_mut().enumerate() {
+        seed.push([0x02, 0x97, 0x05][number]);
+    }
+    seeds
 }
 
 fn config_seeds() -> Vec<Vec<u8>> {

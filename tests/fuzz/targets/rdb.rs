@@ -14,7 +14,7 @@ use tenon_keyspace::{
 };
 use tenon_rdb::{
     Aux, DatabaseSize, Digest, Encoder, EncoderOptions, Limits, LoadError, LoadOptions, RdbVersion, Source,
-    dump, full_digest, load, load_bytes, restore, value_digest,
+    dataset_digest, dump, full_digest, load, load_bytes, restore, value_digest,
 };
 
 /// Values of more members are written and read, but not taken apart member by member.
@@ -52,7 +52,12 @@ fn file(bytes: &[u8], choices: Choices) {
     let written = write(keyspace, encoder_options(choices));
     let again = load_into(&mut written.as_slice(), true);
     let again = again.unwrap_or_else(|error| panic!("what was written does not load: {error}"));
-    assert_eq!(digest, digest_of(&again), "written and read again");
+    if encoder_options(choices).version == RdbVersion::V9 {
+        // That version has no room for all figures of a stream.
+        assert_eq!(dataset_digest(keyspace), dataset_digest(&again), "written and read again");
+    } else {
+        assert_eq!(digest, digest_of(&again), "written and read again");
+    }
     for number in 0..keyspace.databases() {
         for entry in keyspace.db(number).entries() {
             let payload = dump(entry.value(), &encoder_options(choices));

@@ -1,12 +1,18 @@
 //! OBJECT: how values are kept. Always: no look-up here moves an access clock.
 
-use tenon_keyspace::Entry;
+use std::ops::Range;
+
+use tenon_keyspace::{Entry, TextRef, ValueRef};
 use tenon_resp::Args;
 
 use crate::{CommandError, Context, Outcome, quoted};
 
 /// The access clock has so many bits and then begins anew.
 const CLOCK_MASK: u32 = 0x00FF_FFFF;
+
+/// Whole numbers that Redis keeps in objects for everybody, and the count of references that those have.
+const SHARED_INTEGERS: Range<i64> = 0..10_000;
+const SHARED: i64 = i32::MAX as i64;
 
 const HELP: [&str; 11] = [
     "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -66,9 +72,12 @@ pub(super) fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     Ok(())
 }
 
-/// A value belongs to its key alone.
+/// A value belongs to its key alone; a small whole number takes no memory of its own, which Redis tells as a reference
+/// to an object that everybody shares.
 pub(super) fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
+    let is_shared = |entry: Entry<'_>| matches!(entry.value(), ValueRef::String(TextRef::Integer(number)) if SHARED_INTEGERS.contains(&number));
     match find(ctx, args) {
+        Some(entry) if is_shared(entry) => ctx.reply.integer(SHARED),
         Some(_) => ctx.reply.integer(1),
         None => ctx.reply.null(),
     }

@@ -33,7 +33,7 @@ fn sort_ro(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn sort_by(ctx: &mut Context<'_>, args: Args<'_>, may_store: bool) -> Outcome {
-    let mut options = Options::parse(args, may_store)?;
+    let mut options = Options::parse(args, may_store, ctx.db.keys_are_limited)?;
     let source = match ctx.db.find(args.get(1)) {
         None => Value::List(List::new()),
         // A copy, which a large collection shares: other keys are looked up while its elements are held.

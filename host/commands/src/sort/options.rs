@@ -25,8 +25,12 @@ pub(super) struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// Reads the words from the second on.
-    pub(super) fn parse(args: Args<'a>, may_store: bool) -> Result<Options<'a>, CommandError> {
+    /// Reads the words from the second on. Who may not read every key may not have patterns followed.
+    pub(super) fn parse(
+        args: Args<'a>,
+        may_store: bool,
+        keys_are_limited: bool,
+    ) -> Result<Options<'a>, CommandError> {
         let mut options = Options {
             sorts: true,
             by: None,
@@ -55,11 +59,21 @@ impl<'a> Options<'a> {
                 () if args.is(index, "BY") && has(1) => {
                     index += 1;
                     let pattern = Pattern::parse(args.get(index));
+                    if keys_are_limited && pattern.names_keys() {
+                        return Err(CommandError::text(
+                            "ERR BY option of SORT denied due to insufficient ACL permissions.",
+                        ));
+                    }
                     // One pattern that leaves all as it is cannot be taken back.
                     options.sorts &= pattern.names_keys();
                     options.by = Some(pattern);
                 }
                 () if args.is(index, "GET") && has(1) => {
+                    if keys_are_limited {
+                        return Err(CommandError::text(
+                            "ERR GET option of SORT denied due to insufficient ACL permissions.",
+                        ));
+                    }
                     index += 1;
                     options.gets.push(Pattern::parse(args.get(index)));
                 }
@@ -89,7 +103,7 @@ mod tests {
     fn a_window_stays_within_the_result() {
         let window = |start, count, len| {
             let words = OwnedArgs::new();
-            let options = Options::parse(words.as_args(), true).expect("no words");
+            let options = Options::parse(words.as_args(), true, false).expect("no words");
             Options { start, count, ..options }.window(len)
         };
         assert_eq!(window(0, -1, 5), 0..5);

@@ -8,10 +8,12 @@ use tenon_base::Disk;
 use tenon_commands::{
     Argument, ArgumentKind, Categories, CommandError, Flags, Group, LookupCounts, Outcome, Row,
 };
-use tenon_config::{Config, Rewritten, SetError, Situation};
+use tenon_config::{Config, Directive, Rewritten, SetError, Situation};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
+use crate::access;
+use crate::engine::Engine;
 use crate::session::Parked;
 use crate::transition::Reason;
 use tenon_base::describe;
@@ -162,6 +164,7 @@ pub(super) fn rewrite_with(context: &mut ServerContext<'_, '_>, which: Rewritten
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let suffix = engine.dice.hex(8);
+    engine.config.replace_users(users_to_write(engine));
     if let Err(reason) = rewrite_file(&path, &suffix, &engine.config, which, context.world.disk) {
         tracing::warn!("CONFIG REWRITE failed: {reason}");
         return Err(CommandError::Text(format!("ERR Rewriting config file: {reason}").into()));
@@ -169,6 +172,14 @@ pub(super) fn rewrite_with(context: &mut ServerContext<'_, '_>, which: Rewritten
     tracing::info!("CONFIG REWRITE executed with success.");
     context.reply().ok();
     Ok(())
+}
+
+/// Users have lines if there is no ACL file for them, and more to tell than `requirepass` does.
+fn users_to_write(engine: &Engine) -> Vec<Vec<Vec<u8>>> {
+    let users = engine.users.config_words();
+    let is_told = users == access::users(&engine.commands, &engine.config).config_words();
+    let has_file = !engine.config.text(Directive::AclFile).is_empty();
+    if is_told || has_file { Vec::new() } else { users }
 }
 
 /// Puts the new text in the place of the old one at one stroke.
@@ -200,7 +211,7 @@ fn rewrite_file(
     })
 }
 
-fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
     let file = disk.open(path, false)?;
     let mut text = Vec::new();
     let mut block = [0; 4096];
@@ -212,7 +223,7 @@ fn read_file(path: &Path, disk: &dyn Disk) -> io::Result<Vec<u8>> {
     }
 }
 
-fn replace_file(path: &Path, temporary: &Path, text: &[u8], disk: &dyn Disk) -> io::Result<()> {
+pub(super) fn replace_file(path: &Path, temporary: &Path, text: &[u8], disk: &dyn Disk) -> io::Result<()> {
     let file = disk.create(temporary)?;
     file.append(text)?;
     file.sync()?;

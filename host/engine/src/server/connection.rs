@@ -1,7 +1,7 @@
 //! PING, ECHO, SELECT, QUIT, RESET, HELLO, AUTH: what a client says about its own connection.
 
+use tenon_acl::UserId;
 use tenon_commands::{Argument, ArgumentKind, Categories, CommandError, Flags, Group, Outcome, Row, Words};
-use tenon_config::Directive;
 use tenon_resp::{Args, Proto};
 
 use super::{ServerContext, ServerHandler};
@@ -132,7 +132,7 @@ const ANY_TIME: Flags =
 
 fn auth(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let (user, password) = match args.len() {
-        2 if context.engine.config.text(Directive::RequirePass).is_empty() => {
+        2 if context.engine.users[UserId::DEFAULT].needs_no_password() => {
             return Err(CommandError::text(
                 "ERR AUTH <password> called without any password configured for the default user. Are you sure \
                  your configuration is correct?",
@@ -142,29 +142,15 @@ fn auth(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         3 => (args.get(1), args.get(2)),
         _ => return Err(CommandError::Syntax),
     };
-    log_in(context, user, password)?;
+    log_in(context, args, user, password)?;
     context.reply().ok();
     Ok(())
 }
 
-/// The default user is the only one: with the configured password, or any if none is configured.
-fn log_in(context: &mut ServerContext<'_, '_>, user: &[u8], password: &[u8]) -> Outcome {
-    let expected = context.engine.config.text(Directive::RequirePass);
-    if user != b"default" || !(expected.is_empty() || is_same_secret(expected, password)) {
-        context.engine.stats.logins_refused += 1;
-        return Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."));
-    }
-    context.session().is_authenticated = true;
-    Ok(())
-}
-
-/// Compares without telling by its duration where the difference is.
-fn is_same_secret(expected: &[u8], given: &[u8]) -> bool {
-    let mut difference = expected.len() ^ given.len();
-    for (index, byte) in given.iter().enumerate() {
-        difference |= usize::from(byte ^ expected[index % expected.len()]);
-    }
-    difference == 0
+fn log_in(context: &mut ServerContext<'_, '_>, args: Args<'_>, user: &[u8], password: &[u8]) -> Outcome {
+    let command = context.command;
+    context.session().last_command = Some(command);
+    context.engine.log_in(context.now, context.connection, args.get(0), user, password, context.world)
 }
 
 fn echo(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -200,9 +186,10 @@ fn hello(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         }
     }
     if let Some((user, password)) = login {
-        log_in(context, user, password)?;
+        log_in(context, args, user, password)?;
     }
-    if !context.session().is_authenticated {
+    let session = context.engine.sessions.get(context.connection);
+    if session.is_some_and(|session| context.engine.must_log_in(session)) {
         return Err(CommandError::text(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
@@ -273,7 +260,6 @@ fn quit(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 }
 
 fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    let has_password = !context.engine.config.text(Directive::RequirePass).is_empty();
     let connection = context.connection;
     context.engine.end_transaction(connection);
     context.engine.unsubscribe_all(connection);
@@ -286,7 +272,7 @@ fn reset(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     session.replies = ReplyMode::On;
     session.no_evict = false;
     session.no_touch = false;
-    session.is_authenticated = !has_password;
+    context.engine.log_out(connection);
     context.reply().simple("RESET");
     Ok(())
 }

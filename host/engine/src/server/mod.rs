@@ -1,7 +1,7 @@
 //! Server commands: what concerns connections, configuration, persistence, policies and introspection. One
 //! file a family, each with its table and its handlers in table order.
 
-mod acl;
+pub(crate) mod acl;
 mod client;
 mod command;
 pub(crate) mod config;

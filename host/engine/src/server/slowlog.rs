@@ -185,6 +185,7 @@ fn shortened(command: &Command, args: Args<'_>) -> Vec<Vec<u8>> {
 pub(super) fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
     match command.full_name.as_str() {
         "auth" => at > 0,
+        "acl|setuser" => at > 1,
         "hello" => (2..at).any(|word| args.is(word, "AUTH") && at - word <= 2),
         "config|set" => {
             at >= 3 && at % 2 == 1 && Directive::find(args.get(at - 1)).is_some_and(Directive::is_sensitive)

@@ -1,5 +1,6 @@
 //! CLIENT KILL: conditions, and the end of the connections that meet all of them.
 
+use tenon_acl::{UserId, Users};
 use tenon_base::{ConnectionId, Now};
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
@@ -16,6 +17,7 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     kind: Option<ClientType>,
+    user: Option<UserId>,
     age_seconds_min: Option<u64>,
     spares: Option<ConnectionId>,
 }
@@ -25,7 +27,7 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
     let filter = if is_old_form {
         Filter { address: Some(args.get(2)), ..Filter::default() }
     } else {
-        Filter::parse(args, context.connection)?
+        Filter::parse(args, context.connection, &context.engine.users)?
     };
     let victims: Vec<ConnectionId> = context
         .engine
@@ -54,7 +56,7 @@ pub(super) fn kill(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
 }
 
 impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>, asking: ConnectionId) -> Result<Filter<'a>, CommandError> {
+    fn parse(args: Args<'a>, asking: ConnectionId, users: &Users) -> Result<Filter<'a>, CommandError> {
         let mut filter = Filter { spares: Some(asking), ..Filter::default() };
         for at in (2..args.len()).step_by(2) {
             let value = args.try_get(at + 1).ok_or(CommandError::Syntax)?;
@@ -67,10 +69,8 @@ impl<'a> Filter<'a> {
             } else if args.is(at, "LADDR") {
                 filter.local = Some(value);
             } else if args.is(at, "USER") {
-                // Everybody is the default user.
-                if value != b"default" {
-                    return Err(quoting("ERR No such user '", value, "'"));
-                }
+                let user = users.find(value).ok_or_else(|| quoting("ERR No such user '", value, "'"))?;
+                filter.user = Some(user);
             } else if args.is(at, "MAXAGE") {
                 filter.age_seconds_min = Some(positive(value, "ERR maxage should be greater than 0")?);
             } else if args.is(at, "SKIPME") && args.is(at + 1, "YES") {
@@ -101,6 +101,7 @@ impl<'a> Filter<'a> {
             && self.address.is_none_or(|address| session.peer.address.as_bytes() == address)
             && self.local.is_none_or(|local| session.peer.local.as_bytes() == local)
             && self.kind.is_none_or(|kind| ClientType::of(session) == kind)
+            && self.user.is_none_or(|user| session.user == user)
             && self.age_seconds_min.is_none_or(|seconds| age_seconds >= seconds)
             && self.spares != Some(session.id)
     }

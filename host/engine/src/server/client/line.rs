@@ -66,7 +66,7 @@ fn write_fields(
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={received} \
          qbuf-free=0 argv-mem={request} multi-mem={} rbs={IDLE_BUFFER_BYTES} rbp=0 obl={} oll={} omem={beyond} \
-         tot-mem={} events={} cmd={command} user=default redir={redirect} resp={} lib-name={} lib-ver={}",
+         tot-mem={} events={} cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id.serial,
         session.peer.address,
         session.peer.local,
@@ -85,6 +85,7 @@ fn write_fields(
         beyond.div_ceil(OWN_BUFFER_BYTES),
         memory_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },
+        String::from_utf8_lossy(engine.users.name(session.user)),
         if session.proto == Proto::Resp3 { 3 } else { 2 },
         String::from_utf8_lossy(&session.library_name),
         String::from_utf8_lossy(&session.library_version),

@@ -1,9 +1,10 @@
 //! COMMAND GETKEYS and GETKEYSANDFLAGS: the keys of a request that is not run.
 
-use tenon_commands::{Begin, CommandError, Flags, KeyFlags, KeySpec, Outcome, key_positions};
+use tenon_commands::{CommandError, Flags, KeyFlags, Outcome};
 use tenon_resp::Args;
 
 use super::entry::write_key_flags;
+use crate::keys;
 use crate::server::ServerContext;
 use crate::table::{Command, CommandTable};
 
@@ -32,27 +33,13 @@ pub(super) fn keys_and_flags(context: &mut ServerContext<'_, '_>, args: Args<'_>
 /// Where the keys of `request` are, and what it does with them.
 fn find(table: &CommandTable, request: Args<'_>) -> Result<Vec<(usize, KeyFlags)>, CommandError> {
     let command = resolve(table, request).ok_or(CommandError::text("ERR Invalid command specified"))?;
-    let specs = || command.keys.iter().filter(|spec| !spec.flags.has(KeyFlags::NOT_KEY));
-    if specs().next().is_none() {
+    if command.keys.iter().all(|spec| spec.flags.has(KeyFlags::NOT_KEY)) {
         return Err(CommandError::text("ERR The command has no key arguments"));
     }
     if !command.accepts(request.len()) {
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
-    let mut found = Vec::new();
-    for spec in specs() {
-        let flags = flags_in(command, spec, request);
-        match (key_positions(spec, request), spec.begin) {
-            (Some(range), _) => found.extend(range.positions().map(|at| (at, flags))),
-            // The word that would announce these keys may be missing.
-            (None, Begin::Keyword { .. } | Begin::Unknown) => {}
-            // A number of keys that is none, or too large: then no other key is told either.
-            (None, Begin::Index(_)) => {
-                found.clear();
-                break;
-            }
-        }
-    }
+    let found: Vec<(usize, KeyFlags)> = keys::keys(command, request).collect();
     if found.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
     }
@@ -68,38 +55,9 @@ fn resolve<'a>(table: &'a CommandTable, request: Args<'_>) -> Option<&'a Command
     .map(|id| &table[id])
 }
 
-/// What depends on other arguments is narrowed down to what this request does.
-fn flags_in(command: &Command, spec: &KeySpec, request: Args<'_>) -> KeyFlags {
-    if !spec.flags.has(KeyFlags::VARIABLE_FLAGS) {
-        return spec.flags;
-    }
-    let has = |word: &[u8]| request.rest(3).iter().any(|found| found.eq_ignore_ascii_case(word));
-    match command.name {
-        // It reads the old value only if that is asked for.
-        "set" if has(b"GET") => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
-        "set" => KeyFlags::OW.and(KeyFlags::UPDATE),
-        "bitfield" if only_gets(request) => KeyFlags::RO.and(KeyFlags::ACCESS),
-        "bitfield" => KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE),
-        _ => spec.flags,
-    }
-}
-
-/// Whether a BITFIELD writes nothing; what is malformed may write.
-fn only_gets(request: Args<'_>) -> bool {
-    let mut at = 2;
-    while let Some(word) = request.try_get(at) {
-        at += match word {
-            word if word.eq_ignore_ascii_case(b"GET") => 3,
-            word if word.eq_ignore_ascii_case(b"OVERFLOW") => 2,
-            _ => return false,
-        };
-    }
-    at == request.len()
-}
-
 #[cfg(test)]
 mod tests {
-    use tenon_commands::{Categories, Context, Group, Handler, Row};
+    use tenon_commands::{Categories, Context, Group, Handler, KeySpec, Row};
     use tenon_resp::OwnedArgs;
 
     use super::*;

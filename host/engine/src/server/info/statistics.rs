@@ -67,7 +67,9 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("instantaneous_eventloop_cycles_per_sec", stats.turns_per_second());
     lines.field("instantaneous_eventloop_duration_usec", stats.turn_microseconds());
     lines.field("acl_access_denied_auth", stats.logins_refused);
-    lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    lines.field("acl_access_denied_cmd", stats.commands_denied);
+    lines.field("acl_access_denied_key", stats.keys_denied);
+    lines.field("acl_access_denied_channel", stats.channels_denied);
 }
 
 /// Counters of what does not exist here: defragmentation.
