@@ -13,6 +13,9 @@ use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket, Tls};
 
 /// A deterministic state machine that is fed facts and owes outputs.
 pub trait Machine {
+    /// Hears what it will be told next, in this order, each by an [`Input::Received`], so that it can fetch what it will
+    /// need. A hint: nothing comes of it but time.
+    fn expect(&self, coming: &mut dyn Iterator<Item = (ConnectionId, &[u8])>);
     /// Takes in one fact; many may come before a settle.
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>);
     /// Does everything now owed, in the order in which it is owed.

@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod disk;
 mod flusher;
+mod group;
 mod http;
 mod interlude;
 mod lanes;
