@@ -6,6 +6,7 @@ mod options;
 
 mod collections;
 mod commands;
+mod connections;
 mod eviction;
 mod memory;
 mod speed;
@@ -45,6 +46,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.collections {
         return collections::run(&options, &contenders);
+    }
+    if options.connections {
+        return connections::run(&options, &contenders);
     }
     if options.eviction {
         return eviction::run(&options, &contenders);
