@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn tracked_prefixes_count() {
+        let mut bench = Bench::new(&[("maxmemory-clients", "50000")]);
+        let prefixes = (0..2_000).find(|number| {
+            bench.run(2, &format!("CLIENT TRACKING ON BCAST PREFIX p{number:05}"));
+            !bench.closed.is_empty()
+        });
+        assert!(prefixes.is_some_and(|prefixes| prefixes > 100), "{prefixes:?}");
+    }
+
+    #[test]
     fn a_share_of_the_limit_of_all() {
         let mut bench = Bench::new(&[("maxmemory-clients", "10%")]);
         begin_request(&mut bench, 2, 900_000);
