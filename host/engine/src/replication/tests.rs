@@ -147,6 +147,24 @@ fn a_replica_goes_on_after_its_link_was_cut_until_the_id_changes() {
     assert!(!text.contains("+CONTINUE"), "{text}");
 }
 
+#[test]
+fn a_replica_that_goes_on_may_be_as_far_behind_as_the_backlog_reaches() {
+    let mut bench =
+        bench(&[("client-output-buffer-limit", "replica 32kb 0 0"), ("repl-backlog-size", "1mb")]);
+    let (id, _) = attach(&mut bench, 9);
+    bench.input(Input::Closed { connection: ConnectionId { serial: 9, slot: 9 } });
+    bench.outputs.discard(9);
+    bench.run(1, &format!("SET a {}", "x".repeat(200_000)));
+    let connection = bench.connect(10);
+    let request = format!("PSYNC {id} 1\r\n");
+    bench.input(Input::Received { connection, bytes: request.as_bytes() });
+    bench.settle();
+    bench.run(1, "SET b 1");
+    assert!(bench.closed.is_empty());
+    bench.run(1, &format!("SET c {}", "x".repeat(1_100_000)));
+    assert_eq!(bench.closed, [10], "and no further");
+}
+
 /// A bench that follows, as far as the answer to PSYNC.
 fn follower() -> Bench {
     let mut bench = bench(&[]);
