@@ -214,8 +214,14 @@ impl Engine {
             return if session.is_runnable() { Flow::Next } else { Flow::Stop };
         }
         let command = session.last_command.map_or("<unknown>", |id| &self.commands[id].full_name);
+        if let Err(error) = outcome {
+            self.stats.unexpected_error_replies += 1;
+            tracing::warn!(
+                "== CRITICAL == This master is sending an error to its replica: '{error}', by '{command}'"
+            );
+        }
         tracing::warn!(
-            "Replica generated a reply to command '{command}', disconnecting client {}",
+            "Replica generated a reply to command '{command}', disconnecting it: client id #{}",
             connection.serial
         );
         world.outputs.writer(connection).truncate(start);
@@ -247,6 +253,9 @@ impl Engine {
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += u64::from(!self.waiting.is_retrying());
+        if session.is_replica && works_on_keys(self.commands[id].flags) {
+            return Err(CommandError::text("ERR Replica can't interact with the keyspace"));
+        }
         if session.transaction.is_some() && self.queue(connection, id, args, world) {
             self.mark = world.stopwatch.read();
             return Ok(());
@@ -536,4 +545,9 @@ impl Engine {
 /// Writes an error as its reply.
 pub(crate) fn write_error(reply: &mut Reply<'_>, error: &CommandError) {
     reply.error_format(format_args!("{error}"));
+}
+
+/// A replica has no business with keys; else it could write while writers are made to wait.
+fn works_on_keys(flags: Flags) -> bool {
+    [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE].into_iter().any(|flag| flags.has(flag))
 }
