@@ -221,8 +221,12 @@ pub enum Output {
         host: String,
         /// Port.
         port: u16,
-        /// How long the attempt may take.
+        /// How long the attempt may take, a handshake included.
         patience: Micros,
+        /// The address or host name of this machine that it is to come from, if it can.
+        source: Option<String>,
+        /// What it is encrypted with, if it is. Of these settings those of clients are left aside.
+        tls: Option<Box<Tls>>,
     },
     /// End the process with this exit code, once everything releasable was sent.
     Exit {

@@ -4,6 +4,7 @@
 //! channel; replies leave from one flusher, after the machine has settled.
 
 mod clock;
+mod connect;
 mod connection;
 mod disk;
 mod flusher;

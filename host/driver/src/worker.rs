@@ -18,6 +18,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
+use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
 use crate::group::Group;
 use crate::interlude::Meanwhile;
@@ -26,6 +27,9 @@ use crate::listen::Listeners;
 use crate::spin::Spin;
 use crate::{Clock, flusher};
 
+/// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
+/// argument take a few microseconds a buffer, those of many small requests more than this.
+const READ_SHARE: Micros = Micros(250);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.
@@ -232,6 +236,11 @@ impl<M: Machine + 'static> Worker<M> {
         self.turn.is_some()
     }
 
+    /// Whether the turn has just begun, so that a connection may be read from again.
+    pub(crate) fn has_time(&self) -> bool {
+        self.turn.is_some_and(|began| self.clock.now().steady.since(began.steady) < READ_SHARE)
+    }
+
     pub(crate) fn exit_code(&self) -> Option<i32> {
         self.exit
     }
@@ -377,8 +386,8 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
             worker.listeners = listeners;
             worker.tell(Input::Listened { ticket, result });
         }
-        Output::Connect { ticket, host, port, patience } => {
-            connection::spawn_connector(worker, ticket, host, port, patience);
+        Output::Connect { ticket, host, port, patience, source, tls } => {
+            connection::spawn_connector(worker, ticket, Destination { host, port, source, tls }, patience);
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();

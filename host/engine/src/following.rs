@@ -16,6 +16,7 @@ use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 
 use crate::engine::{Engine, Purpose};
 use crate::pubsub::Space;
+use crate::sockets::outgoing_tls;
 use crate::table::{CommandId, Run};
 
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
@@ -153,7 +154,9 @@ impl Engine {
                 following.ticket = Some(ticket);
             }
             let patience = Micros(greeting(&self.config).timeout.0.max(1));
-            world.outputs.request(Output::Connect { ticket, host, port, patience });
+            let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
+            let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
+            world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
         }
     }
 
@@ -627,7 +630,9 @@ impl Following {
 /// What we say of ourselves, as configured.
 pub(crate) fn greeting(config: &Config) -> Greeting {
     let announced = config.integer(Directive::ReplicaAnnouncePort);
-    let port = if announced > 0 { announced } else { config.integer(Directive::Port) };
+    let tls_port = if config.bool(Directive::TlsReplication) { config.integer(Directive::TlsPort) } else { 0 };
+    let own = if tls_port > 0 { tls_port } else { config.integer(Directive::Port) };
+    let port = if announced > 0 { announced } else { own };
     Greeting {
         user: config.text(Directive::MasterUser).to_vec(),
         password: config.text(Directive::MasterAuth).to_vec(),

@@ -297,3 +297,24 @@ fn a_lying_primary_costs_the_link_and_not_the_server() {
         assert_eq!(bench.connects.len(), 1, "it tries again");
     }
 }
+
+#[test]
+fn a_link_comes_from_where_it_is_to_and_is_encrypted_with_what_is_for_clients() {
+    let mut bench = Bench::new(&[
+        ("dir", "/data"),
+        ("tls-cert-file", "server.crt"),
+        ("tls-key-file", "server.key"),
+        ("bind-source-addr", "127.0.0.2"),
+    ]);
+    let asked = |bench: &mut Bench| {
+        bench.run(1, "REPLICAOF NO ONE");
+        bench.run(1, "REPLICAOF 10.0.0.1 6379");
+        bench.sleep(1_000);
+        bench.connects.pop().expect("a connection is asked for").1
+    };
+    assert_eq!(asked(&mut bench), "10.0.0.1:6379 from 127.0.0.2");
+    assert_eq!(bench.run(1, "CONFIG SET tls-replication yes bind-source-addr \"\""), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/server.crt")"#);
+    assert_eq!(bench.run(1, "CONFIG SET tls-client-cert-file own.crt tls-client-key-file own.key"), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/own.crt")"#);
+}
