@@ -10,7 +10,9 @@ mod flusher;
 mod http;
 mod interlude;
 mod lanes;
+mod links;
 mod listen;
+mod signals;
 mod spin;
 mod tls;
 mod worker; // read me first

@@ -16,6 +16,7 @@ mod histogram;
 mod keys;
 mod latency;
 mod load;
+mod loading;
 mod memory_report;
 mod metrics;
 mod migration;
