@@ -8,13 +8,14 @@ use tenon_config::Directive;
 use tenon_resp::{Args, Proto};
 
 use crate::engine::Engine;
+use crate::loading::{self, Loading};
 use crate::table::{Command, CommandId};
 
 type Gate = fn(&Engine, ConnectionId, &Command) -> Outcome;
 
 /// In this order; between them it is asked whether the user may do that.
 const GATES_BEFORE: [Gate; 3] = [may_debug, authenticated, fits_transaction];
-const GATES_BEHIND: [Gate; 8] = [
+const GATES_BEHIND: [Gate; 9] = [
     not_busy,
     has_room,
     snapshots_work,
@@ -23,6 +24,7 @@ const GATES_BEHIND: [Gate; 8] = [
     not_a_follower,
     data_is_fresh,
     fits_subscriber,
+    not_loading,
 ];
 
 /// What is answered where writes need replicas that are not there.
@@ -72,7 +74,7 @@ pub(crate) fn pass(
 
 /// Whether a script may write, as things are.
 pub(crate) fn may_persist(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
-    let gates: [Gate; 4] = [not_a_follower, snapshots_work, log_works, enough_replicas];
+    let gates: [Gate; 5] = [not_a_follower, snapshots_work, log_works, enough_replicas, not_loading];
     gates.iter().try_for_each(|gate| gate(engine, connection, command))
 }
 
@@ -146,6 +148,22 @@ fn not_busy(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
         Some(running) if running.is_slow && !command.flags.has(Flags::ALLOW_BUSY) => Err(running.busy()),
         _ => Ok(()),
     }
+}
+
+/// While data is loaded, what needs it is refused; while other is loaded beside it, what would be lost or is about
+/// files and replication.
+fn not_loading(engine: &Engine, connection: ConnectionId, command: &Command) -> Outcome {
+    let session = engine.sessions.get(connection);
+    let is_refused = match engine.loading() {
+        _ if engine.is_over => true,
+        None => false,
+        Some(Loading::InPlace) => session.is_none_or(|session| session.needs_data(command)),
+        Some(Loading::Beside) => {
+            let flags = session.map_or(command.flags, |session| session.effective_flags(command));
+            flags.has(Flags::NO_ASYNC_LOADING) || (engine.load.is_some() && flags.has(Flags::WRITE))
+        }
+    };
+    if is_refused { Err(loading::refusal()) } else { Ok(()) }
 }
 
 /// A subscriber that speaks RESP2 could not tell a reply from a message, so few commands are left to it.

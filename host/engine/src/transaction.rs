@@ -25,6 +25,8 @@ pub(crate) struct Transaction {
     pub(crate) bytes: usize,
     /// What the queued commands are, all together.
     flags: Flags,
+    /// One of them is of no use while the data is being loaded.
+    needs_data: bool,
     /// Something was refused while queueing: EXEC will refuse it all.
     pub(crate) is_broken: bool,
 }
@@ -33,6 +35,7 @@ impl Transaction {
     fn push(&mut self, id: CommandId, flags: Flags, args: Args<'_>) {
         self.bytes += args.total_bytes() + args.len() * WORD_BYTES;
         self.flags = self.flags.and(flags);
+        self.needs_data |= !flags.has(Flags::LOADING);
         self.count += 1;
         self.queue.push((id, OwnedArgs::from(args)));
     }
@@ -52,6 +55,12 @@ impl Session {
         }
         let needs_room = !matches!(command.name, "discard" | "quit" | "reset");
         if needs_room { command.flags.and(Flags::DENYOOM) } else { command.flags }
+    }
+
+    /// Whether a command, or what EXEC runs, is of no use while the data is being loaded.
+    pub(crate) fn needs_data(&self, command: &Command) -> bool {
+        let queued = self.transaction.as_ref().filter(|_| command.name == "exec");
+        !command.flags.has(Flags::LOADING) || queued.is_some_and(|transaction| transaction.needs_data)
     }
 }
 
