@@ -48,18 +48,9 @@ const CHANGED: &[(&str, &str, &str, &str)] = &[
 /// Words that a command takes in one version only: command, words, and why.
 const TOKENS: &[(&str, &str, &str)] = &[
     ("bitop", "AND OR XOR NOT", "7.2 names the operations"),
-    ("geodist", UNITS, UNITS_DIFFER),
-    ("georadius", UNITS, UNITS_DIFFER),
-    ("georadius_ro", UNITS, UNITS_DIFFER),
-    ("georadiusbymember", UNITS, UNITS_DIFFER),
-    ("georadiusbymember_ro", UNITS, UNITS_DIFFER),
-    ("geosearch", UNITS, UNITS_DIFFER),
-    ("geosearchstore", UNITS, UNITS_DIFFER),
     ("zrank", "WITHSCORE", "came with 7.2"),
     ("zrevrank", "WITHSCORE", "came with 7.2"),
 ];
-const UNITS: &str = "m km ft mi M KM FT MI";
-const UNITS_DIFFER: &str = "7.2 spells units in small letters";
 
 /// Commands that 7.2 calls deprecated, in favour of SET's options, and 7.0 did not yet.
 const DEPRECATED_LATER: [&str; 3] = ["psetex", "setex", "setnx"];

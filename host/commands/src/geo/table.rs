@@ -22,10 +22,10 @@ const MEMBER: Argument = Argument::string("member");
 const UNIT: Argument = Argument::one_of(
     "unit",
     &[
-        Argument::word("m", "m"),
-        Argument::word("km", "km"),
-        Argument::word("ft", "ft"),
-        Argument::word("mi", "mi"),
+        Argument::word("m", "M"),
+        Argument::word("km", "KM"),
+        Argument::word("ft", "FT"),
+        Argument::word("mi", "MI"),
     ],
 );
 const FROM: Argument = Argument::one_of(
