@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tenon_base::{ConnectionId, Interlude, Micros, Outputs, Proceed};
 
 use crate::connection::Link;
+use crate::group::Behind;
 
 /// What one read takes at most.
 const READ_BYTES: usize = 16 * 1024;
@@ -16,13 +17,15 @@ const READ_BYTES: usize = 16 * 1024;
 /// The connections, as long work sees them.
 pub(crate) struct Meanwhile<'a> {
     links: &'a [Option<Rc<Link>>],
+    /// What they sent and the runtime has read already.
+    behind: Behind<'a>,
     /// Whom to ask next.
     next: usize,
 }
 
 impl<'a> Meanwhile<'a> {
-    pub(crate) fn new(links: &'a [Option<Rc<Link>>]) -> Meanwhile<'a> {
-        Meanwhile { links, next: 0 }
+    pub(crate) fn new(links: &'a [Option<Rc<Link>>], behind: Behind<'a>) -> Meanwhile<'a> {
+        Meanwhile { links, behind, next: 0 }
     }
 }
 
@@ -37,6 +40,13 @@ impl Interlude for Meanwhile<'_> {
             let Some(link) = link.as_ref().filter(|link| link.id != busy && link.is_heard()) else {
                 continue;
             };
+            if let Some(read) = self.behind.take(link) {
+                bytes.clear();
+                bytes.extend_from_slice(read);
+                // There may be more in the socket.
+                self.next -= 1;
+                return Some(link.id);
+            }
             // An end is not an end yet: the connection's own task will see it again.
             if let Ok(count @ 1..) = link.receive(bytes, READ_BYTES) {
                 // There may be more behind a full buffer.

@@ -100,8 +100,11 @@ impl Engine {
         );
         self.durability.adopt(log.map_err(|error| error.to_string())?, Some(lock));
         self.set_readers();
-        if let Some(origin) = loaded.origin {
-            self.recover_history(now, second_of(origin), world);
+        // Behind what another server wrote, the last known place is not where the data stands.
+        match loaded.origin.filter(|_| !loaded.plain_end) {
+            Some(origin) if self.config.primary().is_some() => self.resume_as_follower(now, origin, world),
+            Some(origin) => self.recover_history(now, second_of(origin), world),
+            None => {}
         }
         Ok(())
     }
@@ -196,8 +199,10 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
+        // A follower may be told yet to let a key live on that has expired: what is gone is its primary's to say.
+        let passes_over = self.config.primary().is_none().then_some(now.unix());
         let report = self
-            .load_rdb(now, &file, Some(now.unix()), false)
+            .load_rdb(now, &file, passes_over, false)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
@@ -277,9 +282,14 @@ impl Engine {
             return loaded;
         }
         let mut fresh = self.keyspace.beside();
+        let libraries = std::mem::take(&mut self.scripts.libraries);
         std::mem::swap(&mut self.keyspace, &mut fresh);
         let loaded = self.load_rdb(now, file, None, false);
         std::mem::swap(&mut self.keyspace, &mut fresh);
+        if loaded.is_err() {
+            self.scripts.libraries = libraries;
+        }
+        self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
         match loaded {
             Ok(report) => {
                 let former = self.keyspace.take_over(fresh);

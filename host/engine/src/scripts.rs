@@ -9,7 +9,7 @@ mod libraries;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tenon_base::{ConnectionId, Dice, Micros, Now, Proceed, World};
+use tenon_base::{ConnectionId, Dice, Micros, Now, World};
 use tenon_commands::CommandError;
 use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlags, script_head, sha1_hex};
@@ -230,15 +230,8 @@ impl Engine {
     /// Hears everybody else while a script runs for too long: most are told that the server is busy. Says whether the
     /// script goes on.
     fn listen_while_busy(&mut self, now: Now, busy: ConnectionId, world: &mut World<'_>) -> bool {
-        let kept = (self.executing, self.mark, self.reply_stamp.take());
-        let mut bytes = Vec::new();
-        while let Some(connection) = world.interlude.hear(busy, &mut bytes) {
-            self.received(now, connection, &bytes, world);
-        }
-        world.interlude.send(busy, world.outputs);
-        (self.executing, self.mark, self.reply_stamp) = kept;
-        let is_killed = self.scripts.running.as_ref().is_some_and(|running| running.is_killed);
-        !is_killed && world.interlude.poll() == Proceed::Continue
+        self.hear_meanwhile(now, Some(busy), world);
+        !self.scripts.running.as_ref().is_some_and(|running| running.is_killed)
     }
 
     /// Answers with what a script has come to.

@@ -7,18 +7,18 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ServerConnection;
+use rustls::Connection;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Socket and session.
 pub(crate) struct TlsStream {
     socket: TcpStream,
-    session: Box<ServerConnection>,
+    session: Box<Connection>,
 }
 
 impl TlsStream {
-    pub(super) fn new(socket: TcpStream, session: Box<ServerConnection>) -> TlsStream {
+    pub(super) fn new(socket: TcpStream, session: Box<Connection>) -> TlsStream {
         TlsStream { socket, session }
     }
 
