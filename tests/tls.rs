@@ -245,7 +245,8 @@ fn replicas_and_migrations_are_encrypted_and_come_from_where_they_are_to() {
     let primary = start(&[]);
     let (certificate, key) = (shown("client.crt"), shown("client.key"));
     let outgoing = ["--tls-client-cert-file", &certificate, "--tls-client-key-file", &key];
-    let replica = start(&[&["--tls-replication", "yes", "--bind-source-addr", "127.0.0.2"], &outgoing[..]].concat());
+    let replica =
+        start(&[&["--tls-replication", "yes", "--bind-source-addr", "127.0.0.2"], &outgoing[..]].concat());
     let port = primary.port.to_string();
     primary.server.client().command(&["SET", "k", &"v".repeat(100_000)]);
     replica.server.client().command(&["REPLICAOF", "127.0.0.1", &port]);
@@ -268,7 +269,8 @@ fn replicas_and_migrations_are_encrypted_and_come_from_where_they_are_to() {
 fn a_server_that_nobody_vouches_for_is_not_followed() {
     let primary = start(&["--tls-auth-clients", "no"]);
     let other = shown("other-ca.crt");
-    let replica = start(&["--tls-replication", "yes", "--tls-auth-clients", "no", "--tls-ca-cert-file", &other]);
+    let replica =
+        start(&["--tls-replication", "yes", "--tls-auth-clients", "no", "--tls-ca-cert-file", &other]);
     replica.server.client().command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
     replica.server.wait_for_log("Error condition on socket for SYNC: invalid peer certificate");
     assert!(replica.server.client().command(&["INFO"]).to_string().contains("master_link_status:down"));

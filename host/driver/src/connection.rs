@@ -44,12 +44,25 @@ impl Stream {
         }
     }
 
-    /// The socket itself, where bytes on it are bytes of the protocol.
-    fn socket(&self) -> Option<SockRef<'_>> {
+    /// Reads once, past the runtime.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let plain = |socket: SockRef<'_>, buffer: &mut [u8]| {
+            let mut socket: &Socket = &socket;
+            socket.read(buffer)
+        };
         match self {
-            Stream::Tcp(stream) => Some(SockRef::from(stream)),
-            Stream::Tls(_) => None,
-            Stream::Unix(stream) => Some(SockRef::from(stream)),
+            Stream::Tcp(stream) => plain(SockRef::from(&*stream), buffer),
+            Stream::Tls(stream) => stream.receive(buffer),
+            Stream::Unix(stream) => plain(SockRef::from(&*stream), buffer),
+        }
+    }
+
+    /// Writes what the socket takes, past the runtime.
+    fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(&*stream).send(bytes),
+            Stream::Tls(stream) => stream.send_now(bytes),
+            Stream::Unix(stream) => SockRef::from(&*stream).send(bytes),
         }
     }
 
@@ -75,6 +88,8 @@ fn read_socket(
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     stream: RefCell<Stream>,
+    /// The machine asked for it: what comes on it waits while it does long work.
+    is_own: bool,
     pub(crate) is_closed: Cell<bool>,
     /// Close once nothing waits to be sent.
     pub(crate) closes_when_sent: Cell<bool>,
@@ -84,10 +99,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, stream: Stream) -> Link {
+    pub(crate) fn new(id: ConnectionId, stream: Stream, is_own: bool) -> Link {
         Link {
             id,
             stream: RefCell::new(stream),
+            is_own,
             is_closed: Cell::new(false),
             closes_when_sent: Cell::new(false),
             is_reading: Cell::new(true),
@@ -116,27 +132,20 @@ impl Link {
 
     /// Whether it is to be heard in the middle of long work.
     pub(crate) fn is_heard(&self) -> bool {
-        self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
+        !self.is_own && self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
     }
 
-    /// Reads what is there, past the runtime, and puts it in the place of `bytes`.
+    /// Reads what is there, past the runtime, and puts it in the place of `bytes`. Zero bytes are the end.
     pub(crate) fn receive(&self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        bytes.clear();
-        let stream = self.stream.borrow();
-        let Some(socket) = stream.socket() else { return Ok(0) };
         bytes.resize(limit, 0);
-        let mut socket: &Socket = &socket;
-        let count = socket.read(bytes)?;
-        bytes.truncate(count);
-        Ok(count)
+        let received = self.stream.borrow_mut().receive(bytes);
+        bytes.truncate(*received.as_ref().unwrap_or(&0));
+        received
     }
 
     /// Writes what the socket takes, past the runtime.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.borrow().socket() {
-            Some(socket) => socket.send(bytes),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        self.stream.borrow_mut().send_now(bytes)
     }
 
     /// The socket is full: the task waits for room and flushes then.
@@ -166,7 +175,7 @@ const ACCEPTS_IN_A_ROW: usize = 64;
 /// Accepts until the listener is dropped.
 pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     worker: &Shared<M>,
-    acceptor: Acceptor,
+    acceptor: Rc<Acceptor>,
 ) -> tokio::task::AbortHandle {
     let worker = Rc::clone(worker);
     let answering = Answering::default();
@@ -197,7 +206,7 @@ pub(crate) fn spawn_acceptor<M: Machine + 'static>(
 }
 
 /// Serves connections whose handshake is over.
-pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, mut handshaken: Handshaken) {
+pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, handshaken: Rc<Handshaken>) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         while let Some((stream, peer)) = handshaken.next().await {
@@ -217,7 +226,7 @@ pub(crate) fn spawn_connector<M: Machine + 'static>(
     tokio::task::spawn_local(async move {
         match destination.connect(patience).await {
             Ok((stream, peer)) => {
-                let link = worker.borrow_mut().adopt(stream);
+                let link = worker.borrow_mut().adopt_own(stream);
                 worker.borrow_mut().tell(Input::Linked { ticket, result: Ok((link.id, peer)) });
                 attend(&worker, link);
             }
@@ -232,7 +241,7 @@ fn serve<M: Machine + 'static>(worker: &Shared<M>, stream: Stream, peer: Peer) {
 }
 
 /// Reads and writes until the connection has ended.
-fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
+pub(crate) fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         poll_fn(|context| poll(&worker, &link, context)).await;

@@ -12,7 +12,9 @@ mod group;
 mod http;
 mod interlude;
 mod lanes;
+mod links;
 mod listen;
+mod signals;
 mod spin;
 mod tls;
 mod worker; // read me first

@@ -11,19 +11,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Report,
-    Reported, Signal, World,
+    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    Reported, World,
 };
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
 use crate::group::Group;
-use crate::interlude::Meanwhile;
+use crate::http::Visitor;
+use crate::interlude::{Findings, Meanwhile};
 use crate::lanes::{Lanes, panic_text};
+use crate::links::Links;
 use crate::listen::Listeners;
+use crate::signals::Signals;
 use crate::spin::Spin;
 use crate::{Clock, flusher};
 
@@ -47,15 +49,13 @@ pub struct Driver<M> {
 pub struct NoInterlude;
 
 impl Interlude for NoInterlude {
-    fn poll(&mut self) -> Proceed {
-        Proceed::Continue
-    }
-
-    fn hear(&mut self, _: ConnectionId, _: &mut Vec<u8>) -> Option<ConnectionId> {
+    fn hear(&mut self, _: Option<ConnectionId>, _: &mut Outputs, _: &mut Vec<u8>) -> Option<Heard> {
         None
     }
 
-    fn send(&mut self, _: ConnectionId, _: &mut Outputs) {}
+    fn answer(&mut self, _: Reported) {}
+
+    fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
@@ -77,9 +77,9 @@ impl<M: Machine + 'static> Driver<M> {
             clock: self.clock,
             lanes: Lanes::new(Arc::clone(&self.disk)),
             disk: self.disk,
-            links: Vec::new(),
-            free_slots: Vec::new(),
-            last_serial: 0,
+            links: Links::default(),
+            findings: Findings::default(),
+            signals: Signals::catch()?,
             group: Group::new(),
             turn: None,
             flush: Rc::default(),
@@ -89,10 +89,7 @@ impl<M: Machine + 'static> Driver<M> {
         }));
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
-            spawn_signal(&worker, SignalKind::terminate(), Signal::Terminate)?;
-            spawn_signal(&worker, SignalKind::interrupt(), Signal::Interrupt)?;
-            // A hang-up does not end a server.
-            let _ignored = signal(SignalKind::hangup())?;
+            spawn_signals(&worker);
             // A task like the connections': woken by them it runs behind all that are ready, in the same turn.
             let served = tokio::task::spawn_local(flusher::serve(worker));
             Ok(served.await.unwrap_or(EXIT_PANIC))
@@ -100,15 +97,18 @@ impl<M: Machine + 'static> Driver<M> {
     }
 }
 
-fn spawn_signal<M: Machine + 'static>(worker: &Shared<M>, kind: SignalKind, told: Signal) -> io::Result<()> {
-    let mut stream = signal(kind)?;
+/// Tells the machine of signals that no long work has heard.
+fn spawn_signals<M: Machine + 'static>(worker: &Shared<M>) {
     let worker = Rc::clone(worker);
+    let pending = Arc::clone(worker.borrow().signals.pending());
     tokio::task::spawn_local(async move {
-        while stream.recv().await.is_some() {
-            worker.borrow_mut().tell(Input::Signal(told));
+        loop {
+            pending.arrived.notified().await;
+            while let Some(signal) = pending.take() {
+                worker.borrow_mut().tell(Input::Signal(signal));
+            }
         }
     });
-    Ok(())
 }
 
 /// What a read came to.
@@ -129,10 +129,9 @@ pub(crate) struct Worker<M> {
     pub(crate) clock: Clock,
     disk: Arc<dyn Disk>,
     pub(crate) lanes: Lanes,
-    /// By slot.
-    links: Vec<Option<Rc<Link>>>,
-    free_slots: Vec<u32>,
-    last_serial: u64,
+    links: Links,
+    findings: Findings,
+    signals: Signals,
     /// What was read and not handed over yet.
     group: Group,
     /// The time of the running turn: read once, at its first input.
@@ -163,7 +162,8 @@ impl<M: Machine + 'static> Worker<M> {
             self.survive(told);
         }
         for index in 0..group.len() {
-            if let Some((connection, bytes)) = group.read(index) {
+            let read = group.read(index).filter(|(connection, _)| self.links.find(*connection).is_some());
+            if let Some((connection, bytes)) = read {
                 self.handle(Input::Received { connection, bytes }, &group, index + 1);
             }
         }
@@ -174,15 +174,29 @@ impl<M: Machine + 'static> Worker<M> {
     /// Tells the machine a fact. Of `group`, what is behind `next` may be heard in the middle of long work.
     fn handle(&mut self, input: Input<'_>, group: &Group, next: usize) {
         let now = self.begin();
+        let mut meanwhile = Meanwhile::new(
+            &mut self.links,
+            group.from(next),
+            &self.listeners,
+            &mut self.findings,
+            &self.signals,
+        );
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,
-            interlude: &mut Meanwhile::new(&self.links, group.from(next)),
+            interlude: &mut meanwhile,
             disk: &*self.disk,
         };
         let machine = &mut self.machine;
         let told = catch_unwind(AssertUnwindSafe(|| machine.handle(now, input, &mut world)));
+        let was_long = meanwhile.end(&mut self.outputs);
         self.survive(told);
+        if was_long {
+            self.turn = Some(self.clock.now());
+            for link in std::mem::take(&mut self.findings.ended) {
+                self.tell_end(&link);
+            }
+        }
     }
 
     /// Lets the machine do what it owes and carries it out. Returns the slots to flush.
@@ -290,27 +304,24 @@ impl<M: Machine + 'static> Worker<M> {
     }
 
     pub(crate) fn link(&self, slot: u32) -> Option<Rc<Link>> {
-        self.links.get(slot as usize)?.clone()
+        self.links.at(slot).map(Rc::clone)
+    }
+
+    /// What long work has met since the last call: connections and monitoring systems that need tasks.
+    pub(crate) fn take_newcomers(&mut self) -> (Vec<Rc<Link>>, Vec<Visitor>) {
+        (std::mem::take(&mut self.findings.newcomers), std::mem::take(&mut self.findings.visitors))
     }
 
     /// Takes in an accepted connection.
     pub(crate) fn connect(&mut self, stream: Stream, peer: Peer) -> Rc<Link> {
-        let link = self.adopt(stream);
+        let link = self.links.adopt(stream, false);
         self.tell(Input::Connected { connection: link.id, peer });
         link
     }
 
-    /// Gives a socket a slot.
-    pub(crate) fn adopt(&mut self, stream: Stream) -> Rc<Link> {
-        let slot = self.free_slots.pop().unwrap_or(self.links.len() as u32);
-        self.last_serial += 1;
-        let id = ConnectionId { serial: self.last_serial, slot };
-        let link = Rc::new(Link::new(id, stream));
-        if slot as usize == self.links.len() {
-            self.links.push(None);
-        }
-        self.links[slot as usize] = Some(Rc::clone(&link));
-        link
+    /// Gives the socket of a connection that the machine asked for a slot.
+    pub(crate) fn adopt_own(&mut self, stream: Stream) -> Rc<Link> {
+        self.links.adopt(stream, true)
     }
 
     /// Ends a connection, whoever wanted it. Does nothing if it has already ended.
@@ -320,11 +331,15 @@ impl<M: Machine + 'static> Worker<M> {
         }
         link.wake();
         self.outputs.discard(link.id.slot);
+        self.tell_end(link);
+    }
+
+    /// Tells the machine that a connection is gone, and frees its slot.
+    fn tell_end(&mut self, link: &Link) {
         self.tell(Input::Closed { connection: link.id });
         // What the machine wrote to it on hearing the news goes nowhere.
         self.outputs.discard(link.id.slot);
-        self.links[link.id.slot as usize] = None;
-        self.free_slots.push(link.id.slot);
+        self.links.remove(link.id);
     }
 
     fn begin(&mut self) -> Now {

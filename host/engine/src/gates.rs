@@ -9,6 +9,7 @@ use tenon_resp::{Args, Proto};
 use tenon_script::ScriptFlags;
 
 use crate::engine::Engine;
+use crate::loading::{self, Loading};
 use crate::session::Session;
 use crate::table::{Command, CommandId};
 
@@ -24,7 +25,7 @@ type Gate = fn(&Engine, &Asked<'_>) -> Outcome;
 
 /// In this order; between them it is asked whether the user may do that.
 const GATES_BEFORE: [Gate; 3] = [may_be_asked, authenticated, fits_transaction];
-const GATES_BEHIND: [Gate; 8] = [
+const GATES_BEHIND: [Gate; 9] = [
     not_busy,
     has_room,
     snapshots_work,
@@ -33,6 +34,7 @@ const GATES_BEHIND: [Gate; 8] = [
     not_a_follower,
     data_is_fresh,
     fits_subscriber,
+    not_loading,
 ];
 
 const STALE: CommandError =
@@ -121,7 +123,7 @@ pub(crate) fn pass_in_script(
 ) -> Outcome {
     let asked = Asked { connection, command, flags: command.flags };
     if command.flags.has(Flags::WRITE) {
-        let gates: [Gate; 4] = [not_a_follower, snapshots_work, log_works, enough_replicas];
+        let gates: [Gate; 5] = [not_a_follower, snapshots_work, log_works, enough_replicas, not_loading];
         gates.iter().try_for_each(|gate| gate(engine, &asked))?;
     }
     if may_need_room { Ok(()) } else { has_room(engine, &asked) }
@@ -241,6 +243,20 @@ fn not_busy(engine: &Engine, asked: &Asked<'_>) -> Outcome {
         Some(running) if running.is_slow && !asked.command.flags.has(Flags::ALLOW_BUSY) => Err(running.busy()),
         _ => Ok(()),
     }
+}
+
+/// While data is loaded, what needs it is refused; while other is loaded beside it, what would be lost or is about
+/// files and replication.
+fn not_loading(engine: &Engine, asked: &Asked<'_>) -> Outcome {
+    let is_refused = match engine.loading() {
+        _ if engine.is_over => true,
+        None => false,
+        Some(Loading::InPlace) => !asked.flags.has(Flags::LOADING),
+        Some(Loading::Beside) => {
+            asked.flags.has(Flags::NO_ASYNC_LOADING) || (engine.load.is_some() && asked.flags.has(Flags::WRITE))
+        }
+    };
+    if is_refused { Err(loading::refusal()) } else { Ok(()) }
 }
 
 /// A subscriber that speaks RESP2 could not tell a reply from a message, so few commands are left to it.

@@ -12,7 +12,7 @@ use tenon_base::{
 };
 use tenon_config::{Config, Directive, SetError};
 
-use crate::engine::{Engine, Milestone, Purpose};
+use crate::engine::{Engine, Purpose};
 
 /// Directives that say where to listen.
 const ADDRESSES: [Directive; 6] = [
@@ -95,8 +95,7 @@ impl Engine {
             (Some(_), result) => self.sockets_opened(now, result, world),
             (None, Ok(())) if !self.listening.is_ready => {
                 self.listening.is_ready = true;
-                tracing::info!("Ready to accept connections");
-                (self.tell_supervisor)(Milestone::Ready);
+                self.load_and_serve(world);
             }
             (None, Ok(())) => {}
             (None, Err(error)) if !self.listening.is_ready => {

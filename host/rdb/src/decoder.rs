@@ -242,6 +242,11 @@ impl<S: Source> Decoder<S> {
         &self.report
     }
 
+    /// The error of the key that was handed out last, if it was there already.
+    pub fn duplicate(&self) -> LoadError {
+        self.reader.error(LoadErrorKind::DuplicateKey).with_key(&self.key)
+    }
+
     /// Bytes read so far.
     pub fn read_bytes(&self) -> u64 {
         self.reader.offset()
@@ -361,7 +366,7 @@ fn load_all<S: Source>(
     let mut decoder = Decoder::new(source, options)?;
     while let Some(key) = decoder.next_key()? {
         if !insert(key) {
-            return Err(decoder.reader.error(LoadErrorKind::DuplicateKey).with_key(&decoder.key));
+            return Err(decoder.duplicate());
         }
     }
     Ok(decoder.report)

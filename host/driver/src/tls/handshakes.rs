@@ -1,6 +1,8 @@
 //! Handshakes, on a thread of their own: they cost milliseconds of arithmetic, and whoever connects may be anybody.
 //! Always: bounded in number and in time; a connection that fails is closed and, at most, a line of the log.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -41,8 +43,8 @@ pub(crate) struct Handshakes {
     raw: mpsc::Sender<Raw>,
 }
 
-/// The way back.
-pub(crate) struct Handshaken(mpsc::Receiver<Ready>);
+/// The way back. Asked by a task, and in the middle of long work by whoever does it.
+pub(crate) struct Handshaken(RefCell<mpsc::Receiver<Ready>>);
 
 impl Handshakes {
     /// Starts the thread.
@@ -53,7 +55,7 @@ impl Handshakes {
         thread::Builder::new()
             .name("tls".to_owned())
             .spawn(move || LocalSet::new().block_on(&runtime, take_in(incoming, outgoing)))?;
-        Ok((Handshakes { raw }, Handshaken(ready)))
+        Ok((Handshakes { raw }, Handshaken(RefCell::new(ready))))
     }
 
     pub(crate) fn sender(&self) -> mpsc::Sender<Raw> {
@@ -63,12 +65,33 @@ impl Handshakes {
 
 impl Handshaken {
     /// The next connection that is ready to talk, on the caller's runtime. `None` is the end.
-    pub(crate) async fn next(&mut self) -> Option<(TlsStream, Peer)> {
+    pub(crate) async fn next(&self) -> Option<(TlsStream, Peer)> {
         loop {
-            let Ready { socket, session, peer } = self.0.recv().await?;
-            match TcpStream::from_std(socket) {
-                Ok(socket) => return Some((TlsStream::new(socket, session), peer)),
-                Err(error) => tracing::warn!("Accepting a connection failed: {}", describe(&error)),
+            let ready = poll_fn(|context| self.0.borrow_mut().poll_recv(context)).await?;
+            if let Some(talking) = ready.on_this_runtime() {
+                return Some(talking);
+            }
+        }
+    }
+
+    /// A connection that is ready to talk, if there is one.
+    pub(crate) fn take(&self) -> Option<(TlsStream, Peer)> {
+        loop {
+            let ready = self.0.borrow_mut().try_recv().ok()?;
+            if let Some(talking) = ready.on_this_runtime() {
+                return Some(talking);
+            }
+        }
+    }
+}
+
+impl Ready {
+    fn on_this_runtime(self) -> Option<(TlsStream, Peer)> {
+        match TcpStream::from_std(self.socket) {
+            Ok(socket) => Some((TlsStream::new(socket, self.session), self.peer)),
+            Err(error) => {
+                tracing::warn!("Accepting a connection failed: {}", describe(&error));
+                None
             }
         }
     }

@@ -70,7 +70,9 @@ fn what_is_missing_or_wrong_is_named() {
 
 #[test]
 fn what_this_server_shows_others_is_built_with_the_same_care() {
-    let shows = |settings: Tls| outgoing::context(&settings).map(|context| context.client_auth_cert_resolver.has_certs());
+    let shows = |settings: Tls| {
+        outgoing::context(&settings).map(|context| context.client_auth_cert_resolver.has_certs())
+    };
     assert_eq!(shows(settings()), Ok(true));
     assert_eq!(shows(Tls { certificate_file: None, key_file: None, ..settings() }), Ok(false));
     for (settings, part) in [

@@ -41,6 +41,9 @@ struct Subcommand {
 
 const ANY: usize = usize::MAX;
 
+/// What cannot be done while data is loaded.
+const CHANGES_DATA: [&str; 5] = ["CHANGE-REPL-ID", "LOADAOF", "POPULATE", "RELOAD", "REPLICATE"];
+
 /// In alphabetical order.
 static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
@@ -224,6 +227,9 @@ fn debug(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let is_it =
         |own: &&Subcommand| own.name.as_bytes().eq_ignore_ascii_case(word) && own.words.contains(&args.len());
     match SUBCOMMANDS.iter().find(is_it) {
+        Some(found) if context.engine.load.is_some() && CHANGES_DATA.contains(&found.name) => {
+            Err(crate::loading::refusal())
+        }
         Some(found) => (found.run)(context, args),
         None => Err(unknown(word)),
     }
@@ -468,7 +474,7 @@ fn replicate(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 
 fn load_log(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     outside_transaction(context)?;
-    if let Err(sentence) = context.engine.reload_log(context.now, context.world) {
+    if let Err(sentence) = context.engine.reload_log(context.now, context.connection, context.world) {
         tracing::warn!("{sentence}");
         return Err(CommandError::text("ERR Error trying to load the AOF files, check server logs"));
     }
@@ -493,7 +499,7 @@ fn reload(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         }
     }
     outside_transaction(context)?;
-    if let Err(sentence) = context.engine.reload(context.now, steps, context.world) {
+    if let Err(sentence) = context.engine.reload(context.now, steps, context.connection, context.world) {
         tracing::warn!("{sentence}");
         return Err(CommandError::text("ERR Error trying to load the RDB dump, check server logs"));
     }

@@ -68,7 +68,7 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Ok(());
     }
     if let Some(running) = &mut context.engine.scripts.running {
-        if !mode.no_save {
+        if !mode.no_save && context.engine.load.is_none() {
             return Err(running.busy());
         }
         // What it has done so far is half of something: it is neither answered nor kept.
@@ -109,6 +109,11 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+    // What is loaded by half must not take the place of what was saved.
+    let mode = match engine.load {
+        Some(_) => ShutdownMode { save: false, no_save: true, ..mode },
+        None => mode,
+    };
     let phase = engine.durability.log_mut().map(|log| log.phase());
     let is_wanted = engine.config.bool(Directive::AppendOnly);
     // Before its first file is there, a log that was switched on is still off.
@@ -146,5 +151,6 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     }
     tracing::warn!("Tenon is now ready to exit, bye bye...");
     world.outputs.request(Output::Exit { code: 0 });
+    engine.give_up_load();
     Ok(())
 }

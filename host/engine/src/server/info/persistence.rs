@@ -8,6 +8,7 @@ use tenon_policy::Outcome;
 
 use super::{Facts, Lines};
 use crate::engine::Engine;
+use crate::loading::Loading;
 use crate::snapshots::{History, Kind};
 
 /// What is known of saves, the log and loading. The default is a server that never did any of it.
@@ -126,6 +127,15 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
             fsyncs_pending: engine.durability.fsyncs_pending(now),
             fsyncs_delayed: engine.durability.delayed_fsyncs,
         },
+        is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
+        is_async_loading: engine.loading() == Some(Loading::Beside),
+        load: engine.load.as_ref().map(|load| LoadInfo {
+            start_unix_seconds: load.began.unix().seconds(),
+            elapsed_seconds: now.steady.since(load.began.steady).millis() / 1_000,
+            total_bytes: load.total_bytes,
+            loaded_bytes: load.loaded_bytes,
+            rdb_used_memory_bytes: load.rdb_used_memory_bytes,
+        }),
         ..PersistenceInfo::default()
     }
 }
