@@ -248,7 +248,9 @@ impl Engine {
             Ok(admitted) => admitted,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
-        if self.keep_for_pause(connection, flags, args) || self.keep_for_migration(connection, id, flags, args) {
+        if self.keep_for_pause(connection, flags, args)
+            || self.keep_for_migration(connection, id, flags, args)
+        {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");

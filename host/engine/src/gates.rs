@@ -104,7 +104,8 @@ impl Engine {
 
 /// What a script may do that says so itself.
 fn flags_said(flags: Flags, said: ScriptFlags) -> Flags {
-    let mut flags = flags.without(Flags::STALE.and(Flags::DENYOOM).and(Flags::WRITE).and(Flags::MAY_REPLICATE));
+    let mut flags =
+        flags.without(Flags::STALE.and(Flags::DENYOOM).and(Flags::WRITE).and(Flags::MAY_REPLICATE));
     if !said.has(ScriptFlags::NO_WRITES) {
         flags = flags.and(Flags::WRITE);
         if !said.has(ScriptFlags::ALLOW_OOM) {
@@ -240,7 +241,9 @@ fn fits_transaction(engine: &Engine, asked: &Asked<'_>) -> Outcome {
 /// While a script runs for too long, little else does.
 fn not_busy(engine: &Engine, asked: &Asked<'_>) -> Outcome {
     match &engine.scripts.running {
-        Some(running) if running.is_slow && !asked.command.flags.has(Flags::ALLOW_BUSY) => Err(running.busy()),
+        Some(running) if running.is_slow && !asked.command.flags.has(Flags::ALLOW_BUSY) => {
+            Err(running.busy())
+        }
         _ => Ok(()),
     }
 }
@@ -253,7 +256,8 @@ fn not_loading(engine: &Engine, asked: &Asked<'_>) -> Outcome {
         None => false,
         Some(Loading::InPlace) => !asked.flags.has(Flags::LOADING),
         Some(Loading::Beside) => {
-            asked.flags.has(Flags::NO_ASYNC_LOADING) || (engine.load.is_some() && asked.flags.has(Flags::WRITE))
+            asked.flags.has(Flags::NO_ASYNC_LOADING)
+                || (engine.load.is_some() && asked.flags.has(Flags::WRITE))
         }
     };
     if is_refused { Err(loading::refusal()) } else { Ok(()) }

@@ -77,12 +77,7 @@ impl Pause {
 
 impl Engine {
     /// Keeps a request that may do what `flags` say if there is a pause for it. Says whether it did.
-    pub(crate) fn keep_for_pause(
-        &mut self,
-        connection: ConnectionId,
-        flags: Flags,
-        args: Args<'_>,
-    ) -> bool {
+    pub(crate) fn keep_for_pause(&mut self, connection: ConnectionId, flags: Flags, args: Args<'_>) -> bool {
         if !self.pause.is_on() || !self.pause.holds(flags) {
             return false;
         }

@@ -58,8 +58,7 @@ pub(crate) fn install(lua: &Lua, native: &Table) -> Result<()> {
         Answer::Error(text, is_counted) => Err(Error::external(Raised::Coded { text, is_counted })),
     };
     native.raw_set("call", lua.create_function(call)?)?;
-    let protected_call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))?
-    {
+    let protected_call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))? {
         Answer::Value(value) => Ok(value),
         Answer::Error(text, is_counted) => coded_table(lua, &text, is_counted).map(Value::Table),
     };

@@ -8,8 +8,8 @@ use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 use crate::bridge::{self, Crossing};
 use crate::convert::{write_line, write_value};
 use crate::hook::{self, run_endable};
-use crate::shebang::ScriptFlags;
 use crate::memory::within_limit;
+use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
 /// An interpreter of at most this size is tidied within some tens of microseconds.
@@ -240,8 +240,7 @@ impl Interpreter {
                     Value::Number(number) => number.to_string().into_bytes(),
                     _ => b"ERR execution failure".to_vec(),
                 };
-                let place =
-                    source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
+                let place = source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
                 let is_counted = matches!(counted, Value::Boolean(true));
                 Ended::Failed(Failure { text, place, is_counted })
             }

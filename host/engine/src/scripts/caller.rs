@@ -48,7 +48,18 @@ impl<'a, 'w> Caller<'a, 'w> {
         let allows_oom = call.script.flags.has(ScriptFlags::ALLOW_OOM);
         let (targets, waits_for) = (Targets::ALL, None);
         let request = call.request;
-        Caller { engine, world, now, connection, request, start, is_read_only, allows_oom, targets, waits_for }
+        Caller {
+            engine,
+            world,
+            now,
+            connection,
+            request,
+            start,
+            is_read_only,
+            allows_oom,
+            targets,
+            waits_for,
+        }
     }
 
     /// Takes back what no longer is to be read. Returns what the script's reply waits for.
