@@ -176,9 +176,12 @@ impl<'a> Meanwhile<'a> {
         if !outputs.has_requests() {
             return;
         }
-        for request in outputs.take_requests() {
+        let requests = outputs.take_requests();
+        // Where the server ends, its doors are closed before any client can know: when the turn ends.
+        let is_end = requests.iter().any(|request| matches!(request, Output::Exit { .. }));
+        for request in requests {
             match request {
-                Output::Close { connection, at_once } if Some(connection) != busy => {
+                Output::Close { connection, at_once } if Some(connection) != busy && !is_end => {
                     let Some(link) = self.links.find(connection).map(Rc::clone) else { continue };
                     if at_once {
                         self.end_link(link, outputs);
