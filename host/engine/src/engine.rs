@@ -364,8 +364,6 @@ impl Engine {
         self.load_policies_at_start(now)?;
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
         self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
-        // As in Redis, before the load: tools that start a server which is to refuse its data wait for this line.
-        tracing::info!("Server initialized");
         self.load_at_start(now, world)?;
         self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
@@ -373,6 +371,7 @@ impl Engine {
             let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
             self.follow(now, host, port, world);
         }
+        tracing::info!("Server initialized");
         Ok(())
     }
 
