@@ -38,13 +38,18 @@ fn loading(arguments: &[&str]) -> Server {
     let mut server = Server::tenon(&[&SLOWLY, arguments].concat());
     server.client().command(&["DEBUG", "POPULATE", KEYS, "key", "100"]);
     assert_eq!(server.client().command(&["SAVE"]).to_string(), "OK");
+    restart(&mut server);
+    server
+}
+
+/// Starts it again, up to where it has sockets.
+fn restart(server: &mut Server) {
     server.restart_unready();
     let until = Instant::now() + PATIENCE;
     while Client::try_connect(server.port()).is_err() {
         assert!(Instant::now() < until, "no socket:\n{}", server.log());
         sleep(Duration::from_millis(2));
     }
-    server
 }
 
 fn wait_until_loaded(client: &mut Client) {
@@ -102,8 +107,7 @@ fn a_shutdown_ends_a_load_and_leaves_the_dump() {
     server.client().send(&["SHUTDOWN"]);
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
     assert_eq!(std::fs::read(&dump).unwrap(), before);
-    server.restart_unready();
-    server.wait_for_log("Server initialized");
+    restart(&mut server);
     let pid = server.pid().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success()));
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
