@@ -381,6 +381,9 @@ impl Engine {
     /// The sockets are there: loads what was saved, answering clients meanwhile, and serves them. An error ends the
     /// process.
     pub(crate) fn load_and_serve(&mut self, world: &mut World<'_>) {
+        if self.is_over {
+            return;
+        }
         (self.tell_supervisor)(Milestone::Loading);
         let now = world.now();
         let loaded = self.load_at_start(now, world);

@@ -266,3 +266,16 @@ fn a_lying_primary_costs_the_link_and_not_the_server() {
         assert_eq!(bench.connects.len(), 1, "it tries again");
     }
 }
+
+#[test]
+fn a_replica_that_loads_for_long_shows_that_it_is_there() {
+    let mut bench = bench(&[("repl-timeout", "5")]);
+    attach(&mut bench, 9);
+    for _ in 0..3 {
+        bench.sleep(4_000);
+        say(&mut bench, 9, "\n");
+    }
+    assert!(bench.closed.is_empty());
+    bench.sleep(6_000);
+    assert_eq!(bench.closed, [9]);
+}
