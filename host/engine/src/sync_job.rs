@@ -95,6 +95,8 @@ pub(crate) struct SyncPlan {
     pub(crate) options: EncoderOptions,
     pub(crate) aux: Box<Aux>,
     pub(crate) sizes: Vec<DatabaseSize>,
+    /// Texts of libraries of functions.
+    pub(crate) libraries: Vec<Arc<[u8]>>,
     pub(crate) framing: Framing,
     /// 40 characters that end a marked snapshot.
     pub(crate) mark: String,
@@ -222,6 +224,7 @@ impl SyncJob {
         let mut encoder = Encoder::new(self.plan.options);
         let out = &mut self.out;
         encoder.begin(&self.plan.aux, &self.plan.sizes, &mut |bytes| out.write(bytes, disk))?;
+        encoder.functions(&self.plan.libraries, &mut |bytes| out.write(bytes, disk))?;
         self.state = State::Encoding(Box::new(encoder));
         Ok(Step::Again)
     }
@@ -331,6 +334,7 @@ mod tests {
             options: EncoderOptions::default(),
             aux: Box::default(),
             sizes: Vec::new(),
+            libraries: Vec::new(),
             framing,
             mark: "m".repeat(40),
             spill: PathBuf::from("/data/spill"),

@@ -13,6 +13,6 @@ mod tests;
 
 pub use history::{History, Second};
 pub use primary::{Action, Answer, Counts, Framing, Primary, Request, Target};
-pub use replica::{Handshake, Replica, State};
+pub use replica::{Filter, Handshake, Replica, State};
 pub use settings::{OutputLimit, Settings};
 pub use upstream::{Greeting, Heard, Upstream};

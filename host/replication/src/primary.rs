@@ -8,7 +8,7 @@ use tenon_base::{ConnectionId, Micros, Outputs, StreamId};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 
 use crate::history::{History, Second};
-use crate::replica::{Handshake, Replica, State};
+use crate::replica::{Filter, Handshake, Replica, State};
 use crate::settings::Settings;
 
 /// Bytes of a snapshot that may wait for the slowest replica before the snapshot itself has to wait.
@@ -54,7 +54,7 @@ struct Sync {
     stream: StreamId,
     /// The place in the replication stream at which it was cut.
     start: ReplicationOffset,
-    excludes_data: bool,
+    filter: Filter,
     has_begun_to_arrive: bool,
     is_complete: bool,
 }
@@ -358,19 +358,20 @@ impl Primary {
     }
 
     /// A snapshot was cut at `offset` for those who wait and want the same: all that `snapshot_is_due` spoke of.
-    /// Says how it is to be framed, and whether it is to leave the keys out.
+    /// Says how it is to be framed, and what it is to leave out.
     pub fn snapshot_begun(
         &mut self,
         now: Micros,
         offset: ReplicationOffset,
         outputs: &mut Outputs,
-    ) -> (Framing, bool) {
+    ) -> (Framing, Filter) {
         let first = self.waiting().next().expect("a snapshot is begun for somebody");
-        let excludes_data = first.handshake.excludes_data;
+        let filter = first.handshake.filter();
         let mut is_marked = true;
-        for replica in self.waiting().filter(|replica| replica.handshake.excludes_data == excludes_data) {
+        for replica in self.waiting().filter(|replica| replica.handshake.filter() == filter) {
             // A filtered snapshot is asked for by those alone who take a marked one.
-            is_marked &= replica.handshake.takes_marked && (self.settings.is_diskless || excludes_data);
+            is_marked &=
+                replica.handshake.takes_marked && (self.settings.is_diskless || filter != Filter::default());
         }
         let framing = if is_marked { Framing::Marked } else { Framing::Sized };
         let stream = outputs.open_stream(0, SNAPSHOT_BYTES_AHEAD);
@@ -378,7 +379,7 @@ impl Primary {
             framing,
             stream,
             start: offset,
-            excludes_data,
+            filter,
             has_begun_to_arrive: false,
             is_complete: false,
         });
@@ -388,7 +389,7 @@ impl Primary {
             self.replicas[index].progress = (0, now);
             self.join_if_alike(index, outputs);
         }
-        (framing, excludes_data)
+        (framing, filter)
     }
 
     /// Whether more of the snapshot may be handed over.
@@ -581,7 +582,7 @@ impl Primary {
     /// Makes a waiting replica one of those that the snapshot is for, if it is what the replica wants.
     fn join_if_alike(&mut self, index: usize, outputs: &mut Outputs) {
         let (Some(sync), replica) = (&self.sync, &mut self.replicas[index]) else { return };
-        let is_alike = replica.handshake.excludes_data == sync.excludes_data;
+        let is_alike = replica.handshake.filter() == sync.filter;
         if replica.state != State::Waiting || replica.is_dropped || !is_alike {
             return;
         }

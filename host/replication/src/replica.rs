@@ -23,7 +23,21 @@ pub struct Handshake {
     pub excludes_functions: bool,
 }
 
+/// What a snapshot leaves out, because those whom it is for asked so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The keys.
+    pub data: bool,
+    /// The libraries of functions.
+    pub functions: bool,
+}
+
 impl Handshake {
+    /// What the snapshot for this replica leaves out.
+    pub fn filter(&self) -> Filter {
+        Filter { data: self.excludes_data, functions: self.excludes_functions }
+    }
+
     /// Whether it asked for less than a whole snapshot.
     pub fn is_filtered(&self) -> bool {
         self.excludes_data || self.excludes_functions

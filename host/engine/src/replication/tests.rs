@@ -279,3 +279,24 @@ fn a_replica_that_loads_for_long_shows_that_it_is_there() {
     bench.sleep(6_000);
     assert_eq!(bench.closed, [9]);
 }
+
+#[test]
+fn a_snapshot_has_the_functions_unless_they_are_not_wanted() {
+    let mut bench = bench(&[]);
+    bench.run(
+        1,
+        r##"FUNCTION LOAD "#!lua name=one\nredis.register_function('one', function() return 1 end)""##,
+    );
+    bench.run(1, "SET key 1");
+    for (client, asked, has) in [
+        (9, "", (true, true)),
+        (10, "REPLCONF rdb-only 1 rdb-filter-only functions\r\n", (true, false)),
+        (11, "REPLCONF rdb-only 1 rdb-filter-only \"\"\r\n", (false, false)),
+    ] {
+        let greeting = format!("REPLCONF capa eof capa psync2\r\n{asked}");
+        say(&mut bench, client, &greeting);
+        let text = say(&mut bench, client, "PSYNC ? -1\r\n");
+        assert!(text.contains("REDIS00"), "{asked}: {text}");
+        assert_eq!((text.contains("name=one"), text.contains("key")), has, "{asked}");
+    }
+}
