@@ -180,3 +180,20 @@ fn json_lines_go_to_a_file_that_may_be_moved_away() {
     });
     assert!(begun, "the log is begun anew");
 }
+
+#[test]
+fn a_script_can_be_ended_by_what_was_read_together_with_it() {
+    let server =
+        Server::tenon(&["--save", "", "--busy-reply-threshold", "10", "--enable-debug-command", "yes"]);
+    let (mut sleeper, mut script, mut killer) = (server.client(), server.client(), server.client());
+    // Both wait in their sockets while the server sleeps: it reads the one, then the other, then runs the one.
+    sleeper.send(&["DEBUG", "SLEEP", "0.5"]);
+    std::thread::sleep(Duration::from_millis(100));
+    script.send(&["EVAL", "while true do end", "0"]);
+    std::thread::sleep(Duration::from_millis(50));
+    killer.send(&["SCRIPT", "KILL"]);
+    assert_eq!(killer.receive().expect("an answer in time").to_string(), "OK");
+    let answer = script.receive().expect("the script has ended").to_string();
+    assert!(answer.contains("Script killed by user"), "{answer}");
+    assert_eq!(sleeper.receive().expect("its reply waits for the turn's end").to_string(), "OK");
+}

@@ -227,6 +227,55 @@ fn a_port_changes_between_plain_and_encrypted() {
 }
 
 /// More than any buffer on the way, both ways, from a client that reads late.
+/// Waits until a field of INFO says what it should.
+fn wait_for_info(server: &Server, line: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let told = server.client().command(&["INFO"]).to_string();
+        if told.contains(line) {
+            return;
+        }
+        assert!(Instant::now() < until, "no {line}: {told}\n{}", server.log());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn replicas_and_migrations_are_encrypted_and_come_from_where_they_are_to() {
+    let primary = start(&[]);
+    let (certificate, key) = (shown("client.crt"), shown("client.key"));
+    let outgoing = ["--tls-client-cert-file", &certificate, "--tls-client-key-file", &key];
+    let replica =
+        start(&[&["--tls-replication", "yes", "--bind-source-addr", "127.0.0.2"], &outgoing[..]].concat());
+    let port = primary.port.to_string();
+    primary.server.client().command(&["SET", "k", &"v".repeat(100_000)]);
+    replica.server.client().command(&["REPLICAOF", "127.0.0.1", &port]);
+    wait_for_info(&replica.server, "master_link_status:up");
+    let length = || replica.server.client().command(&["STRLEN", "k"]).to_string();
+    assert_eq!(length(), "(integer) 100000");
+    let announced = format!("slave0:ip=127.0.0.2,port={},state=online", replica.port);
+    wait_for_info(&primary.server, &announced);
+    primary.server.client().command(&["APPEND", "k", "v"]);
+    primary.server.client().command(&["WAIT", "1", "5000"]);
+    assert_eq!(length(), "(integer) 100001");
+    let other = start(&[&["--tls-replication", "yes"], &outgoing[..]].concat());
+    other.server.client().command(&["SET", "moved", "1"]);
+    let moved = other.server.client().command(&["MIGRATE", "127.0.0.1", &port, "moved", "0", "5000"]);
+    assert_eq!(moved.to_string(), "OK", "{}", other.server.log());
+    assert_eq!(primary.server.client().command(&["GET", "moved"]).to_string(), "\"1\"");
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_is_not_followed() {
+    let primary = start(&["--tls-auth-clients", "no"]);
+    let other = shown("other-ca.crt");
+    let replica =
+        start(&["--tls-replication", "yes", "--tls-auth-clients", "no", "--tls-ca-cert-file", &other]);
+    replica.server.client().command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    replica.server.wait_for_log("Error condition on socket for SYNC: invalid peer certificate");
+    assert!(replica.server.client().command(&["INFO"]).to_string().contains("master_link_status:down"));
+}
+
 #[test]
 fn large_replies_reach_slow_readers_whole() {
     let encrypted = start(&["--tls-auth-clients", "no"]);

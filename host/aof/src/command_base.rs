@@ -44,8 +44,17 @@ impl CommandBase {
         self.gathered.extend_from_slice(commands);
     }
 
-    /// Puts what is gathered into `out`. The caller does so at the end.
-    pub fn finish(&mut self, unix: UnixMillis, out: &mut Vec<u8>) {
+    /// Puts what is gathered into `out`, and ends in the database of the place that the base stands at. The caller
+    /// does so at the end.
+    pub fn end(&mut self, unix: UnixMillis, out: &mut Vec<u8>) {
+        if self.db.is_some_and(|db| db != self.origin.db) {
+            self.add(unix, self.origin.db, b"", out);
+        }
+        self.finish(unix, out);
+    }
+
+    /// Puts what is gathered into `out`.
+    fn finish(&mut self, unix: UnixMillis, out: &mut Vec<u8>) {
         if self.gathered.is_empty() {
             return;
         }

@@ -349,12 +349,11 @@ impl Log {
 
     /// Encodes what the log gets of `batch` at the tail's end.
     fn encode(&mut self, now: Now, batch: &BatchBytes, bytes_max: usize) {
-        let mut batches = batch.log_batches().peekable();
         let mut begins = self.tail.end();
         let (databases, select_next) = (&mut self.databases, &mut self.select_next);
         let (settings, id, seconds) = (&self.settings, &self.replication_id, &mut self.timestamp_seconds);
         self.tail.append(bytes_max, |out| {
-            while let Some(each) = batches.next() {
+            for each in batch.log_batches() {
                 let before = out.len();
                 if databases.back().is_none_or(|&(_, db)| db != each.db()) {
                     databases.push_back((begins, each.db()));
@@ -367,7 +366,7 @@ impl Log {
                     header: settings.checksum.then_some((now.unix(), id)),
                     timestamp: timestamp.then_some(*seconds),
                     select: std::mem::take(select_next),
-                    offset: batches.peek().map_or(batch.offsets().end, |next| next.first_offset()),
+                    offset: each.end_offset(),
                     db: each.db(),
                 };
                 frame.write(out, each.pieces());

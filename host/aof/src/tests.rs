@@ -57,7 +57,7 @@ fn write_log(disk: &MemoryDisk, directory: &Directory) {
     for (db, words) in [(0, "SET before 1"), (0, "SADD set a b c"), (3, "SET three 3")] {
         base.add(now.unix(), db, &request(words), &mut content);
     }
-    base.finish(now.unix(), &mut content);
+    base.end(now.unix(), &mut content);
     disk.put(&log.rewrite_path().expect("a rewrite"), &content);
     log.finish_rewrite(content.len() as u64);
     run_jobs(&mut log, disk, now);

@@ -13,6 +13,9 @@ use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket, Tls};
 
 /// A deterministic state machine that is fed facts and owes outputs.
 pub trait Machine {
+    /// Hears what it will be told next, in this order, each by an [`Input::Received`], so that it can fetch what it will
+    /// need. A hint: nothing comes of it but time.
+    fn expect(&self, coming: &mut dyn Iterator<Item = (ConnectionId, &[u8])>);
     /// Takes in one fact; many may come before a settle.
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>);
     /// Does everything now owed, in the order in which it is owed.
@@ -218,8 +221,12 @@ pub enum Output {
         host: String,
         /// Port.
         port: u16,
-        /// How long the attempt may take.
+        /// How long the attempt may take, a handshake included.
         patience: Micros,
+        /// The address or host name of this machine that it is to come from, if it can.
+        source: Option<String>,
+        /// What it is encrypted with, if it is. Of these settings those of clients are left aside.
+        tls: Option<Box<Tls>>,
     },
     /// End the process with this exit code, once everything releasable was sent.
     Exit {

@@ -229,7 +229,9 @@ impl Outputs {
         let count = self.pushed.len().min(slots_max);
         for slot in self.pushed.drain(..count) {
             // One that was discarded meanwhile is not in the list any more, though its number may be.
-            if std::mem::take(&mut self.buffers[slot as usize].is_pushed) {
+            let buffer = &mut self.buffers[slot as usize];
+            if std::mem::take(&mut buffer.is_pushed) {
+                buffer.count(&mut self.counted_bytes);
                 slots.push(slot);
             }
         }
@@ -475,6 +477,17 @@ mod tests {
         let text = String::from_utf8(outputs.sendable(0).to_vec()).expect("ascii");
         outputs.sent(0, text.len());
         text
+    }
+
+    #[test]
+    fn what_was_pushed_counts_once_it_was_to_be_sent_though_nobody_reads() {
+        let mut outputs = Outputs::default();
+        outputs.push_writer(ONE).extend_from_slice(&[b'p'; 100_000]);
+        assert!(outputs.counted_bytes() < 100_000);
+        let mut slots = Vec::new();
+        outputs.take_pushed(&mut slots, 10);
+        assert_eq!(slots, [0]);
+        assert!(outputs.counted_bytes() >= 100_000);
     }
 
     #[test]

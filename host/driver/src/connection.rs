@@ -3,16 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use socket2::{SockRef, Socket};
-use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, Transport, describe};
+use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::connect::Destination;
 use crate::http::Answering;
 use crate::listen::Acceptor;
 use crate::tls::{Handshaken, TlsStream};
@@ -220,35 +220,18 @@ pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, handsha
 pub(crate) fn spawn_connector<M: Machine + 'static>(
     worker: &Shared<M>,
     ticket: Ticket,
-    host: String,
-    port: u16,
+    destination: Destination,
     patience: Micros,
 ) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let patience = std::time::Duration::from_micros(patience.0);
-        let connected = tokio::time::timeout(patience, TcpStream::connect((host, port))).await;
-        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let ends = connected.and_then(|stream| {
-            stream.set_nodelay(true)?;
-            let peer = Peer {
-                address: stream.peer_addr()?.to_string(),
-                local: stream.local_addr()?.to_string(),
-                descriptor: stream.as_raw_fd(),
-                transport: Transport::Tcp,
-                is_local: stream.peer_addr()?.ip().to_canonical().is_loopback(),
-            };
-            Ok((stream, peer))
-        });
-        match ends {
+        match destination.connect(patience).await {
             Ok((stream, peer)) => {
-                let link = worker.borrow_mut().adopt_own(Stream::Tcp(stream));
+                let link = worker.borrow_mut().adopt_own(stream);
                 worker.borrow_mut().tell(Input::Linked { ticket, result: Ok((link.id, peer)) });
                 attend(&worker, link);
             }
-            Err(error) => {
-                worker.borrow_mut().tell(Input::Linked { ticket, result: Err(describe(&error)) });
-            }
+            Err(reason) => worker.borrow_mut().tell(Input::Linked { ticket, result: Err(reason) }),
         }
     });
 }
@@ -266,7 +249,8 @@ pub(crate) fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
     });
 }
 
-/// Reads once and writes once at most; ready when the connection has ended.
+/// Reads what is there, in so far as the turn has time for it, and writes once at most; ready when the connection has
+/// ended.
 fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut Context<'_>) -> Poll<()> {
     if link.is_closed.get() {
         return Poll::Ready(());
@@ -279,6 +263,8 @@ fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut
         let polled = worker.borrow_mut().poll_read(link, context);
         match polled {
             Poll::Pending => break,
+            // A large argument is taken in at once, as far as it is here.
+            Poll::Ready(Ok(Read::Filled)) if worker.borrow().has_time() => {}
             // Its share of this turn; the next read comes after the flush.
             Poll::Ready(Ok(Read::Filled)) => {
                 context.waker().wake_by_ref();

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use tenon_base::{ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported};
 
 use crate::connection::{Link, Stream};
+use crate::group::Behind;
 use crate::http::{Visit, Visitor};
 use crate::links::Links;
 use crate::listen::{Listeners, Met};
@@ -35,6 +36,8 @@ pub(crate) struct Findings {
 /// The worker's world, as long work sees it.
 pub(crate) struct Meanwhile<'a> {
     links: &'a mut Links,
+    /// What clients sent and the worker has read already.
+    behind: Behind<'a>,
     listeners: &'a Listeners,
     findings: &'a mut Findings,
     signals: &'a Signals,
@@ -58,12 +61,14 @@ struct Round {
 impl<'a> Meanwhile<'a> {
     pub(crate) fn new(
         links: &'a mut Links,
+        behind: Behind<'a>,
         listeners: &'a Listeners,
         findings: &'a mut Findings,
         signals: &'a Signals,
     ) -> Meanwhile<'a> {
         Meanwhile {
             links,
+            behind,
             listeners,
             findings,
             signals,
@@ -141,6 +146,13 @@ impl<'a> Meanwhile<'a> {
             self.round.slot += 1;
             let Some(link) = link.filter(|link| Some(link.id) != busy && link.is_heard()) else { continue };
             let link = Rc::clone(link);
+            if let Some(read) = self.behind.take(&link) {
+                bytes.clear();
+                bytes.extend_from_slice(read);
+                // There may be more in the socket.
+                self.round.slot -= 1;
+                return Some(Heard::Received { connection: link.id });
+            }
             match link.receive(bytes, READ_BYTES) {
                 Ok(1..) => return Some(Heard::Received { connection: link.id }),
                 Err(error) if is_pause(&error) => {}

@@ -4,9 +4,11 @@
 //! channel; replies leave from one flusher, after the machine has settled.
 
 mod clock;
+mod connect;
 mod connection;
 mod disk;
 mod flusher;
+mod group;
 mod http;
 mod interlude;
 mod lanes;

@@ -1,6 +1,6 @@
 //! One worker: a machine, the connections it serves, and the turn that ties them together.
-//! A turn is: every connection that has bytes hands them to the machine; then the machine settles; then its
-//! requests are carried out; then the flusher sends what was released.
+//! A turn is: every connection that has bytes is read, and what came goes to the machine, several reads at once (see
+//! `group`); then the machine settles; then its requests are carried out; then the flusher sends what was released.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,7 +17,9 @@ use tenon_base::{
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
+use crate::group::Group;
 use crate::http::Visitor;
 use crate::interlude::{Findings, Meanwhile};
 use crate::lanes::{Lanes, panic_text};
@@ -27,8 +29,9 @@ use crate::signals::Signals;
 use crate::spin::Spin;
 use crate::{Clock, flusher};
 
-/// What one read takes from a socket at most; also the fairness between connections in a turn.
-const READ_BYTES: usize = 64 * 1024;
+/// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
+/// argument take a few microseconds a buffer, those of many small requests more than this.
+const READ_SHARE: Micros = Micros(250);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.
@@ -77,7 +80,7 @@ impl<M: Machine + 'static> Driver<M> {
             links: Links::default(),
             findings: Findings::default(),
             signals: Signals::catch()?,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            group: Group::new(),
             turn: None,
             flush: Rc::default(),
             listeners: Listeners::default(),
@@ -129,7 +132,8 @@ pub(crate) struct Worker<M> {
     links: Links,
     findings: Findings,
     signals: Signals,
-    read_buffer: Box<[u8]>,
+    /// What was read and not handed over yet.
+    group: Group,
     /// The time of the running turn: read once, at its first input.
     turn: Option<Now>,
     /// Wakes the flusher.
@@ -142,9 +146,41 @@ pub(crate) struct Worker<M> {
 impl<M: Machine + 'static> Worker<M> {
     /// Tells the machine a fact, and sees to it that the turn ends.
     pub(crate) fn tell(&mut self, input: Input<'_>) {
+        self.hand_over();
+        self.handle(input, &Group::absent(), 0);
+    }
+
+    /// Hands over what was read, and has the machine fetch for all of it first.
+    fn hand_over(&mut self) {
+        if self.group.len() == 0 {
+            return;
+        }
+        let mut group = std::mem::replace(&mut self.group, Group::absent());
+        if group.len() > 1 {
+            let machine = &self.machine;
+            let told = catch_unwind(AssertUnwindSafe(|| machine.expect(&mut group.iter())));
+            self.survive(told);
+        }
+        for index in 0..group.len() {
+            let read = group.read(index).filter(|(connection, _)| self.links.find(*connection).is_some());
+            if let Some((connection, bytes)) = read {
+                self.handle(Input::Received { connection, bytes }, &group, index + 1);
+            }
+        }
+        group.clear();
+        self.group = group;
+    }
+
+    /// Tells the machine a fact. Of `group`, what is behind `next` may be heard in the middle of long work.
+    fn handle(&mut self, input: Input<'_>, group: &Group, next: usize) {
         let now = self.begin();
-        let mut meanwhile =
-            Meanwhile::new(&mut self.links, &self.listeners, &mut self.findings, &self.signals);
+        let mut meanwhile = Meanwhile::new(
+            &mut self.links,
+            group.from(next),
+            &self.listeners,
+            &mut self.findings,
+            &self.signals,
+        );
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,
@@ -165,6 +201,7 @@ impl<M: Machine + 'static> Worker<M> {
 
     /// Lets the machine do what it owes and carries it out. Returns the slots to flush.
     pub(crate) fn settle(&mut self, dirty: &mut Vec<u32>) {
+        self.hand_over();
         // A settle that no input led to (a timer's) has a time of its own, and wakes nobody.
         let now = self.turn.unwrap_or_else(|| self.clock.now());
         let mut world = World {
@@ -213,22 +250,28 @@ impl<M: Machine + 'static> Worker<M> {
         self.turn.is_some()
     }
 
+    /// Whether the turn has just begun, so that a connection may be read from again.
+    pub(crate) fn has_time(&self) -> bool {
+        self.turn.is_some_and(|began| self.clock.now().steady.since(began.steady) < READ_SHARE)
+    }
+
     pub(crate) fn exit_code(&self) -> Option<i32> {
         self.exit
     }
 
-    /// Reads once from a connection and hands over what came.
+    /// Reads once from a connection. What came is handed over with what else is read in this turn.
     pub(crate) fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<io::Result<Read>> {
-        let count = match link.poll_read(context, &mut self.read_buffer) {
+        let count = match link.poll_read(context, self.group.room()) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         };
-        let buffer = std::mem::take(&mut self.read_buffer);
-        self.tell(Input::Received { connection: link.id, bytes: &buffer[..count] });
-        let read = if count == buffer.len() { Read::Filled } else { Read::Emptied };
-        self.read_buffer = buffer;
+        self.begin();
+        let read = if self.group.push(link, count) { Read::Filled } else { Read::Emptied };
+        if self.group.is_full() {
+            self.hand_over();
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -358,8 +401,8 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
             worker.listeners = listeners;
             worker.tell(Input::Listened { ticket, result });
         }
-        Output::Connect { ticket, host, port, patience } => {
-            connection::spawn_connector(worker, ticket, host, port, patience);
+        Output::Connect { ticket, host, port, patience, source, tls } => {
+            connection::spawn_connector(worker, ticket, Destination { host, port, source, tls }, patience);
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();

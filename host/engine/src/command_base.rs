@@ -51,7 +51,7 @@ impl CommandEncoder {
     }
 
     pub(crate) fn finish(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
-        self.base.finish(self.unix, &mut self.out);
+        self.base.end(self.unix, &mut self.out);
         sink(&self.out)
     }
 

@@ -575,6 +575,10 @@ impl Engine {
 }
 
 impl Machine for Engine {
+    fn expect(&self, coming: &mut dyn Iterator<Item = (ConnectionId, &[u8])>) {
+        self.fetch_for(coming);
+    }
+
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),

@@ -10,13 +10,11 @@ use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates::{self, Refusal};
+use crate::look_ahead::GROUP;
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
 use crate::table::{Command, CommandId, Run};
-
-/// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
-const GROUP: usize = 16;
 
 /// What a client learns whose write waited for the disk in vain.
 const STALLED: &str = "MISCONF Errors writing to the AOF file: the disk does not keep up (aof-pending-max bytes wait \
@@ -134,44 +132,6 @@ impl Engine {
         batch.len()
     }
 
-    /// Resolves the commands of a group and fetches the buckets, then the entries, then the collections of their first
-    /// keys. Only hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
-    fn look_ahead(
-        &self,
-        connection: ConnectionId,
-        batch: &Batch,
-        bytes: &[u8],
-        group: std::ops::Range<usize>,
-        commands: &mut [Option<CommandId>; GROUP],
-    ) {
-        let is_alone = group.len() == 1;
-        let database = self.sessions.get(connection).map_or(0, |session| session.database);
-        let database = self.keyspace.db(database);
-        let mut hashes = [0; GROUP];
-        let mut count = 0;
-        let mut wants_collections = false;
-        for index in group.clone() {
-            let args = batch.request(index, bytes);
-            let command = self.commands.find(args.get(0));
-            commands[index - group.start] = command;
-            let Some(command) = command.map(|id| &self.commands[id]).filter(|_| !is_alone) else { continue };
-            if let Some(key) = command.first_key.and_then(|at| args.try_get(usize::from(at))) {
-                wants_collections |= command.wants_collection;
-                hashes[count] = database.hash(key);
-                database.prefetch_bucket(hashes[count]);
-                count += 1;
-            }
-        }
-        for &hash in &hashes[..count] {
-            database.prefetch_entry(hash);
-        }
-        if wants_collections {
-            for &hash in &hashes[..count] {
-                database.prefetch_collection(hash);
-            }
-        }
-    }
-
     /// Runs one request of a client. What it made ready is served by the caller.
     pub(crate) fn execute(
         &mut self,
@@ -257,8 +217,14 @@ impl Engine {
             return if session.is_runnable() { Flow::Next } else { Flow::Stop };
         }
         let command = session.last_command.map_or("<unknown>", |id| &self.commands[id].full_name);
+        if let Err(error) = outcome {
+            self.stats.unexpected_error_replies += 1;
+            tracing::warn!(
+                "== CRITICAL == This master is sending an error to its replica: '{error}', by '{command}'"
+            );
+        }
         tracing::warn!(
-            "Replica generated a reply to command '{command}', disconnecting client {}",
+            "Replica generated a reply to command '{command}', disconnecting it: client id #{}",
             connection.serial
         );
         world.outputs.writer(connection).truncate(start);
@@ -290,6 +256,9 @@ impl Engine {
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
         session.last_command = Some(id);
         session.commands += u64::from(!self.waiting.is_retrying());
+        if session.is_replica && works_on_keys(self.commands[id].flags) {
+            return Err(CommandError::text("ERR Replica can't interact with the keyspace"));
+        }
         if session.transaction.is_some() && self.queue(connection, id, args, world) {
             self.mark = world.stopwatch.read();
             return Ok(());
@@ -579,4 +548,9 @@ impl Engine {
 /// Writes an error as its reply.
 pub(crate) fn write_error(reply: &mut Reply<'_>, error: &CommandError) {
     reply.error_format(format_args!("{error}"));
+}
+
+/// A replica has no business with keys; else it could write while writers are made to wait.
+fn works_on_keys(flags: Flags) -> bool {
+    [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE].into_iter().any(|flag| flags.has(flag))
 }

@@ -17,6 +17,7 @@ use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 use crate::engine::{Engine, Purpose};
 use crate::loading::Loading;
 use crate::pubsub::Space;
+use crate::sockets::outgoing_tls;
 use crate::table::{CommandId, Run};
 
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
@@ -63,6 +64,7 @@ impl Engine {
             self.unblock_waits(world);
         }
         self.drop_upstream(now, world);
+        self.append_sealed(now, world);
         let greeting = greeting(&self.config);
         // Whoever goes on where we stopped goes on in this database, too.
         let database = match &self.replication.following {
@@ -83,19 +85,24 @@ impl Engine {
             own_keys: HashSet::new(),
         }));
         self.replication.is_following = true;
+        self.journal.set_home(Some(database as u32));
     }
 
-    /// The data was brought back from a dump of a replica, which names its place in its primary's stream.
+    /// The data was brought back from a dump or a log of a replica, which names its place in its primary's stream.
     pub(crate) fn resume_as_follower(&mut self, now: Now, place: tenon_aof::Origin, world: &mut World<'_>) {
         let primary = &mut self.replication.primary;
         primary.begin_history(place.replication_id);
         primary.open_backlog(place.offset, world.outputs);
+        if let Some(log) = self.durability.log_mut() {
+            log.set_replication_id(place.replication_id);
+        }
         self.set_readers();
         if let Some(address) = self.config.primary() {
             let (host, port) = (String::from_utf8_lossy(&address.host).into_owned(), address.port);
             self.follow(now, host, port, world);
         }
         let database = self.known_database(Some(place.db as usize));
+        self.journal.set_home(Some(database as u32));
         if let Some(following) = &mut self.replication.following {
             following.database = database;
             following.has_synced = true;
@@ -113,6 +120,7 @@ impl Engine {
         self.append_sealed(now, world);
         self.replication.following = None;
         self.replication.is_following = false;
+        self.journal.set_home(None);
         let second = Second { id: self.replication_id(), valid_to: self.journal.offset() };
         self.begin_history();
         self.replication.primary.continue_history(now.steady, second);
@@ -147,7 +155,9 @@ impl Engine {
                 following.ticket = Some(ticket);
             }
             let patience = Micros(greeting(&self.config).timeout.0.max(1));
-            world.outputs.request(Output::Connect { ticket, host, port, patience });
+            let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
+            let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
+            world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
         }
     }
 
@@ -307,6 +317,7 @@ impl Engine {
         let report = loaded.map_err(|error| {
             format!("Failed trying to load the MASTER synchronization DB, what was here is kept: {error}")
         })?;
+        self.tell_of_replacement(now, world);
         self.abort_save();
         let was_logging = self.durability.is_on();
         if was_logging && let Err(reason) = self.turn_log_off(now, world) {
@@ -321,11 +332,12 @@ impl Engine {
             log.set_replication_id(id);
         }
         self.set_readers();
+        let database = report.aux.stream_database.and_then(|database| usize::try_from(database).ok());
+        let database = self.known_database(database);
+        self.journal.set_home(Some(database as u32));
         if was_logging && let Err(reason) = self.turn_log_on(now, world) {
             tracing::warn!("The append-only file cannot be begun anew yet: {reason}");
         }
-        let database = report.aux.stream_database.and_then(|database| usize::try_from(database).ok());
-        let database = self.known_database(database);
         let Some(following) = &mut self.replication.following else { return Ok(()) };
         following.database = database;
         following.raw.clear();
@@ -335,6 +347,15 @@ impl Engine {
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
         Ok(())
+    }
+
+    /// Everything has been replaced at once: who watches, tracks or waits for a key is told.
+    fn tell_of_replacement(&mut self, now: Now, world: &mut World<'_>) {
+        for index in 0..self.keyspace.databases() {
+            self.unit.touch_database(index);
+        }
+        self.unit.note_flush();
+        self.seal(now, 0, None, world);
     }
 
     /// A snapshot of the history that is here comes, to be loaded beside it: it counts as being loaded, as in Redis,
@@ -462,8 +483,14 @@ impl Engine {
             }
             let end = (first..=last).fold(at, |end, index| end + batch.wire_bytes(index));
             self.journal.relay(&bytes[at..end]);
+            // One unit, so that the log has all of it or nothing.
+            self.is_in_exec = last > first;
             for index in first..=last {
                 self.run_from_upstream(now, following, batch.request(index, bytes), world);
+            }
+            self.journal.set_home(Some(following.database as u32));
+            if std::mem::take(&mut self.is_in_exec) {
+                self.seal(now, following.database, None, world);
             }
             (at, first) = (end, last + 1);
         }
@@ -509,7 +536,7 @@ impl Engine {
         if args.is(0, "FUNCTION") {
             match self.replay_function(args) {
                 Ok(()) => self.unit.dirty += 1,
-                Err(error) => tracing::warn!("A FUNCTION of the primary's stream was refused here: {error}"),
+                Err(error) => self.note_divergence("function", &error),
             }
             return self.seal(now, following.database, Some(args), world);
         }
@@ -518,9 +545,9 @@ impl Engine {
         // Scripts are not run from here: what they did comes as the commands that they called.
         let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
             let name = args.get(0);
-            let name = name[..name.len().min(64)].escape_ascii();
-            tracing::warn!("The primary's stream has a command that is passed over: '{name}'");
-            return;
+            let name = name[..name.len().min(64)].escape_ascii().to_string();
+            return self
+                .note_divergence(&name, &"no command that changes data has this name and so many words");
         };
         let began = world.stopwatch.read();
         let mut db = Db::new(
@@ -545,9 +572,17 @@ impl Engine {
         let spent = world.stopwatch.read().since(began);
         self.note_call(now, id, spent, outcome.is_err());
         if let Err(error) = outcome {
-            let name = String::from_utf8_lossy(args.get(0)).into_owned();
-            tracing::warn!("A command of the primary's stream was refused here: '{name}': {error}");
+            self.note_divergence(self.commands[id].full_name.clone().as_str(), &error);
         }
+    }
+
+    /// A command of the stream had no effect here, as it must have had there.
+    #[cold]
+    fn note_divergence(&mut self, name: &str, reason: &dyn std::fmt::Display) {
+        self.stats.unexpected_error_replies += 1;
+        tracing::warn!(
+            "== CRITICAL == A command of the primary's stream was refused here, '{name}': {reason}"
+        );
     }
 
     /// A client of ours writes to a follower that may be written to: what it gives a time to live is ours to expire.
@@ -622,7 +657,10 @@ impl Following {
 /// What we say of ourselves, as configured.
 pub(crate) fn greeting(config: &Config) -> Greeting {
     let announced = config.integer(Directive::ReplicaAnnouncePort);
-    let port = if announced > 0 { announced } else { config.integer(Directive::Port) };
+    let tls_port =
+        if config.bool(Directive::TlsReplication) { config.integer(Directive::TlsPort) } else { 0 };
+    let own = if tls_port > 0 { tls_port } else { config.integer(Directive::Port) };
+    let port = if announced > 0 { announced } else { own };
     Greeting {
         user: config.text(Directive::MasterUser).to_vec(),
         password: config.text(Directive::MasterAuth).to_vec(),
@@ -633,3 +671,6 @@ pub(crate) fn greeting(config: &Config) -> Greeting {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,9 @@ const GATES_BEHIND: [Gate; 9] = [
     not_loading,
 ];
 
+/// What is answered where writes need replicas that are not there.
+pub(crate) const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+
 /// Why a request is not run.
 pub(crate) enum Refusal {
     /// Its user may not do that.
@@ -82,8 +85,21 @@ pub(crate) fn may_show(engine: &Engine, connection: ConnectionId, command: &Comm
 }
 
 impl Engine {
-    /// Why a script that says that it may write is not run, if what it writes could not be kept.
-    pub(crate) fn cannot_persist(&self) -> Option<String> {
+    /// Why a script that says that it may write is not run, if what it writes is not its to change or could not be
+    /// kept.
+    pub(crate) fn cannot_write(&self) -> Option<String> {
+        if self.replication.is_following && self.config.bool(Directive::ReplicaReadOnly) {
+            return Some("READONLY Can not run script with write flag on readonly replica".to_owned());
+        }
+        self.cannot_persist()
+    }
+
+    /// Whether too few replicas were heard for writes to be taken.
+    pub(crate) fn lacks_replicas(&self) -> bool {
+        !self.replication.is_following && self.replication.primary.lacks_replicas()
+    }
+
+    fn cannot_persist(&self) -> Option<String> {
         const ADVICE: &str = "Writable scripts are blocked. Use 'no-writes' flag for read only scripts.";
         if self.snapshots.refuses_writes(&self.config) {
             let what = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.";
@@ -213,9 +229,8 @@ fn log_works(engine: &Engine, connection: ConnectionId, command: &Command) -> Ou
 
 /// Where writes are to be kept by several, they are refused while too few were heard.
 fn enough_replicas(engine: &Engine, _: ConnectionId, command: &Command) -> Outcome {
-    let is_asked = command.flags.has(Flags::WRITE) && !engine.replication.is_following;
-    if is_asked && engine.replication.primary.lacks_replicas() {
-        return Err(CommandError::text("NOREPLICAS Not enough good replicas to write."));
+    if command.flags.has(Flags::WRITE) && engine.lacks_replicas() {
+        return Err(CommandError::text(NO_REPLICAS));
     }
     Ok(())
 }

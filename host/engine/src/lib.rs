@@ -17,6 +17,7 @@ mod keys;
 mod latency;
 mod load;
 mod loading;
+mod look_ahead;
 mod memory_report;
 mod metrics;
 mod migration;

@@ -104,8 +104,11 @@ impl Engine {
         );
         self.durability.adopt(log.map_err(|error| error.to_string())?, Some(lock));
         self.set_readers();
-        if let Some(origin) = loaded.origin {
-            self.recover_history(now, second_of(origin), world);
+        // Behind what another server wrote, the last known place is not where the data stands.
+        match loaded.origin.filter(|_| !loaded.plain_end) {
+            Some(origin) if self.config.primary().is_some() => self.resume_as_follower(now, origin, world),
+            Some(origin) => self.recover_history(now, second_of(origin), world),
+            None => {}
         }
         Ok(())
     }
@@ -204,9 +207,11 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("Can't open {} for reading: {error}", path.display())),
         };
+        // A follower may be told yet to let a key live on that has expired: what is gone is its primary's to say.
+        let passes_over = self.config.primary().is_none().then_some(now.unix());
         self.count_to_load(file.length().unwrap_or(0));
         let report = self
-            .load_rdb(now, &file, Some(now.unix()), false, world)
+            .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {

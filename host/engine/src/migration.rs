@@ -16,6 +16,7 @@ use self::transfer::Transfer;
 use crate::engine::{Engine, Purpose};
 use crate::execute::write_error;
 use crate::session::Parked;
+use crate::sockets::outgoing_tls;
 use crate::table::CommandId;
 use crate::waiting::FORCED;
 
@@ -300,7 +301,8 @@ impl Engine {
             transfer: Some(transfer),
             line: Vec::new(),
         });
-        world.outputs.request(Output::Connect { ticket, host, port, patience });
+        let tls = outgoing_tls(&self.config);
+        world.outputs.request(Output::Connect { ticket, host, port, patience, source: None, tls });
     }
 
     /// Says everything that a transfer has to say.

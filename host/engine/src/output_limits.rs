@@ -57,7 +57,8 @@ impl Engine {
     fn is_over_output_limit(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) -> bool {
         let pending = world.outputs.pending_bytes(connection.slot);
         let Some(session) = self.sessions.get_mut(connection) else { return false };
-        if session.is_gone {
+        // What a replica may leave unread its primary knows: it shares the backlog.
+        if session.is_gone || session.is_replica {
             return false;
         }
         let limit = limit_of(&self.output_limits, session);

@@ -319,7 +319,7 @@ impl Engine {
         self.journal.replica_seam();
         let preimage_bytes_max = self.preimage_bytes_max();
         let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max };
-        let cut = (!filter.data).then(|| self.keyspace.begin_cut(bounds));
+        let cut = (!filter.excludes_data).then(|| self.keyspace.begin_cut(bounds));
         self.snapshots.cuts += u64::from(cut.is_some());
         self.replication.snapshots_begun += 1;
         let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
@@ -327,8 +327,8 @@ impl Engine {
             feed: cut.and_then(|cut| self.keyspace.cut_feed(cut)),
             options: self.rdb_options(),
             aux: Box::new(self.aux(now, false)),
-            sizes: if filter.data { Vec::new() } else { self.database_sizes() },
-            libraries: if filter.functions { Vec::new() } else { self.scripts.libraries.texts() },
+            sizes: if filter.excludes_data { Vec::new() } else { self.database_sizes() },
+            libraries: if filter.excludes_functions { Vec::new() } else { self.scripts.libraries.texts() },
             framing,
             mark: self.dice.hex(MARK_DIGITS),
             spill: self.directory().join(name),
@@ -427,4 +427,4 @@ fn settings(config: &Config) -> Settings {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -126,6 +126,9 @@ impl ClientType {
     }
 }
 
+/// Bytes that a prefix of CLIENT TRACKING is reckoned to take, in the sets of the session and of the prefix.
+const PREFIX_BYTES: usize = 128;
+
 impl Session {
     pub(crate) fn new(id: ConnectionId, peer: Peer, now: Now, is_authenticated: bool) -> Session {
         Session {
@@ -180,6 +183,7 @@ impl Session {
             + names
             + kept
             + subscribed
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.prefixes.len() * PREFIX_BYTES)
             + watched_bytes(&self.watched)
     }
 

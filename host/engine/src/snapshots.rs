@@ -306,10 +306,7 @@ impl Engine {
 
     /// The database that the stream to replicas has selected.
     fn stream_database(&self) -> i64 {
-        match &self.replication.following {
-            Some(following) => following.database as i64,
-            None => self.journal.replica_db().map_or(0, i64::from),
-        }
+        self.journal.home().or(self.journal.replica_db()).map_or(0, i64::from)
     }
 
     /// Sizes of the databases that hold something.
@@ -328,7 +325,8 @@ impl Engine {
 
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
-        Origin { replication_id: self.replication_id(), offset: self.journal.offset(), db: 0 }
+        let db = self.journal.home().unwrap_or(0);
+        Origin { replication_id: self.replication_id(), offset: self.journal.offset(), db }
     }
 
     pub(crate) fn preimage_bytes_max(&self) -> usize {

@@ -192,6 +192,21 @@ fn tls(config: &Config) -> Tls {
     }
 }
 
+/// What connections to other servers are encrypted with, where `tls-replication` says that they are: with the
+/// certificate that is for clients, if there is one.
+pub(crate) fn outgoing_tls(config: &Config) -> Option<Box<Tls>> {
+    if !config.bool(Directive::TlsReplication) {
+        return None;
+    }
+    let mut settings = tls(config);
+    if let Some(certificate) = file(config, Directive::TlsClientCertFile) {
+        settings.certificate_file = Some(certificate);
+        settings.key_file = file(config, Directive::TlsClientKeyFile);
+        settings.key_password = config.text(Directive::TlsClientKeyFilePass).to_vec();
+    }
+    Some(Box::new(settings))
+}
+
 /// A file that a directive names, from `dir` on; `None` where it names none.
 fn file(config: &Config, directive: Directive) -> Option<PathBuf> {
     let name = config.text(directive);

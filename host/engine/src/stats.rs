@@ -80,6 +80,8 @@ pub struct Stats {
     pub dirty_total: u64,
     /// Error replies.
     pub error_replies: u64,
+    /// Commands of the primary's stream that were refused here.
+    pub unexpected_error_replies: u64,
     /// Times the active expiry ran out of its budget.
     pub expire_cycle_cut_short: u64,
     /// Microseconds spent on active expiry.

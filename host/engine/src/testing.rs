@@ -294,8 +294,10 @@ impl Bench {
                 self.input(Input::Listened { ticket, result });
             }
             Output::Exit { code } => self.exit_code = Some(code),
-            Output::Connect { ticket, host, port, .. } => {
-                self.connects.push((ticket, format!("{host}:{port}")))
+            Output::Connect { ticket, host, port, source, tls, .. } => {
+                let from = source.map_or_else(String::new, |source| format!(" from {source}"));
+                let how = tls.map_or_else(String::new, |tls| format!(" with {:?}", tls.certificate_file));
+                self.connects.push((ticket, format!("{host}:{port}{from}{how}")))
             }
             Output::Reading { .. } => {}
         }

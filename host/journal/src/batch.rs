@@ -31,6 +31,8 @@ pub(crate) struct Mark {
     pub(crate) db: u32,
     pub(crate) commands: usize,
     pub(crate) first_offset: ReplicationOffset,
+    /// Behind it, where that is neither the next batch's start nor the end of all.
+    pub(crate) stands_at: Option<ReplicationOffset>,
     pub(crate) positions: Range<LogPosition>,
 }
 
@@ -48,8 +50,11 @@ impl BatchBytes {
     /// What the log gets: usually one batch, more where the database changed.
     pub fn log_batches(&self) -> impl Iterator<Item = LogBatch<'_>> {
         self.marks.iter().enumerate().map(|(index, mark)| {
-            let end = self.marks.get(index + 1).map_or(self.segments.len(), |next| next.first_segment);
-            LogBatch { all: self, mark, segments: mark.first_segment..end }
+            let next = self.marks.get(index + 1);
+            let end = next.map_or(self.segments.len(), |next| next.first_segment);
+            let end_offset = next.map_or(self.offsets.end, |next| next.first_offset);
+            let end_offset = mark.stands_at.unwrap_or(end_offset);
+            LogBatch { all: self, mark, segments: mark.first_segment..end, end_offset }
         })
     }
 
@@ -93,6 +98,7 @@ pub struct LogBatch<'a> {
     all: &'a BatchBytes,
     mark: &'a Mark,
     segments: Range<usize>,
+    end_offset: ReplicationOffset,
 }
 
 impl<'a> LogBatch<'a> {
@@ -115,6 +121,11 @@ impl<'a> LogBatch<'a> {
     /// Where in the replication stream the batch starts.
     pub fn first_offset(&self) -> ReplicationOffset {
         self.mark.first_offset
+    }
+
+    /// The place in the replication stream that everything up to here has come to.
+    pub fn end_offset(&self) -> ReplicationOffset {
+        self.end_offset
     }
 
     /// The bytes, in pieces to be put one after the other; one piece unless something for replicas alone is between.

@@ -71,6 +71,8 @@ pub struct Journal {
     /// The database that each reader of the stream has selected so far; `None` at a seam.
     log_db: Option<u32>,
     replica_db: Option<u32>,
+    /// What the stream that is followed has selected.
+    home: Option<u32>,
     unit: Unit,
     sealed: BatchBytes,
     spare: BatchBytes,
@@ -101,6 +103,7 @@ impl Journal {
             offset,
             log_db: None,
             replica_db: None,
+            home: None,
             unit: Unit::default(),
             sealed: BatchBytes { positions: start..start, offsets: offset..offset, ..BatchBytes::default() },
             spare: BatchBytes::default(),
@@ -221,6 +224,19 @@ impl Journal {
         self.replica_db
     }
 
+    /// Says what the stream that is followed has selected, or that none is. While one is, whatever goes to the log
+    /// ends in that database, and its batches stand at the last place in the stream that something was logged for: so
+    /// whoever loads the log knows where to go on.
+    pub fn set_home(&mut self, database: Option<u32>) {
+        assert!(!self.unit.open, "a stream selects between units");
+        self.home = database;
+    }
+
+    /// What the stream that is followed has selected.
+    pub fn home(&self) -> Option<u32> {
+        self.home
+    }
+
     /// Everything sealed since the last take; `None` if that is nothing to read. Hand it back with `recycle`.
     pub fn take_batch(&mut self) -> Option<BatchBytes> {
         let next = BatchBytes {
@@ -265,7 +281,9 @@ impl Journal {
         if let Some(first) = unit.encoded.iter().find(|operation| operation.targets.log) {
             self.begin_logged(first.db);
         }
-        let wrapped = belongs_together && unit.encoded.len() > 1;
+        let last = unit.encoded.iter().rfind(|operation| operation.targets.log);
+        let returns_to = self.home.filter(|&home| last.is_some_and(|last| last.db != home));
+        let wrapped = (belongs_together && unit.encoded.len() > 1) || returns_to.is_some();
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(MULTI));
         }
@@ -275,6 +293,9 @@ impl Journal {
             self.write(operation.targets, |out| out.extend_from_slice(&unit.bytes[start..operation.end]));
             start = operation.end;
         }
+        if let Some(home) = returns_to {
+            self.select(home, Targets::LOG);
+        }
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(EXEC));
         }
@@ -282,6 +303,7 @@ impl Journal {
             && let Some(mark) = self.sealed.marks.last_mut()
         {
             mark.positions.end = self.position;
+            mark.stands_at = self.home.map(|_| self.offset);
         }
     }
 
@@ -293,6 +315,7 @@ impl Journal {
                 db,
                 commands: 0,
                 first_offset: self.offset,
+                stands_at: None,
                 positions: LogPosition(self.position.0 - 1)..self.position,
             });
         }

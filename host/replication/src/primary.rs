@@ -366,12 +366,11 @@ impl Primary {
         outputs: &mut Outputs,
     ) -> (Framing, Filter) {
         let first = self.waiting().next().expect("a snapshot is begun for somebody");
-        let filter = first.handshake.filter();
+        let filter = first.handshake.filter;
         let mut is_marked = true;
-        for replica in self.waiting().filter(|replica| replica.handshake.filter() == filter) {
+        for replica in self.waiting().filter(|replica| replica.handshake.filter == filter) {
             // A filtered snapshot is asked for by those alone who take a marked one.
-            is_marked &=
-                replica.handshake.takes_marked && (self.settings.is_diskless || filter != Filter::default());
+            is_marked &= replica.handshake.takes_marked && (self.settings.is_diskless || filter.is_any());
         }
         let framing = if is_marked { Framing::Marked } else { Framing::Sized };
         let stream = outputs.open_stream(0, SNAPSHOT_BYTES_AHEAD);
@@ -582,7 +581,7 @@ impl Primary {
     /// Makes a waiting replica one of those that the snapshot is for, if it is what the replica wants.
     fn join_if_alike(&mut self, index: usize, outputs: &mut Outputs) {
         let (Some(sync), replica) = (&self.sync, &mut self.replicas[index]) else { return };
-        let is_alike = replica.handshake.filter() == sync.filter;
+        let is_alike = replica.handshake.filter == sync.filter;
         if replica.state != State::Waiting || replica.is_dropped || !is_alike {
             return;
         }

@@ -17,29 +17,22 @@ pub struct Handshake {
     pub takes_new_id: bool,
     /// Wants the snapshot and nothing behind it.
     pub wants_snapshot_only: bool,
-    /// Wants no keys in the snapshot, for the sake of what else is in it.
+    /// Does not want all that is in a snapshot.
+    pub filter: Filter,
+}
+
+/// What a snapshot leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Keys, for the sake of what else is in it.
     pub excludes_data: bool,
-    /// Wants no functions in the snapshot.
+    /// Functions.
     pub excludes_functions: bool,
 }
 
-/// What a snapshot leaves out, because those whom it is for asked so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// The keys.
-    pub data: bool,
-    /// The libraries of functions.
-    pub functions: bool,
-}
-
-impl Handshake {
-    /// What the snapshot for this replica leaves out.
-    pub fn filter(&self) -> Filter {
-        Filter { data: self.excludes_data, functions: self.excludes_functions }
-    }
-
-    /// Whether it asked for less than a whole snapshot.
-    pub fn is_filtered(&self) -> bool {
+impl Filter {
+    /// Whether anything is left out.
+    pub fn is_any(self) -> bool {
         self.excludes_data || self.excludes_functions
     }
 }

@@ -300,7 +300,8 @@ fn a_base_of_commands_is_batches_of_a_mebibyte() {
             base.add(UnixMillis(1), db, &command(&line), &mut out);
             expected.push(line);
         }
-        base.finish(UnixMillis(1), &mut out);
+        base.end(UnixMillis(1), &mut out);
+        expected.push("SELECT 0".to_owned());
         let (loaded, run) = Place::of(&[&out]).load();
         assert!(run == expected && loaded.plain_end != checksum);
         if let Some(header) = crate::header::BatchHeader::parse(&out) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{Connection, ServerConfig, ServerConnection};
 use tenon_base::{Peer, describe};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -34,7 +34,7 @@ pub(crate) struct Raw {
 /// One whose handshake is over, without a runtime.
 struct Ready {
     socket: std::net::TcpStream,
-    session: Box<ServerConnection>,
+    session: Box<Connection>,
     peer: Peer,
 }
 
@@ -120,29 +120,37 @@ async fn take_in(mut incoming: mpsc::Receiver<Raw>, outgoing: mpsc::Sender<Ready
 async fn handshake(raw: Raw) -> Result<Ready, String> {
     let text = |error: io::Error| describe(&error);
     let socket = TcpStream::from_std(raw.socket).map_err(text)?;
-    let mut session = Box::new(ServerConnection::new(raw.context).map_err(|error| error.to_string())?);
+    let session = ServerConnection::new(raw.context).map_err(|error| error.to_string())?;
+    let mut session = Box::new(Connection::from(session));
+    shake_hands(&socket, &mut session).await?;
+    let socket = socket.into_std().map_err(text)?;
+    Ok(Ready { socket, session, peer: raw.peer })
+}
+
+/// Speaks until both sides are ready, or one gives up.
+pub(super) async fn shake_hands(socket: &TcpStream, session: &mut Connection) -> Result<(), String> {
+    let text = |error: io::Error| describe(&error);
     while session.is_handshaking() || session.wants_write() {
         if session.wants_write() {
             socket.writable().await.map_err(text)?;
-            match session.write_tls(&mut Plain(&socket)) {
+            match session.write_tls(&mut Plain(socket)) {
                 Err(error) if !is_pause(&error) => return Err(text(error)),
                 _ => continue,
             }
         }
         socket.readable().await.map_err(text)?;
-        match session.read_tls(&mut Plain(&socket)) {
+        match session.read_tls(&mut Plain(socket)) {
             Ok(0) => return Err("the peer hung up".to_owned()),
             Err(error) if is_pause(&error) => continue,
             other => other.map_err(text)?,
         };
         if let Err(error) = session.process_new_packets() {
             // The alert tells the peer what was wrong.
-            let _ = session.write_tls(&mut Plain(&socket));
+            let _ = session.write_tls(&mut Plain(socket));
             return Err(error.to_string());
         }
     }
-    let socket = socket.into_std().map_err(text)?;
-    Ok(Ready { socket, session, peer: raw.peer })
+    Ok(())
 }
 
 fn is_pause(error: &io::Error) -> bool {

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ServerConnection;
+use rustls::Connection;
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 /// Socket and session.
 pub(crate) struct TlsStream {
     socket: TcpStream,
-    session: Box<ServerConnection>,
+    session: Box<Connection>,
 }
 
 impl TlsStream {
-    pub(super) fn new(socket: TcpStream, session: Box<ServerConnection>) -> TlsStream {
+    pub(super) fn new(socket: TcpStream, session: Box<Connection>) -> TlsStream {
         TlsStream { socket, session }
     }
 
@@ -48,7 +48,7 @@ impl TlsStream {
     fn read(
         &mut self,
         buffer: &mut [u8],
-        mut receive: impl FnMut(&mut TcpStream, &mut ServerConnection) -> io::Result<usize>,
+        mut receive: impl FnMut(&mut TcpStream, &mut Connection) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let mut filled = 0;
         loop {

@@ -4,10 +4,10 @@ use tenon_base::{ConnectionId, Input, Peer, Transport};
 
 use crate::testing::Bench;
 
-const LINK: ConnectionId = ConnectionId { serial: 1_000, slot: 100 };
+pub(crate) const LINK: ConnectionId = ConnectionId { serial: 1_000, slot: 100 };
 
 /// Everything that waits to be sent on a slot.
-fn raw(bench: &mut Bench, slot: u32) -> String {
+pub(crate) fn raw(bench: &mut Bench, slot: u32) -> String {
     let mut all = Vec::new();
     loop {
         let bytes = bench.outputs.sendable(slot).to_vec();
@@ -20,7 +20,7 @@ fn raw(bench: &mut Bench, slot: u32) -> String {
 }
 
 /// Says something as a replica, and returns what it is sent by the end of the turn and of the next ones.
-fn say(bench: &mut Bench, client: u64, text: &str) -> String {
+pub(crate) fn say(bench: &mut Bench, client: u64, text: &str) -> String {
     let connection = bench.connect(client);
     bench.input(Input::Received { connection, bytes: text.as_bytes() });
     bench.settle();
@@ -147,12 +147,36 @@ fn a_replica_goes_on_after_its_link_was_cut_until_the_id_changes() {
     assert!(!text.contains("+CONTINUE"), "{text}");
 }
 
+#[test]
+fn a_replica_that_goes_on_may_be_as_far_behind_as_the_backlog_reaches() {
+    let mut bench =
+        bench(&[("client-output-buffer-limit", "replica 32kb 0 0"), ("repl-backlog-size", "1mb")]);
+    let (id, _) = attach(&mut bench, 9);
+    bench.input(Input::Closed { connection: ConnectionId { serial: 9, slot: 9 } });
+    bench.outputs.discard(9);
+    bench.run(1, &format!("SET a {}", "x".repeat(200_000)));
+    let connection = bench.connect(10);
+    let request = format!("PSYNC {id} 1\r\n");
+    bench.input(Input::Received { connection, bytes: request.as_bytes() });
+    bench.settle();
+    bench.run(1, "SET b 1");
+    assert!(bench.closed.is_empty());
+    bench.run(1, &format!("SET c {}", "x".repeat(1_100_000)));
+    assert_eq!(bench.closed, [10], "and no further");
+}
+
 /// A bench that follows, as far as the answer to PSYNC.
 fn follower() -> Bench {
     let mut bench = bench(&[]);
     bench.run(1, "SET old data");
     assert_eq!(bench.run(1, "REPLICAOF primary.example 6379"), "OK");
     assert!(bench.run(1, "ROLE").starts_with("[\"slave\", \"primary.example\", 6379, \"connecting\", -1"));
+    assert!(greet(&mut bench).ends_with("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n"));
+    bench
+}
+
+/// Lets a follower's attempt to connect succeed; returns what it says last, which is what it asks for.
+pub(crate) fn greet(bench: &mut Bench) -> String {
     let (ticket, address) = bench.connects.pop().expect("a connection is asked for");
     assert_eq!(address, "primary.example:6379");
     let peer = Peer {
@@ -164,23 +188,30 @@ fn follower() -> Bench {
     };
     bench.input(Input::Linked { ticket, result: Ok((LINK, peer)) });
     bench.settle();
-    assert_eq!(raw(&mut bench, LINK.slot), "*1\r\n$4\r\nPING\r\n");
+    assert_eq!(raw(bench, LINK.slot), "*1\r\n$4\r\nPING\r\n");
     for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
-        hear(&mut bench, answer.as_bytes());
+        hear(bench, answer.as_bytes());
     }
-    assert!(raw(&mut bench, LINK.slot).ends_with("*3\r\n$5\r\nPSYNC\r\n$1\r\n?\r\n$2\r\n-1\r\n"));
-    bench
+    raw(bench, LINK.slot)
 }
 
-fn hear(bench: &mut Bench, bytes: &[u8]) {
+pub(crate) fn hear(bench: &mut Bench, bytes: &[u8]) {
     bench.input(Input::Received { connection: LINK, bytes });
     bench.settle();
 }
 
 /// A snapshot of a database with one key.
 fn snapshot() -> Vec<u8> {
+    snapshot_of(&["SET new data"])
+}
+
+/// A snapshot of what some commands make.
+pub(crate) fn snapshot_of(commands: &[&str]) -> Vec<u8> {
     let mut source = bench(&[]);
-    source.run(1, "SET new data");
+    for command in commands {
+        let said = source.run(1, command);
+        assert!(!said.contains("(error)"), "{command}: {said}");
+    }
     let connection = source.connect(9);
     source.input(Input::Received { connection, bytes: b"SYNC\r\n" });
     source.settle();
@@ -299,4 +330,25 @@ fn a_snapshot_has_the_functions_unless_they_are_not_wanted() {
         assert!(text.contains("REDIS00"), "{asked}: {text}");
         assert_eq!((text.contains("name=one"), text.contains("key")), has, "{asked}");
     }
+}
+
+#[test]
+fn a_link_comes_from_where_it_is_to_and_is_encrypted_with_what_is_for_clients() {
+    let mut bench = Bench::new(&[
+        ("dir", "/data"),
+        ("tls-cert-file", "server.crt"),
+        ("tls-key-file", "server.key"),
+        ("bind-source-addr", "127.0.0.2"),
+    ]);
+    let asked = |bench: &mut Bench| {
+        bench.run(1, "REPLICAOF NO ONE");
+        bench.run(1, "REPLICAOF 10.0.0.1 6379");
+        bench.sleep(1_000);
+        bench.connects.pop().expect("a connection is asked for").1
+    };
+    assert_eq!(asked(&mut bench), "10.0.0.1:6379 from 127.0.0.2");
+    assert_eq!(bench.run(1, "CONFIG SET tls-replication yes bind-source-addr \"\""), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/server.crt")"#);
+    assert_eq!(bench.run(1, "CONFIG SET tls-client-cert-file own.crt tls-client-key-file own.key"), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/own.crt")"#);
 }

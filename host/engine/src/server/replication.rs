@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use tenon_base::Micros;
 use tenon_commands::{Argument, Categories, CommandError, Flags, Group, Outcome, Row, Words};
 use tenon_config::Directive;
-use tenon_replication::{Answer, Handshake, Request, State, Target};
+use tenon_replication::{Answer, Filter, Handshake, Request, State, Target};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
@@ -162,7 +162,10 @@ fn psync(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         take_over(context, args.get(1))?;
     }
     may_sync(context)?;
-    let first = args.integer(2)?;
+    let first = args.integer(2).inspect_err(|_| {
+        let id = context.connection.serial;
+        tracing::warn!("Replica client id #{id} asks for synchronization but with a wrong offset");
+    })?;
     begin(context, Some(Target { id: args.get(1), first }));
     Ok(())
 }
@@ -204,7 +207,7 @@ fn may_sync(context: &mut ServerContext<'_, '_>) -> Outcome {
         return Err(CommandError::text("ERR SYNC and PSYNC are invalid with pending output"));
     }
     let handshake = context.session().handshake.as_deref();
-    if handshake.is_some_and(|handshake| handshake.is_filtered() && !handshake.takes_marked) {
+    if handshake.is_some_and(|handshake| handshake.filter.is_any() && !handshake.takes_marked) {
         return Err(CommandError::text("ERR Filtered replica requires EOF capability"));
     }
     Ok(())
@@ -296,13 +299,13 @@ fn address(value: &[u8]) -> Result<Option<String>, CommandError> {
 fn filter(handshake: &mut Handshake, value: &[u8]) -> Outcome {
     let words =
         tenon_config::split_words(value).ok_or(CommandError::text("ERR Missing rdb-filter-only values"))?;
-    (handshake.excludes_data, handshake.excludes_functions) = (true, true);
+    handshake.filter = Filter { excludes_data: true, excludes_functions: true };
     for word in words {
         if !word.eq_ignore_ascii_case(b"functions") {
             let word = String::from_utf8_lossy(&word).into_owned();
             return Err(CommandError::Text(format!("ERR Unsupported rdb-filter-only option: {word}").into()));
         }
-        handshake.excludes_functions = false;
+        handshake.filter.excludes_functions = false;
     }
     Ok(())
 }

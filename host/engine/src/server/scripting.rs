@@ -13,6 +13,7 @@ use tenon_script::{Code, ScriptFlags};
 
 use super::ServerContext;
 use crate::engine::Purpose;
+use crate::gates::NO_REPLICAS;
 use crate::scripts::Call;
 
 const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
@@ -151,12 +152,15 @@ struct Script<'a> {
 fn run(context: &mut ServerContext<'_, '_>, args: Args<'_>, keys: usize, script: Script<'_>) -> Outcome {
     let Script { name, code, flags, is_read_only, is_function } = script;
     if !flags.has(ScriptFlags::COMPATIBLE) && !flags.has(ScriptFlags::NO_WRITES) {
-        if let Some(reason) = context.engine.cannot_persist() {
+        if let Some(reason) = context.engine.cannot_write() {
             return Err(CommandError::Text(reason.into()));
         }
         if is_read_only {
             let text = "ERR Can not execute a script with write flag using *_ro command.";
             return Err(CommandError::text(text));
+        }
+        if context.engine.lacks_replicas() {
+            return Err(CommandError::text(NO_REPLICAS));
         }
     }
     let ServerContext { engine, connection, command, now, world } = context;

@@ -8,6 +8,7 @@ use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
 use crate::engine::{Engine, Milestone};
+use crate::snapshots::Kind;
 
 /// One command.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
@@ -115,7 +116,10 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     };
     let phase = engine.durability.log_mut().map(|log| log.phase());
     let is_wanted = engine.config.bool(Directive::AppendOnly);
-    if phase == Some(tenon_aof::Phase::Waiting) && is_wanted && !mode.force {
+    // Before its first file is there, a log that was switched on is still off.
+    let is_beginning = phase == Some(tenon_aof::Phase::Waiting)
+        || phase == Some(tenon_aof::Phase::Off) && engine.snapshots.running() == Some(Kind::Rewrite);
+    if is_beginning && is_wanted && !mode.force {
         // What replaces the dump as the truth is not complete yet.
         tracing::warn!("Writing initial AOF, can't exit.");
         return Err(());

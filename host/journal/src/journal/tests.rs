@@ -261,3 +261,36 @@ fn what_is_followed_is_passed_on_as_it_came_and_counted() {
     journal.relay(bytes);
     assert_eq!((journal.take_batch().is_none(), journal.offset()), (true, ReplicationOffset(5_028)));
 }
+
+#[test]
+fn what_a_follower_logs_ends_in_the_database_of_the_stream_and_stands_at_its_place() {
+    let mut journal = journal();
+    journal.set_home(Some(0));
+    let stream = |journal: &mut Journal, db: u32, words: &str| {
+        journal.relay(words.as_bytes());
+        unit(journal, &[(db, words, Targets::LOG)]);
+    };
+    stream(&mut journal, 0, "SET a 1");
+    journal.relay(b"SELECT 3");
+    journal.set_home(Some(3));
+    stream(&mut journal, 3, "SET b 1");
+    // A client of the follower's own.
+    unit(&mut journal, &[(0, "SET own 1", Targets::LOG)]);
+    journal.relay(b"PING");
+    let batch = journal.take_batch().unwrap();
+    let batches: Vec<_> = batch
+        .log_batches()
+        .map(|batch| (batch.end_offset() - ReplicationOffset(1_000), commands(batch.pieces())))
+        .collect();
+    let strings = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        batches,
+        [
+            (7, strings(&["SELECT 0", "SET a 1"])),
+            (22, strings(&["SELECT 3", "SET b 1"])),
+            (22, strings(&["MULTI", "SELECT 0", "SET own 1", "SELECT 3", "EXEC"])),
+        ],
+        "neither the SELECT behind the first nor the PING behind the last is at work yet"
+    );
+    assert_eq!(batch.offsets().end - ReplicationOffset(1_000), 26);
+}

@@ -48,7 +48,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("tracking_total_keys", keys);
     lines.field("tracking_total_items", items);
     lines.field("tracking_total_prefixes", prefixes);
-    lines.zeros(&["unexpected_error_replies"]);
+    lines.field("unexpected_error_replies", stats.unexpected_error_replies);
     lines.field("total_error_replies", stats.error_replies);
     lines.zeros(&["dump_payload_sanitizations"]);
     lines.field("total_reads_processed", stats.reads);
