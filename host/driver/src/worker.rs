@@ -410,6 +410,8 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
+            // Nobody connects from here on; whoever asked for the end sees its connection closed after that.
+            worker.listeners = Listeners::default();
             worker.exit = Some(code);
             worker.flush.notify_one();
         }
