@@ -6,7 +6,9 @@
 use std::io;
 use std::rc::Rc;
 
-use tenon_base::{ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported};
+use tenon_base::{
+    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported, Signal,
+};
 
 use crate::connection::{Link, Stream};
 use crate::group::Behind;
@@ -177,11 +179,12 @@ impl<'a> Meanwhile<'a> {
             return;
         }
         let requests = outputs.take_requests();
-        // Where the server ends, its doors are closed before any client can know: when the turn ends.
-        let is_end = requests.iter().any(|request| matches!(request, Output::Exit { .. }));
+        // Whoever asked for the end sees it when nobody can connect any more.
+        let is_ending = requests.iter().any(|request| matches!(request, Output::Exit { .. }));
         for request in requests {
             match request {
-                Output::Close { connection, at_once } if Some(connection) != busy && !is_end => {
+                other if is_ending => outputs.request(other),
+                Output::Close { connection, at_once } if Some(connection) != busy => {
                     let Some(link) = self.links.find(connection).map(Rc::clone) else { continue };
                     if at_once {
                         self.end_link(link, outputs);
@@ -263,6 +266,10 @@ impl Interlude for Meanwhile<'_> {
                 self.send_to(link, outputs);
             }
         }
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        self.signals.take()
     }
 
     fn sleep(&mut self, span: Micros) {

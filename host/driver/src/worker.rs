@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use tenon_base::{
     ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
-    Reported, World,
+    Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
@@ -56,6 +56,10 @@ impl Interlude for NoInterlude {
     fn answer(&mut self, _: Reported) {}
 
     fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
+
+    fn signal(&mut self) -> Option<Signal> {
+        None
+    }
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));

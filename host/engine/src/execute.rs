@@ -47,6 +47,9 @@ impl Engine {
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
         self.stats.reads += 1;
+        if session.is_replica && bytes.iter().all(|byte| *byte == b'\n') {
+            self.replication.primary.heard_sign(now.steady, connection);
+        }
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
             self.sessions.count_bytes(connection);

@@ -196,6 +196,9 @@ impl Engine {
         bytes: &[u8],
         world: &mut World<'_>,
     ) {
+        if self.is_over {
+            return;
+        }
         let is_its = |one: &Following| one.upstream.link() == Some(connection);
         let Some(mut following) = self.replication.following.take_if(|one| is_its(one)) else { return };
         self.stats.net_input_bytes += bytes.len() as u64;
