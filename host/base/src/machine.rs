@@ -70,6 +70,8 @@ pub trait Interlude {
     fn answer(&mut self, reported: Reported);
     /// Sends what may leave, and closes what is to be closed, on all connections but `busy`.
     fn send(&mut self, busy: Option<ConnectionId>, outputs: &mut Outputs);
+    /// A signal that has come since. Nothing else is heard.
+    fn signal(&mut self) -> Option<Signal>;
     /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
     fn sleep(&mut self, span: Micros);
 }

@@ -6,7 +6,9 @@
 use std::io;
 use std::rc::Rc;
 
-use tenon_base::{ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported};
+use tenon_base::{
+    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported, Signal,
+};
 
 use crate::connection::{Link, Stream};
 use crate::group::Behind;
@@ -264,6 +266,10 @@ impl Interlude for Meanwhile<'_> {
                 self.send_to(link, outputs);
             }
         }
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        self.signals.take()
     }
 
     fn sleep(&mut self, span: Micros) {

@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT, caught on a thread of their own: long work on the worker's thread hears of them, too, though the
-//! runtime there sees nothing meanwhile. A hang-up is caught and does nothing: it does not end a server.
+//! runtime there sees nothing meanwhile. A hang-up is caught and does nothing: it does not end a server. SIGABRT, which
+//! watchdogs send to what hangs, is told to the log before the process ends by it.
 //! Always: a signal is handed out once, to whoever asks first.
 
 use std::io;
@@ -15,6 +16,8 @@ use tokio::sync::{Notify, oneshot};
 
 const TERMINATE: u8 = 1;
 const INTERRUPT: u8 = 2;
+
+const ABORT: SignalKind = SignalKind::from_raw(6);
 
 /// Signals that have come. The thread ends with this.
 pub(crate) struct Signals {
@@ -76,8 +79,9 @@ async fn attend(
     mut ended: oneshot::Receiver<()>,
     report: &mpsc::SyncSender<io::Result<()>>,
 ) {
-    let caught = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)] = caught else {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), ABORT];
+    let caught = kinds.map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up), Ok(mut abort)] = caught else {
         let failed = caught.into_iter().find_map(Result::err).unwrap_or_else(|| io::ErrorKind::Other.into());
         let _ = report.send(Err(failed));
         return;
@@ -89,6 +93,10 @@ async fn attend(
             _ = terminate.recv() => pending.put(TERMINATE),
             _ = interrupt.recv() => pending.put(INTERRUPT),
             _ = hang_up.recv() => {}
+            _ = abort.recv() => {
+                tracing::error!("Tenon {} crashed by signal: 6 (SIGABRT)", env!("CARGO_PKG_VERSION"));
+                std::process::abort();
+            }
             _ = &mut ended => return,
         }
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use tenon_base::{
     ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
-    Reported, World,
+    Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
@@ -56,6 +56,10 @@ impl Interlude for NoInterlude {
     fn answer(&mut self, _: Reported) {}
 
     fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
+
+    fn signal(&mut self) -> Option<Signal> {
+        None
+    }
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
@@ -406,7 +410,7 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
-            // Nobody connects from here on; whoever asked for the end sees its connection closed after that.
+            // Before clients find their connections closed: who connects anew then must not be let in.
             worker.listeners = Listeners::default();
             worker.exit = Some(code);
             worker.flush.notify_one();

@@ -101,6 +101,15 @@ impl Interlude for Meantime {
 
     fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
 
+    fn signal(&mut self) -> Option<Signal> {
+        let (heard, said) = self.coming.pop_front()?;
+        if let Heard::Signal(signal) = heard {
+            return Some(signal);
+        }
+        self.coming.push_front((heard, said));
+        None
+    }
+
     fn sleep(&mut self, span: Micros) {
         self.slept_us.set(self.slept_us.get() + span.0);
     }
