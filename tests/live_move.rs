@@ -29,7 +29,10 @@ fn from_tenon_to_redis_and_back() {
 
 #[test]
 fn from_tenon_to_tenon_and_back() {
-    there_and_back(&Server::tenon(&[&COMMON[..], &["--appendonly", "yes"]].concat()), &Server::tenon(&COMMON));
+    there_and_back(
+        &Server::tenon(&[&COMMON[..], &["--appendonly", "yes"]].concat()),
+        &Server::tenon(&COMMON),
+    );
 }
 
 fn there_and_back(first: &Server, second: &Server) {

@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use support::server::Server;
 use support::tools;
@@ -32,6 +33,42 @@ fn http(port: u16, request: &str) -> String {
 
 fn get(port: u16, path: &str) -> String {
     http(port, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+fn send_signal(server: &Server, name: &str) {
+    let sent = Command::new("kill").args([name, &server.pid().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill could not be run");
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "it never came to this: {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_abort_from_outside_is_told_in_the_log() {
+    let server = Server::tenon(&["--save", ""]);
+    send_signal(&server, "-ABRT");
+    server.wait_for_log("crashed by signal: 6");
+    wait_until("the process has ended", || TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_err());
+}
+
+#[test]
+fn who_interrupts_the_last_save_ends_the_server_at_once() {
+    let server = Server::tenon(&["--save", "900 1"]);
+    let mut client = server.client();
+    (0..20).for_each(|key| drop(client.command(&["SET", &key.to_string(), "v"])));
+    client.command(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]);
+    let temporary = server.directory().join(format!("temp-{}.rdb", server.pid()));
+    send_signal(&server, "-INT");
+    wait_until("it saves", || temporary.exists());
+    send_signal(&server, "-INT");
+    wait_until("the save is gone", || !temporary.exists());
+    wait_until("the process has ended", || TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_err());
+    assert!(!server.directory().join("dump.rdb").exists());
 }
 
 #[test]
@@ -179,4 +216,21 @@ fn json_lines_go_to_a_file_that_may_be_moved_away() {
         log.exists()
     });
     assert!(begun, "the log is begun anew");
+}
+
+#[test]
+fn a_script_can_be_ended_by_what_was_read_together_with_it() {
+    let server =
+        Server::tenon(&["--save", "", "--busy-reply-threshold", "10", "--enable-debug-command", "yes"]);
+    let (mut sleeper, mut script, mut killer) = (server.client(), server.client(), server.client());
+    // Both wait in their sockets while the server sleeps: it reads the one, then the other, then runs the one.
+    sleeper.send(&["DEBUG", "SLEEP", "0.5"]);
+    std::thread::sleep(Duration::from_millis(100));
+    script.send(&["EVAL", "while true do end", "0"]);
+    std::thread::sleep(Duration::from_millis(50));
+    killer.send(&["SCRIPT", "KILL"]);
+    assert_eq!(killer.receive().expect("an answer in time").to_string(), "OK");
+    let answer = script.receive().expect("the script has ended").to_string();
+    assert!(answer.contains("Script killed by user"), "{answer}");
+    assert_eq!(sleeper.receive().expect("its reply waits for the turn's end").to_string(), "OK");
 }

@@ -227,6 +227,55 @@ fn a_port_changes_between_plain_and_encrypted() {
 }
 
 /// More than any buffer on the way, both ways, from a client that reads late.
+/// Waits until a field of INFO says what it should.
+fn wait_for_info(server: &Server, line: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let told = server.client().command(&["INFO"]).to_string();
+        if told.contains(line) {
+            return;
+        }
+        assert!(Instant::now() < until, "no {line}: {told}\n{}", server.log());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn replicas_and_migrations_are_encrypted_and_come_from_where_they_are_to() {
+    let primary = start(&[]);
+    let (certificate, key) = (shown("client.crt"), shown("client.key"));
+    let outgoing = ["--tls-client-cert-file", &certificate, "--tls-client-key-file", &key];
+    let replica =
+        start(&[&["--tls-replication", "yes", "--bind-source-addr", "127.0.0.2"], &outgoing[..]].concat());
+    let port = primary.port.to_string();
+    primary.server.client().command(&["SET", "k", &"v".repeat(100_000)]);
+    replica.server.client().command(&["REPLICAOF", "127.0.0.1", &port]);
+    wait_for_info(&replica.server, "master_link_status:up");
+    let length = || replica.server.client().command(&["STRLEN", "k"]).to_string();
+    assert_eq!(length(), "(integer) 100000");
+    let announced = format!("slave0:ip=127.0.0.2,port={},state=online", replica.port);
+    wait_for_info(&primary.server, &announced);
+    primary.server.client().command(&["APPEND", "k", "v"]);
+    primary.server.client().command(&["WAIT", "1", "5000"]);
+    assert_eq!(length(), "(integer) 100001");
+    let other = start(&[&["--tls-replication", "yes"], &outgoing[..]].concat());
+    other.server.client().command(&["SET", "moved", "1"]);
+    let moved = other.server.client().command(&["MIGRATE", "127.0.0.1", &port, "moved", "0", "5000"]);
+    assert_eq!(moved.to_string(), "OK", "{}", other.server.log());
+    assert_eq!(primary.server.client().command(&["GET", "moved"]).to_string(), "\"1\"");
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_is_not_followed() {
+    let primary = start(&["--tls-auth-clients", "no"]);
+    let other = shown("other-ca.crt");
+    let replica =
+        start(&["--tls-replication", "yes", "--tls-auth-clients", "no", "--tls-ca-cert-file", &other]);
+    replica.server.client().command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    replica.server.wait_for_log("Error condition on socket for SYNC: invalid peer certificate");
+    assert!(replica.server.client().command(&["INFO"]).to_string().contains("master_link_status:down"));
+}
+
 #[test]
 fn large_replies_reach_slow_readers_whole() {
     let encrypted = start(&["--tls-auth-clients", "no"]);
@@ -305,4 +354,34 @@ fn redis_py_speaks_over_tls_and_over_a_unix_socket() {
     );
     let output = tools::run(Command::new(python).arg("-c").arg(script), b"", PATIENCE);
     assert!(tools::said(&output).contains("done"), "{}", tools::said(&output));
+}
+
+#[test]
+fn who_connects_while_a_dump_is_loaded_is_answered() {
+    let mut served =
+        start(&["--tls-auth-clients", "no", "--enable-debug-command", "yes", "--key-load-delay", "50"]);
+    served.server.client().command(&["DEBUG", "POPULATE", "50000", "key", "100"]);
+    served.server.client().command(&["SAVE"]);
+    served.server.restart_unready();
+    let until = Instant::now() + PATIENCE;
+    let refusal = b"-LOADING Redis is loading the dataset in memory\r\n";
+    let mut stream = loop {
+        match connect(served.port, None) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        sleep(Duration::from_millis(2));
+    };
+    for _ in 0..3 {
+        let answer = ask(&mut stream, b"PING\r\n", refusal.len()).expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(refusal));
+    }
+    let answer = ask(&mut stream, b"CONFIG SET key-load-delay 0\r\n", 5).expect("an answer");
+    assert_eq!(answer, b"+OK\r\n");
+    served.server.wait_for_log("DB loaded from disk");
+    while served.server.client().command(&["PING"]).to_string() != "PONG" {
+        assert!(Instant::now() < until, "still loading");
+    }
+    // The session goes on from there in the runtime's hands.
+    assert_eq!(ask(&mut stream, b"GET key:1\r\n", 4).expect("an answer"), b"$100");
 }

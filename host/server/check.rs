@@ -3,7 +3,6 @@
 
 mod aof;
 mod rdb;
-mod read_only;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -50,18 +49,18 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
 }
 
 /// A line of the report. Whoever closed the pipe does not want it.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A moment as people write it.
-fn moment(unix_ms: i64) -> String {
+pub(crate) fn moment(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms)
         .map_or_else(|_| format!("{unix_ms} ms since 1970"), |moment| moment.to_string())
 }
 
 /// How far a long reading has come, on standard error, once for every tenth.
-struct Tenths {
+pub(crate) struct Tenths {
     told: u64,
 }
 
@@ -69,11 +68,11 @@ impl Tenths {
     /// Files below this are read before anybody wonders.
     const FROM_BYTES: u64 = 256 << 20;
 
-    fn new() -> Tenths {
+    pub(crate) fn new() -> Tenths {
         Tenths { told: 0 }
     }
 
-    fn tell(&mut self, done_bytes: u64, total_bytes: u64) {
+    pub(crate) fn tell(&mut self, done_bytes: u64, total_bytes: u64) {
         if total_bytes < Tenths::FROM_BYTES {
             return;
         }

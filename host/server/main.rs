@@ -5,8 +5,12 @@
 mod check;
 mod check_config;
 mod configure; // read me first
+mod dump;
+mod log_directory;
 mod logging;
 mod process;
+mod read_only;
+mod restore;
 mod supervisor;
 mod syslog;
 mod usage;
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
     match words.split_first().map(|(first, rest)| (first.as_slice(), rest)) {
         Some((b"check", rest)) => return check::run(rest),
         Some((b"check-config", rest)) => return check_config::run(rest),
+        Some((b"dump", rest)) => return dump::run(rest),
+        Some((b"restore", rest)) => return restore::run(rest),
         _ => {}
     }
     match Invocation::parse(&words) {

@@ -12,6 +12,8 @@ const HELP: &str = "\
 Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
        tenon check-config [FILE] [--directive value ...]
        tenon check rdb FILE | check aof DIRECTORY [--repair]
+       tenon dump FILE --json
+       tenon restore --to TIME|OFFSET DIRECTORY --into DIRECTORY2
        tenon --version | --help
 
 A Redis-compatible storage engine whose durability decisions are WebAssembly components.
@@ -23,6 +25,8 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   check-config    whether a server would start with a configuration, and what in it has no effect
   check           whether a dump or an append-only file is sound (tenon check --help); a configuration file
                   of that name is ./check
+  dump            what is in a dump or an append-only file, one JSON object a line (tenon dump --help)
+  restore         a copy of an append-only log that ends at a time or an offset (tenon restore --help)
 
 Examples:
   tenon                                       serve port 6379 to this machine; dump.rdb is here

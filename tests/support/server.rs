@@ -119,6 +119,28 @@ impl Server {
         assert!(self.launch(), "{:?} did not start again:\n{}", self.program, self.log());
     }
 
+    /// As [`Server::restart`], without waiting: the process may have nothing to say yet.
+    pub(crate) fn restart_unready(&mut self) {
+        self.kill9();
+        self.spawn();
+    }
+
+    /// Waits until the process has ended by itself, and returns its exit code. Panics when it does not end.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("a stopped server does not end");
+        let until = Instant::now() + STOPPED_WITHIN;
+        loop {
+            if let Some(status) = child.try_wait().expect("our own child can be awaited") {
+                return status.code();
+            }
+            if Instant::now() > until {
+                child.kill().expect("our own child can be killed");
+                panic!("{:?} did not end within {STOPPED_WITHIN:?}:\n{}", self.program, self.log());
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Stops the server and hands its directory on, to another program for example.
     pub(crate) fn into_directory(mut self) -> Directory {
         self.kill9();
@@ -127,15 +149,7 @@ impl Server {
 
     /// Starts the process and waits for PONG; false when it ended first.
     fn launch(&mut self) -> bool {
-        let log = File::options().create(true).append(true).open(self.log_path()).expect("our own directory");
-        let mut command = match self.program {
-            Program::Tenon => Command::new(env!("CARGO_BIN_EXE_tenon")),
-            Program::Redis => Command::new("redis-server"),
-        };
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
-        command.arg("--dir").arg(self.directory()).args(&self.arguments).current_dir(self.directory());
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file handle")).stderr(log);
-        self.child = Some(command.spawn().expect("the server's program can be started"));
+        self.spawn();
         let until = Instant::now() + READY_WITHIN;
         while !self.answers() {
             let child = self.child.as_mut().expect("launched above");
@@ -152,6 +166,19 @@ impl Server {
             sleep(Duration::from_millis(5));
         }
         true
+    }
+
+    /// Starts the process.
+    fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("our own directory");
+        let mut command = match self.program {
+            Program::Tenon => Command::new(env!("CARGO_BIN_EXE_tenon")),
+            Program::Redis => Command::new("redis-server"),
+        };
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
+        command.arg("--dir").arg(self.directory()).args(&self.arguments).current_dir(self.directory());
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file handle")).stderr(log);
+        self.child = Some(command.spawn().expect("the server's program can be started"));
     }
 
     /// Whether PING gets an answer other than LOADING; NOAUTH is an answer.

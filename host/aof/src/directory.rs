@@ -73,7 +73,7 @@ impl Directory {
     }
 
     /// Puts `manifest` in the place of the one on disk. After an error either may be there.
-    pub(crate) fn persist(&self, disk: &dyn Disk, manifest: &Manifest) -> io::Result<()> {
+    pub fn persist(&self, disk: &dyn Disk, manifest: &Manifest) -> io::Result<()> {
         let temporary = self.file(&format!("temp-{}", self.manifest_name()));
         let file = make_anew(disk, &temporary)?;
         file.append(manifest.print().as_bytes())?;

@@ -21,7 +21,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::marker::{self, ANNOTATION_BYTES_MAX, Marker};
 
 use file::{FileToLoad, Progress};
-pub use sink::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin};
+pub use sink::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, Passed};
 
 /// Loads everything that the manifest in `directory` names. `old_file` is where servers before Redis 7 kept the log
 /// (`dir`/`appendfilename`): it is moved into the directory first, if it is there and the directory has nothing yet.
@@ -41,6 +41,32 @@ pub fn load(
         upgrade(disk, directory, old_file, &mut manifest, sink)?;
     }
     let files = open_files(disk, directory, &manifest)?;
+    load_files(&files, manifest, options, sink)
+}
+
+/// Loads one file as if it were all of a log, whatever manifest names it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_file(
+    disk: &dyn Disk,
+    path: &Path,
+    options: LoadOptions,
+    sink: &mut dyn LoadSink,
+) -> Result<Loaded, AofError> {
+    let opened = disk.open(path, false).and_then(|file| file.length().map(|length| (file, length)));
+    let (file, end) = opened.map_err(AofError::disk("Opening the AOF file", path))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = FileToLoad { path: path.to_owned(), name, file, end, is_last: true };
+    load_files(&[file], Manifest::default(), options, sink)
+}
+
+fn load_files(
+    files: &[FileToLoad],
+    manifest: Manifest,
+    options: LoadOptions,
+    sink: &mut dyn LoadSink,
+) -> Result<Loaded, AofError> {
     let total_bytes = files.iter().map(|file| file.end).sum();
     let mut progress = Progress {
         sink,
@@ -55,7 +81,7 @@ pub fn load(
         plain_end: false,
         taken_over: false,
     };
-    for file in &files {
+    for file in files {
         file::load(&mut progress, file)?;
         progress.bytes_before += file.end;
     }

@@ -13,6 +13,9 @@ use crate::{ConnectionId, Disk, Job, Micros, Now, Outputs, Ticket, Tls};
 
 /// A deterministic state machine that is fed facts and owes outputs.
 pub trait Machine {
+    /// Hears what it will be told next, in this order, each by an [`Input::Received`], so that it can fetch what it will
+    /// need. A hint: nothing comes of it but time.
+    fn expect(&self, coming: &mut dyn Iterator<Item = (ConnectionId, &[u8])>);
     /// Takes in one fact; many may come before a settle.
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>);
     /// Does everything now owed, in the order in which it is owed.
@@ -35,6 +38,13 @@ pub struct World<'a> {
     pub disk: &'a dyn Disk,
 }
 
+impl World<'_> {
+    /// The time, read now: for what goes on after long work in the midst of a turn.
+    pub fn now(&mut self) -> Now {
+        Now { steady: self.stopwatch.read(), unix_us: self.stopwatch.unix_us() }
+    }
+}
+
 /// Measures how long commands take. Never decides anything.
 pub trait Stopwatch {
     /// The steady clock, read now.
@@ -47,26 +57,49 @@ pub trait Stopwatch {
 
 /// How long work lets the world in.
 pub trait Interlude {
-    /// Asks whether to go on.
-    fn poll(&mut self) -> Proceed;
-    /// Reads what has come on one connection into `bytes`, without waiting; None once nobody has sent anything more.
-    /// `busy` is the connection for which the work is done: what it sends waits.
-    fn hear(&mut self, busy: ConnectionId, bytes: &mut Vec<u8>) -> Option<ConnectionId>;
-    /// Sends what may leave, on all connections but `busy`.
-    fn send(&mut self, busy: ConnectionId, outputs: &mut Outputs);
+    /// What has happened since, without waiting: one thing at each call, None once there is no more for now. A round
+    /// ends, whatever is sent meanwhile. `busy` is the connection for which the work is done: what it sends waits, as
+    /// does everything on connections that the machine asked for itself.
+    fn hear(
+        &mut self,
+        busy: Option<ConnectionId>,
+        outputs: &mut Outputs,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Heard>;
+    /// Answers what [`Heard::Asked`] asked, before anything else is heard.
+    fn answer(&mut self, reported: Reported);
+    /// Sends what may leave, and closes what is to be closed, on all connections but `busy`.
+    fn send(&mut self, busy: Option<ConnectionId>, outputs: &mut Outputs);
+    /// A signal that has come since. Nothing else is heard.
+    fn signal(&mut self) -> Option<Signal>;
     /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
     fn sleep(&mut self, span: Micros);
 }
 
-/// What the world says to long work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proceed {
-    /// Go on.
-    Continue,
-    /// Stop the script.
-    Kill,
-    /// Stop, the server ends.
-    Shutdown,
+/// What happens in the middle of long work.
+#[derive(Debug)]
+pub enum Heard {
+    /// A client connected.
+    Connected {
+        /// Which.
+        connection: ConnectionId,
+        /// Where from.
+        peer: Peer,
+    },
+    /// Bytes arrived; they are what is in the buffer now.
+    Received {
+        /// From whom.
+        connection: ConnectionId,
+    },
+    /// The connection is gone. Its slot is free when the next thing is asked for.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// A signal to the process.
+    Signal(Signal),
+    /// A monitoring system asks, and waits for [`Interlude::answer`].
+    Asked(Report),
 }
 
 /// A fact told to a machine.
@@ -190,8 +223,12 @@ pub enum Output {
         host: String,
         /// Port.
         port: u16,
-        /// How long the attempt may take.
+        /// How long the attempt may take, a handshake included.
         patience: Micros,
+        /// The address or host name of this machine that it is to come from, if it can.
+        source: Option<String>,
+        /// What it is encrypted with, if it is. Of these settings those of clients are left aside.
+        tls: Option<Box<Tls>>,
     },
     /// End the process with this exit code, once everything releasable was sent.
     Exit {

@@ -74,6 +74,8 @@ pub struct OutBuffer {
     is_listed_held: bool,
     /// What it was counted as when its memory was last counted.
     counted_bytes: usize,
+    /// What its memory was when it was taken from the spare buffers, if it was.
+    lent_bytes: usize,
 }
 
 /// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
@@ -136,7 +138,7 @@ impl Outputs {
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
-            self.spare_bytes -= spare.capacity();
+            buffer.lent_bytes = spare.capacity();
             buffer.bytes = spare;
         }
         &mut buffer.bytes
@@ -229,7 +231,9 @@ impl Outputs {
         let count = self.pushed.len().min(slots_max);
         for slot in self.pushed.drain(..count) {
             // One that was discarded meanwhile is not in the list any more, though its number may be.
-            if std::mem::take(&mut self.buffers[slot as usize].is_pushed) {
+            let buffer = &mut self.buffers[slot as usize];
+            if std::mem::take(&mut buffer.is_pushed) {
+                buffer.count(&mut self.counted_bytes);
                 slots.push(slot);
             }
         }
@@ -264,6 +268,7 @@ impl Outputs {
         buffer.advance(count);
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
             let bytes = std::mem::take(&mut buffer.bytes);
+            self.spare_bytes -= std::mem::take(&mut buffer.lent_bytes);
             if bytes.capacity() <= KEPT_CAPACITY_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
                 self.spare_bytes += bytes.capacity();
                 self.spare.push(bytes);
@@ -367,7 +372,8 @@ impl Outputs {
         self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
     }
 
-    /// Bytes of memory in empty buffers that wait for reuse.
+    /// Bytes of memory in empty buffers that wait for reuse, and in those that were taken from there: so it stays the
+    /// same whether a reply is on its way or not.
     pub fn spare_bytes(&self) -> usize {
         self.spare_bytes
     }
@@ -387,6 +393,7 @@ impl Outputs {
             self.dirty.retain(|&dirty| dirty != slot);
         }
         self.counted_bytes -= buffer.counted_bytes;
+        self.spare_bytes -= buffer.lent_bytes;
         if buffer.follows.is_some() {
             self.followers.retain(|&follower| follower != slot);
         }
@@ -475,6 +482,17 @@ mod tests {
         let text = String::from_utf8(outputs.sendable(0).to_vec()).expect("ascii");
         outputs.sent(0, text.len());
         text
+    }
+
+    #[test]
+    fn what_was_pushed_counts_once_it_was_to_be_sent_though_nobody_reads() {
+        let mut outputs = Outputs::default();
+        outputs.push_writer(ONE).extend_from_slice(&[b'p'; 100_000]);
+        assert!(outputs.counted_bytes() < 100_000);
+        let mut slots = Vec::new();
+        outputs.take_pushed(&mut slots, 10);
+        assert_eq!(slots, [0]);
+        assert!(outputs.counted_bytes() >= 100_000);
     }
 
     #[test]
@@ -581,5 +599,22 @@ mod tests {
         assert!(outputs.counted_bytes() >= 1_001);
         outputs.discard(0);
         assert_eq!(outputs.counted_bytes(), 0);
+    }
+
+    #[test]
+    fn spare_memory_counts_while_it_is_in_use() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, &"a".repeat(5_000), None, SegmentKind::Reply);
+        assert_eq!(outputs.spare_bytes(), 0);
+        flush(&mut outputs);
+        let spare_bytes = outputs.spare_bytes();
+        assert!(spare_bytes >= 5_000);
+        write(&mut outputs, "b", None, SegmentKind::Reply);
+        assert_eq!(outputs.spare_bytes(), spare_bytes);
+        flush(&mut outputs);
+        assert_eq!(outputs.spare_bytes(), spare_bytes);
+        write(&mut outputs, "c", None, SegmentKind::Reply);
+        outputs.discard(0);
+        assert_eq!(outputs.spare_bytes(), 0);
     }
 }

@@ -150,10 +150,12 @@ impl Garbage {
 }
 
 /// Values up to this size are freed on the spot, which takes less time than to hand them to another thread. A string is
-/// one block, whatever its size: only its pages may have to be given back. A collection is a block per page or node.
+/// one block, whatever its size: only its pages may have to be given back. A collection is a block per page or node, and
+/// the nodes of a stream may be small.
 fn quickly_freed_bytes_max(value: &Value) -> usize {
     match value {
         Value::String(_) => 1024 * 1024,
+        Value::Stream(_) => 16 * 1024,
         _ => 64 * 1024,
     }
 }

@@ -582,7 +582,7 @@ fn check_rewrite(text: &[u8], config: &Config, seed: u64) {
 #[test]
 fn what_redis_does_not_know_can_be_set_to_what_it_is() {
     let mut config = Config::default();
-    set(&mut config, &[("aof-checksum", "yes"), ("policy-directory", "")]).unwrap();
+    set(&mut config, &[("aof-checksum", "yes"), ("policy-directory", ""), ("log-format", "text")]).unwrap();
     let refused = set(&mut config, &[("aof-checksum", "no")]).unwrap_err();
     assert!(format!("{refused:?}").contains("immutable"), "{refused:?}");
     // Redis refuses this, though nothing would change.

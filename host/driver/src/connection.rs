@@ -3,16 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use socket2::{SockRef, Socket};
-use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, Transport, describe};
+use tenon_base::{ConnectionId, Input, Machine, Micros, Peer, Protocol, Ticket, describe};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::connect::Destination;
 use crate::http::Answering;
 use crate::listen::Acceptor;
 use crate::tls::{Handshaken, TlsStream};
@@ -44,12 +44,25 @@ impl Stream {
         }
     }
 
-    /// The socket itself, where bytes on it are bytes of the protocol.
-    fn socket(&self) -> Option<SockRef<'_>> {
+    /// Reads once, past the runtime.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let plain = |socket: SockRef<'_>, buffer: &mut [u8]| {
+            let mut socket: &Socket = &socket;
+            socket.read(buffer)
+        };
         match self {
-            Stream::Tcp(stream) => Some(SockRef::from(stream)),
-            Stream::Tls(_) => None,
-            Stream::Unix(stream) => Some(SockRef::from(stream)),
+            Stream::Tcp(stream) => plain(SockRef::from(&*stream), buffer),
+            Stream::Tls(stream) => stream.receive(buffer),
+            Stream::Unix(stream) => plain(SockRef::from(&*stream), buffer),
+        }
+    }
+
+    /// Writes what the socket takes, past the runtime.
+    fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(&*stream).send(bytes),
+            Stream::Tls(stream) => stream.send_now(bytes),
+            Stream::Unix(stream) => SockRef::from(&*stream).send(bytes),
         }
     }
 
@@ -75,6 +88,8 @@ fn read_socket(
 pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     stream: RefCell<Stream>,
+    /// The machine asked for it: what comes on it waits while it does long work.
+    is_own: bool,
     pub(crate) is_closed: Cell<bool>,
     /// Close once nothing waits to be sent.
     pub(crate) closes_when_sent: Cell<bool>,
@@ -84,10 +99,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, stream: Stream) -> Link {
+    pub(crate) fn new(id: ConnectionId, stream: Stream, is_own: bool) -> Link {
         Link {
             id,
             stream: RefCell::new(stream),
+            is_own,
             is_closed: Cell::new(false),
             closes_when_sent: Cell::new(false),
             is_reading: Cell::new(true),
@@ -116,27 +132,21 @@ impl Link {
 
     /// Whether it is to be heard in the middle of long work.
     pub(crate) fn is_heard(&self) -> bool {
-        self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
+        !self.is_own && self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
     }
 
-    /// Reads what is there, past the runtime, and puts it in the place of `bytes`.
+    /// Reads what is there, past the runtime, and puts it in the place of `bytes`. Zero bytes are the end. After
+    /// an error `bytes` is what the next read goes to, so that looking at many who are silent costs little.
     pub(crate) fn receive(&self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
-        bytes.clear();
-        let stream = self.stream.borrow();
-        let Some(socket) = stream.socket() else { return Ok(0) };
         bytes.resize(limit, 0);
-        let mut socket: &Socket = &socket;
-        let count = socket.read(bytes)?;
+        let count = self.stream.borrow_mut().receive(bytes)?;
         bytes.truncate(count);
         Ok(count)
     }
 
     /// Writes what the socket takes, past the runtime.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self.stream.borrow().socket() {
-            Some(socket) => socket.send(bytes),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        self.stream.borrow_mut().send_now(bytes)
     }
 
     /// The socket is full: the task waits for room and flushes then.
@@ -166,7 +176,7 @@ const ACCEPTS_IN_A_ROW: usize = 64;
 /// Accepts until the listener is dropped.
 pub(crate) fn spawn_acceptor<M: Machine + 'static>(
     worker: &Shared<M>,
-    acceptor: Acceptor,
+    acceptor: Rc<Acceptor>,
 ) -> tokio::task::AbortHandle {
     let worker = Rc::clone(worker);
     let answering = Answering::default();
@@ -197,7 +207,7 @@ pub(crate) fn spawn_acceptor<M: Machine + 'static>(
 }
 
 /// Serves connections whose handshake is over.
-pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, mut handshaken: Handshaken) {
+pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, handshaken: Rc<Handshaken>) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         while let Some((stream, peer)) = handshaken.next().await {
@@ -210,35 +220,18 @@ pub(crate) fn spawn_handshaken<M: Machine + 'static>(worker: &Shared<M>, mut han
 pub(crate) fn spawn_connector<M: Machine + 'static>(
     worker: &Shared<M>,
     ticket: Ticket,
-    host: String,
-    port: u16,
+    destination: Destination,
     patience: Micros,
 ) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
-        let patience = std::time::Duration::from_micros(patience.0);
-        let connected = tokio::time::timeout(patience, TcpStream::connect((host, port))).await;
-        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let ends = connected.and_then(|stream| {
-            stream.set_nodelay(true)?;
-            let peer = Peer {
-                address: stream.peer_addr()?.to_string(),
-                local: stream.local_addr()?.to_string(),
-                descriptor: stream.as_raw_fd(),
-                transport: Transport::Tcp,
-                is_local: stream.peer_addr()?.ip().to_canonical().is_loopback(),
-            };
-            Ok((stream, peer))
-        });
-        match ends {
+        match destination.connect(patience).await {
             Ok((stream, peer)) => {
-                let link = worker.borrow_mut().adopt(Stream::Tcp(stream));
+                let link = worker.borrow_mut().adopt_own(stream);
                 worker.borrow_mut().tell(Input::Linked { ticket, result: Ok((link.id, peer)) });
                 attend(&worker, link);
             }
-            Err(error) => {
-                worker.borrow_mut().tell(Input::Linked { ticket, result: Err(describe(&error)) });
-            }
+            Err(reason) => worker.borrow_mut().tell(Input::Linked { ticket, result: Err(reason) }),
         }
     });
 }
@@ -249,14 +242,15 @@ fn serve<M: Machine + 'static>(worker: &Shared<M>, stream: Stream, peer: Peer) {
 }
 
 /// Reads and writes until the connection has ended.
-fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
+pub(crate) fn attend<M: Machine + 'static>(worker: &Shared<M>, link: Rc<Link>) {
     let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         poll_fn(|context| poll(&worker, &link, context)).await;
     });
 }
 
-/// Reads once and writes once at most; ready when the connection has ended.
+/// Reads what is there, in so far as the turn has time for it, and writes once at most; ready when the connection has
+/// ended.
 fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut Context<'_>) -> Poll<()> {
     if link.is_closed.get() {
         return Poll::Ready(());
@@ -269,6 +263,8 @@ fn poll<M: Machine + 'static>(worker: &Shared<M>, link: &Rc<Link>, context: &mut
         let polled = worker.borrow_mut().poll_read(link, context);
         match polled {
             Poll::Pending => break,
+            // A large argument is taken in at once, as far as it is here.
+            Poll::Ready(Ok(Read::Filled)) if worker.borrow().has_time() => {}
             // Its share of this turn; the next read comes after the flush.
             Poll::Ready(Ok(Read::Filled)) => {
                 context.waker().wake_by_ref();

@@ -10,6 +10,7 @@ use std::task::Poll;
 use tenon_base::{Input, Machine, Micros};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::connection::attend;
 use crate::lanes::Mailbox;
 use crate::worker::{Shared, carry_out};
 
@@ -75,9 +76,17 @@ fn end_turn<M: Machine + 'static>(worker: &Shared<M>, dirty: &mut Vec<u32>) {
             carry_out(worker, request);
         }
     }
+    attend_newcomers(worker);
     let mut worker = worker.borrow_mut();
     let now = worker.clock.steady();
     worker.spin.settled(now);
+}
+
+/// Gives tasks to those who came in the middle of long work.
+fn attend_newcomers<M: Machine + 'static>(worker: &Shared<M>) {
+    let (links, visitors) = worker.borrow_mut().take_newcomers();
+    links.into_iter().for_each(|link| attend(worker, link));
+    visitors.into_iter().for_each(|visitor| visitor.resume(worker));
 }
 
 /// Sends to some of those whom something was pushed to. Says whether there are more.

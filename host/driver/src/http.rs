@@ -3,11 +3,11 @@
 //! Always: so many connections at once, so many bytes and so much time for each, and no more.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Read, Write};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tenon_base::{Machine, Report};
+use tenon_base::{Machine, Report, Reported};
 use tokio::net::TcpStream;
 
 use crate::worker::Shared;
@@ -44,21 +44,41 @@ impl Answering {
         let (worker, counted) = (Rc::clone(worker), Counted(Rc::clone(&self.0)));
         tokio::task::spawn_local(async move {
             // Whoever is too slow or hangs up goes without an answer.
-            let _ = tokio::time::timeout(TIME_MAX, converse(&worker, &stream)).await;
+            let _ = tokio::time::timeout(TIME_MAX, converse(&worker, &stream, Vec::new())).await;
             drop(counted);
         });
     }
 }
 
-async fn converse<M: Machine + 'static>(worker: &Shared<M>, stream: &TcpStream) -> io::Result<()> {
-    let response = match read_head(stream).await? {
-        Some(head) => match Request::parse(&head) {
-            Some(request) => answer(worker, &request),
-            None => Response::plain("400 Bad Request", "this is no HTTP request\n"),
+async fn converse<M: Machine + 'static>(
+    worker: &Shared<M>,
+    stream: &TcpStream,
+    mut head: Vec<u8>,
+) -> io::Result<()> {
+    while !is_whole(&head) {
+        if head.len() > READ_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        stream.readable().await?;
+        let mut block = [0; 1024];
+        match stream.try_read(&mut block) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => head.extend_from_slice(&block[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let response = match Request::of(&head) {
+        Ok(request) => match request.route() {
+            Route::Report(report) => request.response(reported(worker.borrow_mut().report(report))),
+            Route::Known(response) => request.response(response),
         },
-        None => Response::plain("431 Request Header Fields Too Large", "the request is too long\n"),
+        Err(response) => response,
     };
-    let bytes = response.bytes();
+    send(stream, &response.bytes()).await
+}
+
+async fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
         stream.writable().await?;
@@ -71,23 +91,100 @@ async fn converse<M: Machine + 'static>(worker: &Shared<M>, stream: &TcpStream) 
     Ok(())
 }
 
-/// Everything up to the empty line; `None` if it is too long, which is read to its end so that the answer is heard.
-async fn read_head(stream: &TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let mut block = [0; 1024];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > READ_BYTES_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
+/// Whether a request's lines are there up to the empty one. One that is too long is read to its end, too, so that the
+/// answer is heard.
+fn is_whole(head: &[u8]) -> bool {
+    head.windows(4).any(|window| window == b"\r\n\r\n")
+}
+
+/// A connection that is answered in the middle of long work: nothing here waits.
+pub(crate) struct Visitor {
+    socket: std::net::TcpStream,
+    head: Vec<u8>,
+    /// What it asks the machine for.
+    request: Option<Request>,
+    answer: Option<Vec<u8>>,
+    until: Instant,
+}
+
+/// How far a visit has come.
+pub(crate) enum Visit {
+    Waits,
+    Asks(Report),
+    Over,
+}
+
+impl Visitor {
+    /// A connection that has not said anything yet, on a socket that does not wait.
+    pub(crate) fn new(socket: std::net::TcpStream) -> Visitor {
+        Visitor { socket, head: Vec::new(), request: None, answer: None, until: Instant::now() + TIME_MAX }
+    }
+
+    /// Reads and writes what can be read and written now.
+    pub(crate) fn attend(&mut self) -> Visit {
+        if Instant::now() > self.until {
+            return Visit::Over;
         }
-        stream.readable().await?;
-        match stream.try_read(&mut block) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => head.extend_from_slice(&block[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        match self.proceed() {
+            Ok(visit) => visit,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Visit::Waits,
+            Err(_) => Visit::Over,
         }
     }
-    Ok((head.len() <= HEAD_BYTES_MAX).then_some(head))
+
+    fn proceed(&mut self) -> io::Result<Visit> {
+        while self.answer.is_none() && !is_whole(&self.head) {
+            let mut block = [0; 1024];
+            match self.socket.read(&mut block)? {
+                0 => return Ok(Visit::Over),
+                count => self.head.extend_from_slice(&block[..count]),
+            }
+            if self.head.len() > READ_BYTES_MAX {
+                return Ok(Visit::Over);
+            }
+        }
+        if self.answer.is_none() {
+            match Request::of(&self.head) {
+                Ok(request) => match request.route() {
+                    Route::Report(report) => {
+                        self.request = Some(request);
+                        return Ok(Visit::Asks(report));
+                    }
+                    Route::Known(response) => self.answer = Some(request.response(response).bytes()),
+                },
+                Err(response) => self.answer = Some(response.bytes()),
+            }
+        }
+        let Some(answer) = &mut self.answer else { return Ok(Visit::Waits) };
+        while !answer.is_empty() {
+            let count = self.socket.write(answer)?;
+            answer.drain(..count);
+        }
+        Ok(Visit::Over)
+    }
+
+    /// What the machine says.
+    pub(crate) fn answer(&mut self, report: Reported) {
+        if let Some(request) = self.request.take() {
+            self.answer = Some(request.response(reported(Some(report))).bytes());
+        }
+    }
+
+    /// The work is over: the rest of the conversation is a task's.
+    pub(crate) fn resume<M: Machine + 'static>(self, worker: &Shared<M>) {
+        let Ok(stream) = TcpStream::from_std(self.socket) else { return };
+        let worker = Rc::clone(worker);
+        tokio::task::spawn_local(async move {
+            let talk = async {
+                match &self.answer {
+                    Some(rest) => send(&stream, rest).await,
+                    None => converse(&worker, &stream, self.head).await,
+                }
+            };
+            // Whoever is too slow or hangs up goes without an answer.
+            let _ = tokio::time::timeout(TIME_MAX, talk).await;
+        });
+    }
 }
 
 /// What the first line asks for.
@@ -111,24 +208,49 @@ impl Request {
     }
 }
 
-fn answer<M: Machine + 'static>(worker: &Shared<M>, request: &Request) -> Response {
-    if !request.is_get && !request.is_head {
-        return Response::plain("405 Method Not Allowed", "only GET and HEAD are answered\n");
-    }
-    let mut response = match request.path.as_str() {
-        // Whoever answers is alive: this runs between two turns of the machine.
-        "/health" => Response::plain("200 OK", "ok\n"),
-        "/ready" => reported(worker, Report::Readiness),
-        "/metrics" => reported(worker, Report::Metrics),
-        "/" => Response::plain("200 OK", "/metrics /health /ready\n"),
-        _ => Response::plain("404 Not Found", "there are /metrics, /health and /ready\n"),
-    };
-    response.has_body = request.is_get;
-    response
+/// Who answers a request.
+enum Route {
+    /// The machine.
+    Report(Report),
+    /// Nobody needs to be asked.
+    Known(Response),
 }
 
-fn reported<M: Machine + 'static>(worker: &Shared<M>, report: Report) -> Response {
-    match worker.borrow_mut().report(report) {
+impl Request {
+    /// What a whole head asks for, or the answer to one that cannot be understood.
+    fn of(head: &[u8]) -> Result<Request, Response> {
+        if head.len() > HEAD_BYTES_MAX {
+            return Err(Response::plain("431 Request Header Fields Too Large", "the request is too long\n"));
+        }
+        Request::parse(head).ok_or_else(|| Response::plain("400 Bad Request", "this is no HTTP request\n"))
+    }
+
+    fn route(&self) -> Route {
+        if !self.is_get && !self.is_head {
+            return Route::Known(Response::plain(
+                "405 Method Not Allowed",
+                "only GET and HEAD are answered\n",
+            ));
+        }
+        match self.path.as_str() {
+            // Whoever answers is alive: this runs between two turns of the machine, or in the midst of long work.
+            "/health" => Route::Known(Response::plain("200 OK", "ok\n")),
+            "/ready" => Route::Report(Report::Readiness),
+            "/metrics" => Route::Report(Report::Metrics),
+            "/" => Route::Known(Response::plain("200 OK", "/metrics /health /ready\n")),
+            _ => Route::Known(Response::plain("404 Not Found", "there are /metrics, /health and /ready\n")),
+        }
+    }
+
+    /// The answer as it was asked for.
+    fn response(&self, mut response: Response) -> Response {
+        response.has_body = self.is_get || !self.is_head;
+        response
+    }
+}
+
+fn reported(reported: Option<Reported>) -> Response {
+    match reported {
         Some(reported) if reported.is_good => Response::plain("200 OK", reported.text),
         Some(reported) => Response::plain("503 Service Unavailable", reported.text),
         None => Response::plain("500 Internal Server Error", "the engine stopped\n"),

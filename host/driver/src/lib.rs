@@ -4,13 +4,17 @@
 //! channel; replies leave from one flusher, after the machine has settled.
 
 mod clock;
+mod connect;
 mod connection;
 mod disk;
 mod flusher;
+mod group;
 mod http;
 mod interlude;
 mod lanes;
+mod links;
 mod listen;
+mod signals;
 mod spin;
 mod tls;
 mod worker; // read me first

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::connection::Stream;
-use crate::tls::{self, Handshaken, Handshakes, Raw};
+use crate::tls::{self, Handshaken, Handshakes, Raw, TlsStream};
 
 /// The sockets served now.
 #[derive(Default)]
@@ -41,21 +41,22 @@ struct Encrypting {
     /// Shared with the acceptors, so that what changes holds from the next connection on.
     context: Current,
     handshakes: Handshakes,
+    handshaken: Rc<Handshaken>,
 }
 
 struct Serving {
     listener: Listener,
-    doors: Vec<Door>,
-    acceptors: Vec<AbortHandle>,
+    acceptors: Vec<Rc<Acceptor>>,
+    tasks: Vec<AbortHandle>,
 }
 
 /// A bound socket while it is served. It is taken out to be closed at once: an acceptor ends only in its own time.
-type Door = Rc<RefCell<Option<Bound>>>;
+type Door = RefCell<Option<Bound>>;
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.doors.iter().for_each(|door| drop(door.take()));
-        self.acceptors.iter().for_each(AbortHandle::abort);
+        self.acceptors.iter().for_each(|acceptor| drop(acceptor.door.take()));
+        self.tasks.iter().for_each(AbortHandle::abort);
         if let Listener::Unix { path, .. } = &self.listener {
             // Gone already is as good.
             let _ = fs::remove_file(path);
@@ -83,8 +84,8 @@ impl Listeners {
     pub(crate) fn serve(
         &mut self,
         wanted: Listening,
-        mut spawn: impl FnMut(Acceptor) -> AbortHandle,
-        spawn_handshaken: impl FnOnce(Handshaken),
+        mut spawn: impl FnMut(Rc<Acceptor>) -> AbortHandle,
+        spawn_handshaken: impl FnOnce(Rc<Handshaken>),
     ) -> Result<(), ListenError> {
         let wants_tls = wanted.listeners.iter().any(|one| protocol(one) == Protocol::RespOverTls);
         assert!(!wants_tls || wanted.tls.is_some(), "an encrypted address without certificates");
@@ -98,18 +99,27 @@ impl Listeners {
         for (listener, sockets) in opened {
             let protocol = protocol(&listener);
             let handshakes = self.tls.as_ref().filter(|_| protocol == Protocol::RespOverTls);
-            let doors: Vec<Door> =
-                sockets.into_iter().map(|socket| Rc::new(RefCell::new(Some(socket)))).collect();
-            let acceptor = |door: &Door| Acceptor {
-                door: Rc::clone(door),
+            let acceptor = |socket| Acceptor {
+                door: RefCell::new(Some(socket)),
                 protocol,
                 keepalive_seconds: Rc::clone(&self.keepalive_seconds),
                 handshakes: handshakes.map(|tls| (tls.handshakes.sender(), Rc::clone(&tls.context))),
             };
-            let acceptors = doors.iter().map(|door| spawn(acceptor(door))).collect();
-            self.serving.push(Serving { listener, doors, acceptors });
+            let acceptors: Vec<_> = sockets.into_iter().map(|socket| Rc::new(acceptor(socket))).collect();
+            let tasks = acceptors.iter().map(|acceptor| spawn(Rc::clone(acceptor))).collect();
+            self.serving.push(Serving { listener, acceptors, tasks });
         }
         Ok(())
+    }
+
+    /// The sockets one by one, as they are asked for new connections in the middle of long work.
+    pub(crate) fn acceptor(&self, index: usize) -> Option<&Acceptor> {
+        self.serving.iter().flat_map(|serving| &serving.acceptors).nth(index).map(|acceptor| &**acceptor)
+    }
+
+    /// A connection whose handshake is over, if there is one.
+    pub(crate) fn handshaken(&self) -> Option<(TlsStream, Peer)> {
+        self.tls.as_ref()?.handshaken.take()
     }
 
     /// What handshakes are made with from now on, if that is something else than before.
@@ -125,7 +135,7 @@ impl Listeners {
         &mut self,
         settings: Tls,
         context: Arc<ServerConfig>,
-        spawn_handshaken: impl FnOnce(Handshaken),
+        spawn_handshaken: impl FnOnce(Rc<Handshaken>),
     ) -> Result<(), String> {
         if let Some(tls) = &mut self.tls {
             tls.settings = settings;
@@ -133,8 +143,9 @@ impl Listeners {
             return Ok(());
         }
         let (handshakes, handshaken) = Handshakes::start().map_err(|error| describe(&error))?;
-        spawn_handshaken(handshaken);
-        self.tls = Some(Encrypting { settings, context: Rc::new(RefCell::new(context)), handshakes });
+        let (handshaken, context) = (Rc::new(handshaken), Rc::new(RefCell::new(context)));
+        spawn_handshaken(Rc::clone(&handshaken));
+        self.tls = Some(Encrypting { settings, context, handshakes, handshaken });
         Ok(())
     }
 
@@ -160,7 +171,37 @@ impl Listeners {
 impl Acceptor {
     /// The next connection; `None` where it is on its way to a handshake first.
     pub(crate) async fn accept(&self) -> io::Result<Option<(Stream, Peer)>> {
-        let (stream, address) = match poll_fn(|context| self.poll_accept(context)).await? {
+        let accepted = poll_fn(|context| self.poll_accept(context)).await?;
+        match self.take_in(accepted)? {
+            Entered::Ready(stream, peer) => Ok(Some((stream, peer))),
+            Entered::Raw(sender, raw) => {
+                sender.send(raw).await.map_err(|_| io::Error::other("the thread of handshakes has ended"))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// As [`Acceptor::accept`], past the runtime.
+    pub(crate) fn accept_now(&self) -> Met {
+        let entered = match self.accept_past_runtime() {
+            Ok(accepted) => self.take_in(accepted),
+            // Nobody is there, or there are no descriptors left.
+            Err(_) => return Met::Nobody,
+        };
+        match entered {
+            Ok(Entered::Ready(stream, peer)) => Met::Client(stream, peer),
+            Ok(Entered::Raw(sender, raw)) => {
+                // Where too many are under way, the peer has to try again.
+                let _ = sender.try_send(raw);
+                Met::Other
+            }
+            // Gone already.
+            Err(_) => Met::Other,
+        }
+    }
+
+    fn take_in(&self, accepted: Accepted) -> io::Result<Entered> {
+        let (stream, address) = match accepted {
             Accepted::Tcp(stream, address) => (stream, address),
             Accepted::Unix(stream, path) => {
                 let peer = Peer {
@@ -170,7 +211,7 @@ impl Acceptor {
                     transport: Transport::Unix,
                     is_local: true,
                 };
-                return Ok(Some((Stream::Unix(stream), peer)));
+                return Ok(Entered::Ready(Stream::Unix(stream), peer));
             }
         };
         stream.set_nodelay(true)?;
@@ -186,13 +227,31 @@ impl Acceptor {
             is_local: address.ip().to_canonical().is_loopback(),
         };
         let Some((handshakes, context)) = &self.handshakes else {
-            return Ok(Some((Stream::Tcp(stream), peer)));
+            return Ok(Entered::Ready(Stream::Tcp(stream), peer));
         };
         peer.transport = Transport::Tls;
         let context = Arc::clone(&context.borrow());
-        let raw = Raw { socket: stream.into_std()?, peer, context };
-        handshakes.send(raw).await.map_err(|_| io::Error::other("the thread of handshakes has ended"))?;
-        Ok(None)
+        Ok(Entered::Raw(handshakes.clone(), Raw { socket: stream.into_std()?, peer, context }))
+    }
+
+    fn accept_past_runtime(&self) -> io::Result<Accepted> {
+        let door = self.door.borrow();
+        let listener = match &*door {
+            Some(Bound::Tcp(listener)) => SockRef::from(listener),
+            Some(Bound::Unix(listener, _)) => SockRef::from(listener),
+            None => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let (socket, address) = listener.accept()?;
+        socket.set_nonblocking(true)?;
+        match (&*door, address.as_socket()) {
+            (Some(Bound::Tcp(_)), Some(address)) => {
+                Ok(Accepted::Tcp(TcpStream::from_std(socket.into())?, address))
+            }
+            (Some(Bound::Unix(_, path)), _) => {
+                Ok(Accepted::Unix(UnixStream::from_std(socket.into())?, path.clone()))
+            }
+            _ => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
@@ -213,6 +272,23 @@ impl Acceptor {
 enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream, String),
+}
+
+/// Whom long work meets at a door.
+pub(crate) enum Met {
+    /// Somebody to be served.
+    Client(Stream, Peer),
+    /// Somebody who is gone, or on the way to a handshake.
+    Other,
+    /// Nobody, for now.
+    Nobody,
+}
+
+/// What becomes of it.
+enum Entered {
+    Ready(Stream, Peer),
+    /// A handshake comes first, where this leads to.
+    Raw(mpsc::Sender<Raw>, Raw),
 }
 
 /// Dead peers are noticed after about `seconds`, as Redis divides them.

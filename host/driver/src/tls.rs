@@ -4,6 +4,7 @@
 //! password is ever part of a sentence.
 
 mod handshakes;
+mod outgoing;
 mod stream; // what the worker holds
 
 mod authorities;
@@ -24,6 +25,7 @@ use rustls::version::{TLS12, TLS13};
 use tenon_base::{ClientCertificates, Tls};
 
 pub(crate) use handshakes::{Handshaken, Handshakes, Raw};
+pub(crate) use outgoing::greet;
 pub(crate) use stream::TlsStream;
 
 /// What one PEM file may hold.
@@ -38,11 +40,7 @@ pub fn check(settings: &Tls) -> Result<(), String> {
 pub(crate) fn context(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
     let certificate = settings.certificate_file.as_deref().ok_or("No tls-cert-file configured!")?;
     let key = settings.key_file.as_deref().ok_or("No tls-key-file configured!")?;
-    let versions = protocols(&settings.protocols)?;
-    let provider = Arc::new(CryptoProvider {
-        cipher_suites: ciphers::choose(&settings.ciphers, &settings.cipher_suites, &versions)?,
-        ..ring::default_provider()
-    });
+    let (provider, versions) = algorithms(settings)?;
     let chain = chain(certificate)?;
     let key = keys::read(key, &settings.key_password)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -74,6 +72,15 @@ pub(crate) fn context(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
         }
     }
     Ok(Arc::new(config))
+}
+
+/// What may be spoken.
+fn algorithms(
+    settings: &Tls,
+) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), String> {
+    let versions = protocols(&settings.protocols)?;
+    let cipher_suites = ciphers::choose(&settings.ciphers, &settings.cipher_suites, &versions)?;
+    Ok((Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() }), versions))
 }
 
 /// `tls-protocols`. The old ones that OpenSSL still knows do not exist here: they are left out if others are named,

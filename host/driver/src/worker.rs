@@ -1,6 +1,6 @@
 //! One worker: a machine, the connections it serves, and the turn that ties them together.
-//! A turn is: every connection that has bytes hands them to the machine; then the machine settles; then its
-//! requests are carried out; then the flusher sends what was released.
+//! A turn is: every connection that has bytes is read, and what came goes to the machine, several reads at once (see
+//! `group`); then the machine settles; then its requests are carried out; then the flusher sends what was released.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,22 +11,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Proceed, Report,
+    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
     Reported, Signal, World,
 };
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
+use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
-use crate::interlude::Meanwhile;
+use crate::group::Group;
+use crate::http::Visitor;
+use crate::interlude::{Findings, Meanwhile};
 use crate::lanes::{Lanes, panic_text};
+use crate::links::Links;
 use crate::listen::Listeners;
+use crate::signals::Signals;
 use crate::spin::Spin;
 use crate::{Clock, flusher};
 
-/// What one read takes from a socket at most; also the fairness between connections in a turn.
-const READ_BYTES: usize = 64 * 1024;
+/// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
+/// argument take a few microseconds a buffer, those of many small requests more than this.
+const READ_SHARE: Micros = Micros(250);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.
@@ -44,15 +49,17 @@ pub struct Driver<M> {
 pub struct NoInterlude;
 
 impl Interlude for NoInterlude {
-    fn poll(&mut self) -> Proceed {
-        Proceed::Continue
-    }
-
-    fn hear(&mut self, _: ConnectionId, _: &mut Vec<u8>) -> Option<ConnectionId> {
+    fn hear(&mut self, _: Option<ConnectionId>, _: &mut Outputs, _: &mut Vec<u8>) -> Option<Heard> {
         None
     }
 
-    fn send(&mut self, _: ConnectionId, _: &mut Outputs) {}
+    fn answer(&mut self, _: Reported) {}
+
+    fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
+
+    fn signal(&mut self) -> Option<Signal> {
+        None
+    }
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
@@ -74,10 +81,10 @@ impl<M: Machine + 'static> Driver<M> {
             clock: self.clock,
             lanes: Lanes::new(Arc::clone(&self.disk)),
             disk: self.disk,
-            links: Vec::new(),
-            free_slots: Vec::new(),
-            last_serial: 0,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            links: Links::default(),
+            findings: Findings::default(),
+            signals: Signals::catch()?,
+            group: Group::new(),
             turn: None,
             flush: Rc::default(),
             listeners: Listeners::default(),
@@ -86,10 +93,7 @@ impl<M: Machine + 'static> Driver<M> {
         }));
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
-            spawn_signal(&worker, SignalKind::terminate(), Signal::Terminate)?;
-            spawn_signal(&worker, SignalKind::interrupt(), Signal::Interrupt)?;
-            // A hang-up does not end a server.
-            let _ignored = signal(SignalKind::hangup())?;
+            spawn_signals(&worker);
             // A task like the connections': woken by them it runs behind all that are ready, in the same turn.
             let served = tokio::task::spawn_local(flusher::serve(worker));
             Ok(served.await.unwrap_or(EXIT_PANIC))
@@ -97,15 +101,18 @@ impl<M: Machine + 'static> Driver<M> {
     }
 }
 
-fn spawn_signal<M: Machine + 'static>(worker: &Shared<M>, kind: SignalKind, told: Signal) -> io::Result<()> {
-    let mut stream = signal(kind)?;
+/// Tells the machine of signals that no long work has heard.
+fn spawn_signals<M: Machine + 'static>(worker: &Shared<M>) {
     let worker = Rc::clone(worker);
+    let pending = Arc::clone(worker.borrow().signals.pending());
     tokio::task::spawn_local(async move {
-        while stream.recv().await.is_some() {
-            worker.borrow_mut().tell(Input::Signal(told));
+        loop {
+            pending.arrived.notified().await;
+            while let Some(signal) = pending.take() {
+                worker.borrow_mut().tell(Input::Signal(signal));
+            }
         }
     });
-    Ok(())
 }
 
 /// What a read came to.
@@ -126,11 +133,11 @@ pub(crate) struct Worker<M> {
     pub(crate) clock: Clock,
     disk: Arc<dyn Disk>,
     pub(crate) lanes: Lanes,
-    /// By slot.
-    links: Vec<Option<Rc<Link>>>,
-    free_slots: Vec<u32>,
-    last_serial: u64,
-    read_buffer: Box<[u8]>,
+    links: Links,
+    findings: Findings,
+    signals: Signals,
+    /// What was read and not handed over yet.
+    group: Group,
     /// The time of the running turn: read once, at its first input.
     turn: Option<Now>,
     /// Wakes the flusher.
@@ -143,20 +150,62 @@ pub(crate) struct Worker<M> {
 impl<M: Machine + 'static> Worker<M> {
     /// Tells the machine a fact, and sees to it that the turn ends.
     pub(crate) fn tell(&mut self, input: Input<'_>) {
+        self.hand_over();
+        self.handle(input, &Group::absent(), 0);
+    }
+
+    /// Hands over what was read, and has the machine fetch for all of it first.
+    fn hand_over(&mut self) {
+        if self.group.len() == 0 {
+            return;
+        }
+        let mut group = std::mem::replace(&mut self.group, Group::absent());
+        if group.len() > 1 {
+            let machine = &self.machine;
+            let told = catch_unwind(AssertUnwindSafe(|| machine.expect(&mut group.iter())));
+            self.survive(told);
+        }
+        for index in 0..group.len() {
+            let read = group.read(index).filter(|(connection, _)| self.links.find(*connection).is_some());
+            if let Some((connection, bytes)) = read {
+                self.handle(Input::Received { connection, bytes }, &group, index + 1);
+            }
+        }
+        group.clear();
+        self.group = group;
+    }
+
+    /// Tells the machine a fact. Of `group`, what is behind `next` may be heard in the middle of long work.
+    fn handle(&mut self, input: Input<'_>, group: &Group, next: usize) {
         let now = self.begin();
+        let mut meanwhile = Meanwhile::new(
+            &mut self.links,
+            group.from(next),
+            &self.listeners,
+            &mut self.findings,
+            &self.signals,
+        );
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,
-            interlude: &mut Meanwhile::new(&self.links),
+            interlude: &mut meanwhile,
             disk: &*self.disk,
         };
         let machine = &mut self.machine;
         let told = catch_unwind(AssertUnwindSafe(|| machine.handle(now, input, &mut world)));
+        let was_long = meanwhile.end(&mut self.outputs);
         self.survive(told);
+        if was_long {
+            self.turn = Some(self.clock.now());
+            for link in std::mem::take(&mut self.findings.ended) {
+                self.tell_end(&link);
+            }
+        }
     }
 
     /// Lets the machine do what it owes and carries it out. Returns the slots to flush.
     pub(crate) fn settle(&mut self, dirty: &mut Vec<u32>) {
+        self.hand_over();
         // A settle that no input led to (a timer's) has a time of its own, and wakes nobody.
         let now = self.turn.unwrap_or_else(|| self.clock.now());
         let mut world = World {
@@ -205,22 +254,28 @@ impl<M: Machine + 'static> Worker<M> {
         self.turn.is_some()
     }
 
+    /// Whether the turn has just begun, so that a connection may be read from again.
+    pub(crate) fn has_time(&self) -> bool {
+        self.turn.is_some_and(|began| self.clock.now().steady.since(began.steady) < READ_SHARE)
+    }
+
     pub(crate) fn exit_code(&self) -> Option<i32> {
         self.exit
     }
 
-    /// Reads once from a connection and hands over what came.
+    /// Reads once from a connection. What came is handed over with what else is read in this turn.
     pub(crate) fn poll_read(&mut self, link: &Link, context: &mut Context<'_>) -> Poll<io::Result<Read>> {
-        let count = match link.poll_read(context, &mut self.read_buffer) {
+        let count = match link.poll_read(context, self.group.room()) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         };
-        let buffer = std::mem::take(&mut self.read_buffer);
-        self.tell(Input::Received { connection: link.id, bytes: &buffer[..count] });
-        let read = if count == buffer.len() { Read::Filled } else { Read::Emptied };
-        self.read_buffer = buffer;
+        self.begin();
+        let read = if self.group.push(link, count) { Read::Filled } else { Read::Emptied };
+        if self.group.is_full() {
+            self.hand_over();
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -253,27 +308,24 @@ impl<M: Machine + 'static> Worker<M> {
     }
 
     pub(crate) fn link(&self, slot: u32) -> Option<Rc<Link>> {
-        self.links.get(slot as usize)?.clone()
+        self.links.at(slot).map(Rc::clone)
+    }
+
+    /// What long work has met since the last call: connections and monitoring systems that need tasks.
+    pub(crate) fn take_newcomers(&mut self) -> (Vec<Rc<Link>>, Vec<Visitor>) {
+        (std::mem::take(&mut self.findings.newcomers), std::mem::take(&mut self.findings.visitors))
     }
 
     /// Takes in an accepted connection.
     pub(crate) fn connect(&mut self, stream: Stream, peer: Peer) -> Rc<Link> {
-        let link = self.adopt(stream);
+        let link = self.links.adopt(stream, false);
         self.tell(Input::Connected { connection: link.id, peer });
         link
     }
 
-    /// Gives a socket a slot.
-    pub(crate) fn adopt(&mut self, stream: Stream) -> Rc<Link> {
-        let slot = self.free_slots.pop().unwrap_or(self.links.len() as u32);
-        self.last_serial += 1;
-        let id = ConnectionId { serial: self.last_serial, slot };
-        let link = Rc::new(Link::new(id, stream));
-        if slot as usize == self.links.len() {
-            self.links.push(None);
-        }
-        self.links[slot as usize] = Some(Rc::clone(&link));
-        link
+    /// Gives the socket of a connection that the machine asked for a slot.
+    pub(crate) fn adopt_own(&mut self, stream: Stream) -> Rc<Link> {
+        self.links.adopt(stream, true)
     }
 
     /// Ends a connection, whoever wanted it. Does nothing if it has already ended.
@@ -283,11 +335,15 @@ impl<M: Machine + 'static> Worker<M> {
         }
         link.wake();
         self.outputs.discard(link.id.slot);
+        self.tell_end(link);
+    }
+
+    /// Tells the machine that a connection is gone, and frees its slot.
+    fn tell_end(&mut self, link: &Link) {
         self.tell(Input::Closed { connection: link.id });
         // What the machine wrote to it on hearing the news goes nowhere.
         self.outputs.discard(link.id.slot);
-        self.links[link.id.slot as usize] = None;
-        self.free_slots.push(link.id.slot);
+        self.links.remove(link.id);
     }
 
     fn begin(&mut self) -> Now {
@@ -349,11 +405,13 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
             worker.listeners = listeners;
             worker.tell(Input::Listened { ticket, result });
         }
-        Output::Connect { ticket, host, port, patience } => {
-            connection::spawn_connector(worker, ticket, host, port, patience);
+        Output::Connect { ticket, host, port, patience, source, tls } => {
+            connection::spawn_connector(worker, ticket, Destination { host, port, source, tls }, patience);
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
+            // Before clients find their connections closed: who connects anew then must not be let in.
+            worker.listeners = Listeners::default();
             worker.exit = Some(code);
             worker.flush.notify_one();
         }

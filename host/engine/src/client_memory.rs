@@ -163,6 +163,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_pushed_to_a_client_that_does_not_read_counts() {
+        let mut bench = Bench::new(&[("maxmemory-clients", "300000"), ("enable-debug-command", "yes")]);
+        bench.connect(3);
+        bench.send_bytes(2, b"SUBSCRIBE __redis__:invalidate\r\n");
+        bench.run(1, "CLIENT TRACKING ON BCAST REDIRECT 2");
+        bench.run(1, "DEBUG PAUSE-CRON 1");
+        let key = "k".repeat(40_000);
+        let writes = (0..20).find(|_| {
+            bench.run(3, &format!("INCR {key}"));
+            // As the flusher does, though the socket takes nothing.
+            bench.outputs.take_pushed(&mut Vec::new(), 100);
+            bench.closed == [2]
+        });
+        assert!(writes.is_some_and(|writes| (3..9).contains(&writes)), "{writes:?}");
+    }
+
+    #[test]
     fn a_share_of_the_limit_of_all() {
         let mut bench = Bench::new(&[("maxmemory-clients", "10%")]);
         begin_request(&mut bench, 2, 900_000);

@@ -25,6 +25,7 @@ use crate::durability::Durability;
 use crate::eviction::Eviction;
 use crate::failover::Failover;
 use crate::latency::LatencyMonitor;
+use crate::loading::Load;
 use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
@@ -116,6 +117,12 @@ pub struct Engine {
     /// Requests that wait for keys.
     pub(crate) waiting: Waiting,
     pub(crate) pause: Pause,
+    /// The load that goes on.
+    pub(crate) load: Option<Load>,
+    /// What was saved is here, and clients are served.
+    pub(crate) is_started: bool,
+    /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
+    pub(crate) is_over: bool,
     /// Bytes read by loads, and how quickly.
     pub(crate) loaded_bytes: u64,
     /// Of the last RDB.
@@ -345,6 +352,9 @@ impl Engine {
             stalled: Vec::new(),
             waiting: Waiting::default(),
             pause: Pause::default(),
+            load: None,
+            is_started: false,
+            is_over: false,
             loaded_bytes: 0,
             keys_loaded: 0,
             keys_expired_at_load: 0,
@@ -355,24 +365,44 @@ impl Engine {
         }
     }
 
-    /// Loads policies and data; everybody waits. An error stops the start.
+    /// Checks what can be checked before there are sockets, and loads users and policies. An error stops the start.
     pub fn start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
-        // Loading runs commands by their own names; clients get the configured ones.
         self.commands.check_renames(self.config.renames())?;
         self.load_users_at_start(world)?;
         let before_bytes = (self.identity.gauges)().allocated_bytes;
         self.load_policies_at_start(now)?;
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
         self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
-        self.load_at_start(now, world)?;
-        self.listen_to_units();
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
+        tracing::info!("Server initialized");
+        Ok(())
+    }
+
+    /// The sockets are there: loads what was saved, answering clients meanwhile, and serves them. An error ends the
+    /// process.
+    pub(crate) fn load_and_serve(&mut self, now: Now, world: &mut World<'_>) {
+        if self.is_over {
+            return;
+        }
+        (self.tell_supervisor)(Milestone::Loading);
+        let loaded = self.load_at_start(now, world);
+        self.end_load();
+        if self.is_over {
+            return;
+        }
+        if let Err(sentence) = loaded {
+            sentence.lines().for_each(|line| tracing::warn!("{line}"));
+            self.is_over = true;
+            return world.outputs.request(Output::Exit { code: 1 });
+        }
+        self.is_started = true;
+        self.listen_to_units();
         if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
             let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
             self.follow(now, host, port, world);
         }
-        tracing::info!("Server initialized");
-        Ok(())
+        tracing::info!("Ready to accept connections");
+        (self.tell_supervisor)(Milestone::Ready);
     }
 
     /// Starts a job in a lane.
@@ -440,7 +470,13 @@ impl Engine {
         self.close(connection, false, world);
     }
 
-    fn connected(&mut self, now: Now, connection: ConnectionId, peer: Peer, world: &mut World<'_>) {
+    pub(crate) fn connected(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        peer: Peer,
+        world: &mut World<'_>,
+    ) {
         self.stats.connections_received += 1;
         let refusal = self.refusal_of(&peer);
         let is_authenticated = self.users.is_open();
@@ -450,6 +486,14 @@ impl Engine {
             Reply::new(world.outputs.writer(connection), Proto::Resp2).error(text);
             self.close(connection, false, world);
         }
+    }
+
+    /// A connection is gone, whose it was.
+    pub(crate) fn ended(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
+        self.closed(connection);
+        self.replication_closed(now, connection);
+        self.upstream_closed(now, connection, world);
+        self.target_closed(now, connection, world);
     }
 
     fn closed(&mut self, connection: ConnectionId) {
@@ -529,16 +573,15 @@ impl Engine {
 }
 
 impl Machine for Engine {
+    fn expect(&self, coming: &mut dyn Iterator<Item = (ConnectionId, &[u8])>) {
+        self.fetch_for(coming);
+    }
+
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
         match input {
             Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
-            Input::Closed { connection } => {
-                self.closed(connection);
-                self.replication_closed(now, connection);
-                self.upstream_closed(now, connection, world);
-                self.target_closed(now, connection, world);
-            }
+            Input::Closed { connection } => self.ended(now, connection, world),
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
             Input::Listened { ticket, result } => self.listen_ended(now, ticket, result, world),
             Input::Linked { ticket, result } => match self.jobs.remove(&ticket) {
@@ -555,6 +598,10 @@ impl Machine for Engine {
         if !std::mem::replace(&mut self.listening.is_requested, true) {
             let config = self.config.clone();
             self.listen(&config, false, None, world);
+        }
+        if !self.is_started || self.is_over {
+            // Nothing is decided about data that is not there.
+            return;
         }
         self.run_cron(now, world);
         self.close_largest(now, world);

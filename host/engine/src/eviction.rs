@@ -256,7 +256,7 @@ impl Engine {
     /// Whether it is this server's to remove keys just now. A follower leaves that to its primary.
     fn may_evict(&self) -> bool {
         let leaves_it = self.replication.is_following && self.config.bool(Directive::ReplicaIgnoreMaxmemory);
-        !leaves_it && !self.pause.is_on()
+        !leaves_it && !self.pause.is_on() && self.load.is_none()
     }
 
     fn stop_exceeding(&mut self, now: Now) {

@@ -10,13 +10,11 @@ use tenon_resp::{Args, Batch, OwnedArgs, Reply};
 
 use crate::engine::Engine;
 use crate::gates::{self, Refusal};
+use crate::look_ahead::GROUP;
 use crate::output_limits::reply_bytes_max;
 use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
 use crate::table::{Command, CommandId, Run};
-
-/// Requests whose keys are fetched ahead together: enough to hide a cache miss, few enough to stay cached.
-const GROUP: usize = 16;
 
 /// What a client learns whose write waited for the disk in vain.
 const STALLED: &str = "MISCONF Errors writing to the AOF file: the disk does not keep up (aof-pending-max bytes wait \
@@ -49,6 +47,9 @@ impl Engine {
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
         self.stats.reads += 1;
+        if session.is_replica && bytes.iter().all(|byte| *byte == b'\n') {
+            self.replication.primary.heard_sign(now.steady, connection);
+        }
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
             self.sessions.count_bytes(connection);
@@ -131,44 +132,6 @@ impl Engine {
         batch.len()
     }
 
-    /// Resolves the commands of a group and fetches the buckets, then the entries, then the collections of their first
-    /// keys. Only hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
-    fn look_ahead(
-        &self,
-        connection: ConnectionId,
-        batch: &Batch,
-        bytes: &[u8],
-        group: std::ops::Range<usize>,
-        commands: &mut [Option<CommandId>; GROUP],
-    ) {
-        let is_alone = group.len() == 1;
-        let database = self.sessions.get(connection).map_or(0, |session| session.database);
-        let database = self.keyspace.db(database);
-        let mut hashes = [0; GROUP];
-        let mut count = 0;
-        let mut wants_collections = false;
-        for index in group.clone() {
-            let args = batch.request(index, bytes);
-            let command = self.commands.find(args.get(0));
-            commands[index - group.start] = command;
-            let Some(command) = command.map(|id| &self.commands[id]).filter(|_| !is_alone) else { continue };
-            if let Some(key) = command.first_key.and_then(|at| args.try_get(usize::from(at))) {
-                wants_collections |= command.wants_collection;
-                hashes[count] = database.hash(key);
-                database.prefetch_bucket(hashes[count]);
-                count += 1;
-            }
-        }
-        for &hash in &hashes[..count] {
-            database.prefetch_entry(hash);
-        }
-        if wants_collections {
-            for &hash in &hashes[..count] {
-                database.prefetch_collection(hash);
-            }
-        }
-    }
-
     /// Runs one request of a client. What it made ready is served by the caller.
     pub(crate) fn execute(
         &mut self,
@@ -185,7 +148,8 @@ impl Engine {
         if self.tracking.is_over() {
             self.shed_tracked_keys(now, world);
         }
-        if self.eviction.is_limited() {
+        // What is evicted while a script runs would be in the middle of its record.
+        if self.eviction.is_limited() && self.scripts.running.is_none() {
             self.make_room(now, connection, world);
         }
         let start = world.outputs.writer(connection).len();
@@ -283,11 +247,13 @@ impl Engine {
             return Ok(());
         }
         self.reply_stamp = None;
-        let id = match self.admit(now, connection, command, args, world) {
-            Ok(id) => id,
+        let (id, flags) = match self.admit(now, connection, command, args, world) {
+            Ok(admitted) => admitted,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
-        if self.keep_for_pause(connection, id, args) || self.keep_for_migration(connection, id, args) {
+        if self.keep_for_pause(connection, flags, args)
+            || self.keep_for_migration(connection, id, flags, args)
+        {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
@@ -326,7 +292,7 @@ impl Engine {
         outcome.map(|_| ())
     }
 
-    /// Lets a request in, or says why not.
+    /// Lets a request in and tells what it may do, or says why not.
     fn admit(
         &mut self,
         now: Now,
@@ -334,16 +300,18 @@ impl Engine {
         command: Option<CommandId>,
         args: Args<'_>,
         world: &mut World<'_>,
-    ) -> Result<CommandId, CommandError> {
+    ) -> Result<(CommandId, Flags), CommandError> {
         let id = gates::known(self, command, args)?;
-        if let Err(refusal) = gates::pass(self, connection, id, args) {
-            self.stats.count_rejected(id);
-            return Err(match refusal {
-                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
-                Refusal::Other(error) => error,
-            });
+        match gates::pass(self, connection, id, args) {
+            Ok(flags) => Ok((id, flags)),
+            Err(refusal) => {
+                self.stats.count_rejected(id);
+                Err(match refusal {
+                    Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                    Refusal::Other(error) => error,
+                })
+            }
         }
-        Ok(id)
     }
 
     /// Takes back the reply written since `start`, as CLIENT REPLY says.
@@ -515,7 +483,7 @@ impl Engine {
     fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
         let Some(session) = self.sessions.get(connection) else { return false };
         let is_queued = session.transaction.is_some() && command.name != "exec";
-        !is_queued && session.effective_flags(command).has(Flags::WRITE)
+        !is_queued && session.effective_flags(command, command.flags).has(Flags::WRITE)
     }
 
     /// Keeps a write, and everything behind it on its connection, until the disk has caught up.

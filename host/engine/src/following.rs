@@ -15,7 +15,9 @@ use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
 
 use crate::engine::{Engine, Purpose};
+use crate::loading::Loading;
 use crate::pubsub::Space;
+use crate::sockets::outgoing_tls;
 use crate::table::{CommandId, Run};
 
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
@@ -153,7 +155,9 @@ impl Engine {
                 following.ticket = Some(ticket);
             }
             let patience = Micros(greeting(&self.config).timeout.0.max(1));
-            world.outputs.request(Output::Connect { ticket, host, port, patience });
+            let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
+            let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
+            world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
         }
     }
 
@@ -192,6 +196,9 @@ impl Engine {
         bytes: &[u8],
         world: &mut World<'_>,
     ) {
+        if self.is_over {
+            return;
+        }
         let is_its = |one: &Following| one.upstream.link() == Some(connection);
         let Some(mut following) = self.replication.following.take_if(|one| is_its(one)) else { return };
         self.stats.net_input_bytes += bytes.len() as u64;
@@ -202,7 +209,17 @@ impl Engine {
             let place = is_counted.then(|| (self.replication_id(), self.journal.offset()));
             let (count, heard) = following.upstream.hear(now.steady, rest, place, world.outputs);
             rest = &rest[count..];
-            failure = self.take_in(now, &mut following, heard, world).err();
+            let Heard::SnapshotEnd(bytes, surplus) = heard else {
+                failure = self.take_in(now, &mut following, heard, world).err();
+                continue;
+            };
+            // Others are heard while it is loaded: they are to find everything in its place.
+            let kept = following.keep(bytes);
+            self.replication.following = Some(following);
+            failure = kept.and_then(|()| self.load_snapshot(now, surplus, world)).err();
+            let back = self.replication.following.take().filter(|_| !self.is_over);
+            let Some(back) = back else { return };
+            following = back;
         }
         self.replication.following = Some(following);
         if let Some(reason) = failure {
@@ -240,17 +257,13 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), String> {
         match heard {
-            Heard::Nothing => Ok(()),
+            Heard::Nothing | Heard::SnapshotEnd(..) => Ok(()),
             Heard::Failed(reason) => Err(reason),
             Heard::Full(id, offset) => {
                 self.handed_over(following);
                 self.await_snapshot(following, id, offset, world)
             }
             Heard::Snapshot(bytes) => following.keep(bytes),
-            Heard::SnapshotEnd(bytes, surplus) => {
-                following.keep(bytes)?;
-                self.load_snapshot(now, following, surplus, world)
-            }
             Heard::Continues(id) => {
                 self.handed_over(following);
                 self.continue_under(now, id, world);
@@ -283,25 +296,22 @@ impl Engine {
     }
 
     /// Puts what the primary sent in the place of everything that was there.
-    fn load_snapshot(
-        &mut self,
-        now: Now,
-        following: &mut Following,
-        surplus: usize,
-        world: &mut World<'_>,
-    ) -> Result<(), String> {
+    fn load_snapshot(&mut self, now: Now, surplus: usize, world: &mut World<'_>) -> Result<(), String> {
+        let Some(following) = &mut self.replication.following else { return Ok(()) };
+        let has_synced = following.has_synced;
         let Some(Incoming { file, path, id, offset }) = following.incoming.take() else {
             return Err("a snapshot that was not announced".to_owned());
         };
         let length = file.length().map_err(|error| describe(&error))?;
         file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
-        if let Err(reason) = self.refuse_emptiness(following, id, &file) {
+        if let Err(reason) = self.refuse_emptiness(has_synced, id, &file) {
             let _ = world.disk.remove(&path);
             return Err(reason);
         }
         tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
         self.append_sealed(now, world);
-        let loaded = self.replace_by_rdb(now, &file, self.has_room_beside());
+        let loaded = self.replace_by_rdb(now, &file, self.has_room_beside(), world);
+        let now = world.now();
         // A file that cannot be removed costs room, and the next attempt makes it anew.
         let _ = world.disk.remove(&path);
         let report = loaded.map_err(|error| {
@@ -323,11 +333,13 @@ impl Engine {
         }
         self.set_readers();
         let database = report.aux.stream_database.and_then(|database| usize::try_from(database).ok());
-        following.database = self.known_database(database);
-        self.journal.set_home(Some(following.database as u32));
+        let database = self.known_database(database);
+        self.journal.set_home(Some(database as u32));
         if was_logging && let Err(reason) = self.turn_log_on(now, world) {
             tracing::warn!("The append-only file cannot be begun anew yet: {reason}");
         }
+        let Some(following) = &mut self.replication.following else { return Ok(()) };
+        following.database = database;
         following.raw.clear();
         following.own_keys.clear();
         (following.is_lost, following.has_synced) = (false, true);
@@ -346,6 +358,24 @@ impl Engine {
         self.seal(now, 0, None, world);
     }
 
+    /// A snapshot of the history that is here comes, to be loaded beside it: it counts as being loaded, as in Redis,
+    /// which reads it from the socket.
+    pub(crate) fn receiving(&self) -> Option<Loading> {
+        self.receives(|id| id == self.replication_id()).then_some(Loading::Beside)
+    }
+
+    /// The same of another history. Redis would serve nobody; here what was there is served until it is replaced.
+    pub(crate) fn receives_other_data(&self) -> bool {
+        self.receives(|id| id != self.replication_id())
+    }
+
+    fn receives(&self, is_it: impl Fn(ReplicationId) -> bool) -> bool {
+        let following = self.replication.following.as_ref();
+        let incoming = following.and_then(|following| following.incoming.as_ref());
+        incoming.is_some_and(|incoming| is_it(incoming.id))
+            && self.config.choice(Directive::ReplDisklessLoad) == "swapdb"
+    }
+
     /// Whether what comes may be loaded beside what is here: it is asked for, or it costs little.
     fn has_room_beside(&self) -> bool {
         let used = self.keyspace.used_memory() as u64;
@@ -357,13 +387,13 @@ impl Engine {
     /// somebody has just named is.
     fn refuse_emptiness(
         &self,
-        following: &Following,
+        has_synced: bool,
         id: ReplicationId,
         file: &Arc<dyn DiskFile>,
     ) -> Result<(), String> {
         let keys = self.key_count();
         let is_allowed = self.config.bool(Directive::ReplicaFollowEmptyPrimary);
-        let is_known = following.has_synced && id != self.replication_id();
+        let is_known = has_synced && id != self.replication_id();
         if is_allowed || !is_known || keys == 0 || !self.is_empty_rdb(file) {
             return Ok(());
         }
@@ -627,7 +657,10 @@ impl Following {
 /// What we say of ourselves, as configured.
 pub(crate) fn greeting(config: &Config) -> Greeting {
     let announced = config.integer(Directive::ReplicaAnnouncePort);
-    let port = if announced > 0 { announced } else { config.integer(Directive::Port) };
+    let tls_port =
+        if config.bool(Directive::TlsReplication) { config.integer(Directive::TlsPort) } else { 0 };
+    let own = if tls_port > 0 { tls_port } else { config.integer(Directive::Port) };
+    let port = if announced > 0 { announced } else { own };
     Greeting {
         user: config.text(Directive::MasterUser).to_vec(),
         password: config.text(Directive::MasterAuth).to_vec(),

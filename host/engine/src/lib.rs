@@ -16,6 +16,8 @@ mod histogram;
 mod keys;
 mod latency;
 mod load;
+mod loading;
+mod look_ahead;
 mod memory_report;
 mod metrics;
 mod migration;

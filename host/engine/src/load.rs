@@ -1,9 +1,11 @@
-//! Brings back what was saved: the append-only file if there is one, else the dump file. Everybody waits.
+//! Brings back what was saved: the append-only file if there is one, else the dump file. Others are heard meanwhile, see
+//! `loading`.
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
+
+mod rdb;
 
 use std::any::Any;
 use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use std::sync::Arc;
@@ -11,27 +13,31 @@ use std::sync::Arc;
 use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
-use tenon_base::{DiskFile, Now, UnixMillis, World};
+use tenon_base::{ConnectionId, Disk, DiskFile, Now, World};
 use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
-use tenon_keyspace::{AccessRule, CutBounds, Keyspace};
-use tenon_rdb::{Access, Encoder, FileSource, Limits as RdbLimits, LoadOptions, LoadReport};
+use tenon_keyspace::CutBounds;
+use tenon_rdb::{Encoder, LoadReport};
 use tenon_replication::Second;
 use tenon_resp::{Args, Proto, Reply};
 
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
-use crate::scripts::Loading;
-use crate::table::{Run, Unresolved};
+use crate::loading::Loading;
+use crate::server;
+use crate::table::{CommandTable, Run, Unresolved};
 
-/// Between two lines about progress.
-const PROGRESS_LINE_BYTES: u64 = 256 * 1024 * 1024;
+/// Why a load ended that nobody wants any more.
+const GIVEN_UP: &str = "the load was given up: the server ends";
+/// Bytes of a command's name that an error shows; no known one is longer.
+const NAME_SHOWN_BYTES_MAX: usize = 128;
 
 impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
     pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         let began = world.stopwatch.read();
+        self.begin_load(Loading::InPlace, 0, None, world);
         if self.config.bool(Directive::AppendOnly) {
             self.load_log_at_start(now, world)?;
         } else {
@@ -85,7 +91,7 @@ impl Engine {
         let mut base = Vec::new();
         if !loaded.found {
             self.load_dump(now, world)?;
-            base = self.encode_base(now)?;
+            base = self.encode_base(now, world)?;
         }
         let offset = loaded.origin.map_or(ReplicationOffset(0), |origin| origin.offset);
         self.start_journal(offset);
@@ -143,7 +149,11 @@ impl Engine {
         };
         let old_file = self.directory().join(OsStr::from_bytes(self.config.text(Directive::AppendFilename)));
         let disk = world.disk;
-        let mut sink = Sink { engine: self, now, database: 0, reply: Vec::new(), told_bytes: 0 };
+        self.count_to_load(log_bytes(directory, disk));
+        // What is in the file has its own names, whatever clients call it.
+        let own_names = !self.config.renames().is_empty();
+        let own_names = own_names.then(|| CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]));
+        let mut sink = Sink { engine: self, world, now, database: 0, reply: Vec::new(), own_names };
         let loaded = tenon_aof::load(disk, directory, Some(&old_file), options, &mut sink)
             .map_err(|error| error.to_string())?;
         self.loaded_bytes += loaded.bytes;
@@ -201,8 +211,9 @@ impl Engine {
         };
         // A follower may be told yet to let a key live on that has expired: what is gone is its primary's to say.
         let passes_over = self.config.primary().is_none().then_some(now.unix());
+        self.count_to_load(file.length().unwrap_or(0));
         let report = self
-            .load_rdb(now, &file, passes_over, false)
+            .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
         if self.config.bool(Directive::AppendOnly) {
@@ -215,114 +226,12 @@ impl Engine {
         Ok(origin_of(&report))
     }
 
-    /// Loads an RDB file into the keyspace. Keys that expired before `passes_over` are left out; a key that is
-    /// there already is an error, unless it `merges`.
-    pub(crate) fn load_rdb(
-        &mut self,
-        now: Now,
-        file: &Arc<dyn DiskFile>,
-        passes_over: Option<UnixMillis>,
-        merges: bool,
-    ) -> Result<LoadReport, String> {
-        let options = self.load_options(passes_over);
-        let clock = (now.unix().seconds() as u32, self.limits.access.counts_uses());
-        let report = read_rdb(file, &options, &mut self.keyspace, clock, merges)?;
-        if report.module_data > 0 {
-            tracing::warn!(
-                "The file holds {} pieces of module data, which are passed over: the next save will not have them",
-                report.module_data
-            );
-        }
-        for text in &report.libraries {
-            self.load_library(text, merges)?;
-        }
-        (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
-        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
-        Ok(report)
-    }
-
-    /// Takes in a library that was saved.
-    fn load_library(&mut self, text: &[u8], replaces: bool) -> Result<(), String> {
-        let mut loading = Loading { stopwatch: None, seed: self.dice.roll() };
-        let loaded = self.scripts.libraries.load(text, replaces, &mut loading);
-        self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
-        loaded.map(drop)
-    }
-
-    fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
-        LoadOptions {
-            limits: RdbLimits {
-                list: self.limits.list,
-                set: self.limits.set,
-                hash: self.limits.hash,
-                zset: self.limits.zset,
-            },
-            databases: self.keyspace.databases(),
-            checksum: self.config.bool(Directive::RdbChecksum) && !self.limits.skips_checksums,
-            passes_over_expired_before: passes_over,
-        }
-    }
-
-    /// Puts what an RDB file holds in the place of everything. If it cannot be read nothing has changed: where there
-    /// is room the file is loaded beside what is here, else it is read through once before anything is let go.
-    pub(crate) fn replace_by_rdb(
-        &mut self,
-        now: Now,
-        file: &Arc<dyn DiskFile>,
-        is_beside: bool,
-    ) -> Result<LoadReport, String> {
-        let options = self.load_options(None);
-        if !is_beside {
-            check_rdb(file, &options)?;
-            self.forget_everything();
-            let loaded = self.load_rdb(now, file, None, false);
-            if loaded.is_err() {
-                self.forget_everything();
-            }
-            return loaded;
-        }
-        let mut fresh = self.keyspace.beside();
-        let libraries = std::mem::take(&mut self.scripts.libraries);
-        std::mem::swap(&mut self.keyspace, &mut fresh);
-        let loaded = self.load_rdb(now, file, None, false);
-        std::mem::swap(&mut self.keyspace, &mut fresh);
-        if loaded.is_err() {
-            self.scripts.libraries = libraries;
-        }
-        self.scripts.function_vm_bytes = self.scripts.libraries.vm_bytes();
-        match loaded {
-            Ok(report) => {
-                let former = self.keyspace.take_over(fresh);
-                self.garbage.extend(former.into_iter().map(Garbage::Table));
-                Ok(report)
-            }
-            Err(error) => {
-                for index in 0..fresh.databases() {
-                    self.garbage.push(Garbage::Table(fresh.db_mut(index).clear()));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Whether an RDB file holds no key. One that cannot be read is found out when it is loaded.
-    pub(crate) fn is_empty_rdb(&self, file: &Arc<dyn DiskFile>) -> bool {
-        let mut is_empty = true;
-        let mut meet_key = |_: tenon_rdb::LoadedKey<'_>| {
-            is_empty = false;
-            false
-        };
-        let mut source = FileSource::new(Arc::clone(file), 0);
-        let options = self.load_options(None);
-        let read = tenon_rdb::load(&mut source, &options, &mut meet_key, &mut |_| ControlFlow::Continue(()));
-        is_empty && read.is_ok()
-    }
-
     /// DEBUG RELOAD: saves, forgets everything and loads it again.
     pub(crate) fn reload(
         &mut self,
         now: Now,
         steps: ReloadSteps,
+        client: ConnectionId,
         world: &mut World<'_>,
     ) -> Result<(), String> {
         if steps.saves {
@@ -334,12 +243,19 @@ impl Engine {
         // Everything is kept: the load must give what was there, whatever has expired meanwhile.
         let path = self.dump_path();
         let file = world.disk.open(&path, false).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.load_rdb(now, &file, None, steps.merges)?;
-        Ok(())
+        self.begin_load(Loading::InPlace, file.length().unwrap_or(0), Some(client), world);
+        let loaded = self.load_rdb(now, &file, None, steps.merges, world);
+        self.end_load();
+        loaded.map(drop)
     }
 
     /// DEBUG LOADAOF: forgets everything and loads it again from the log.
-    pub(crate) fn reload_log(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
+    pub(crate) fn reload_log(
+        &mut self,
+        now: Now,
+        client: ConnectionId,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
         self.append_sealed(now, world);
         if !self.durability.is_on() {
             let manifest =
@@ -351,8 +267,10 @@ impl Engine {
         }
         self.forget_everything();
         let directory = self.log_directory();
-        self.load_log(now, &directory, world)?;
-        Ok(())
+        self.begin_load(Loading::InPlace, 0, Some(client), world);
+        let loaded = self.load_log(now, &directory, world);
+        self.end_load();
+        loaded.map(drop)
     }
 
     pub(crate) fn forget_everything(&mut self) {
@@ -364,10 +282,10 @@ impl Engine {
     }
 
     /// The keyspace as the base of a new log.
-    fn encode_base(&mut self, now: Now) -> Result<Vec<u8>, String> {
+    fn encode_base(&mut self, now: Now, world: &mut World<'_>) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         if !self.config.bool(Directive::AofUseRdbPreamble) {
-            return self.encode_command_base(now);
+            return self.encode_command_base(now, world);
         }
         let mut encoder = Encoder::new(self.rdb_options());
         let cut = self
@@ -383,7 +301,10 @@ impl Engine {
         let mut encoded = encoder.begin(&aux, &sizes, &mut sink);
         encoded = encoded.and_then(|()| encoder.functions(&texts, &mut sink));
         while encoded.is_ok() && !feed.is_finished() {
-            self.keyspace.advance_cut(cut, 100_000);
+            if self.load_goes_on(world).is_break() {
+                encoded = Err(std::io::Error::other(GIVEN_UP));
+            }
+            self.keyspace.advance_cut(cut, ENCODED_UNITS);
             while let Some(batch) = feed.pop() {
                 encoded = encoded.and_then(|()| encoder.batch(&batch, &mut sink));
             }
@@ -393,9 +314,9 @@ impl Engine {
         Ok(bytes)
     }
 
-    fn encode_command_base(&mut self, now: Now) -> Result<Vec<u8>, String> {
+    fn encode_command_base(&mut self, now: Now, world: &mut World<'_>) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        let base = tenon_aof::CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        let base = self.command_base();
         let mut encoder = crate::command_base::CommandEncoder::new(base, now.unix());
         let cut = self
             .keyspace
@@ -408,7 +329,10 @@ impl Engine {
         let texts = self.scripts.libraries.texts();
         let mut encoded = encoder.functions(&texts, &mut sink);
         while encoded.is_ok() && !feed.is_finished() {
-            self.keyspace.advance_cut(cut, 100_000);
+            if self.load_goes_on(world).is_break() {
+                encoded = Err(std::io::Error::other(GIVEN_UP));
+            }
+            self.keyspace.advance_cut(cut, ENCODED_UNITS);
             while let Some(batch) = feed.pop() {
                 encoded = encoded.and_then(|()| encoder.batch(&batch, &mut sink));
             }
@@ -421,49 +345,11 @@ impl Engine {
     }
 }
 
-/// Reads an RDB file into a keyspace.
-fn read_rdb(
-    file: &Arc<dyn DiskFile>,
-    options: &LoadOptions,
-    keyspace: &mut Keyspace,
-    (seconds, counts_uses): (u32, bool),
-    merges: bool,
-) -> Result<LoadReport, String> {
-    let mut told = 0;
-    let report = tenon_rdb::load(
-        &mut FileSource::new(Arc::clone(file), 0),
-        options,
-        &mut |key| {
-            let database = keyspace.db_mut(key.database);
-            database.set_clock(seconds);
-            let replaced = database.insert(key.key, key.value, key.expires_at);
-            match key.access {
-                Access::IdleSeconds(idle) if !counts_uses => {
-                    database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
-                }
-                Access::Frequency(counter) if counts_uses => {
-                    database.touch(key.key, AccessRule::with_frequency(counter, seconds));
-                }
-                _ => {}
-            }
-            merges || replaced.is_none()
-        },
-        &mut |bytes| {
-            if bytes >= told + PROGRESS_LINE_BYTES {
-                told = bytes;
-                tracing::info!("Loading: {} MB read", bytes >> 20);
-            }
-            ControlFlow::Continue(())
-        },
-    );
-    report.map_err(|error| error.to_string())
-}
-
-/// Reads an RDB file through, and keeps nothing.
-fn check_rdb(file: &Arc<dyn DiskFile>, options: &LoadOptions) -> Result<(), String> {
-    let mut source = FileSource::new(Arc::clone(file), 0);
-    let checked = tenon_rdb::load(&mut source, options, &mut |_| true, &mut |_| ControlFlow::Continue(()));
-    checked.map(|_| ()).map_err(|error| error.to_string())
+/// How long the files of a log are. One that cannot be opened is found out when it is loaded.
+fn log_bytes(directory: &Directory, disk: &dyn Disk) -> u64 {
+    let Ok(manifest) = directory.read_manifest(disk) else { return 0 };
+    let length = |name: &str| disk.open(&directory.file(name), false).and_then(|file| file.length());
+    manifest.live().map(|file| length(&file.name).unwrap_or(0)).sum()
 }
 
 /// The place in a stream that an RDB file names.
@@ -481,6 +367,9 @@ fn second_of(origin: Origin) -> Second {
     Second { id: origin.replication_id, valid_to: origin.offset }
 }
 
+/// What is encoded of a base between two looks at who wants to be heard.
+const ENCODED_UNITS: usize = 10_000;
+
 /// What DEBUG RELOAD does besides loading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReloadSteps {
@@ -493,24 +382,27 @@ pub(crate) struct ReloadSteps {
 }
 
 /// Takes in what the log holds.
-struct Sink<'a> {
+struct Sink<'a, 'w> {
     engine: &'a mut Engine,
+    world: &'a mut World<'w>,
     now: Now,
     database: usize,
     /// Replies that nobody reads.
     reply: Vec<u8>,
-    told_bytes: u64,
+    /// Commands by their own names, if clients have others for them.
+    own_names: Option<CommandTable>,
 }
 
-impl LoadSink for Sink<'_> {
+impl LoadSink for Sink<'_, '_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
-        let report = self.engine.load_rdb(self.now, file, None, false)?;
+        let report = self.engine.load_rdb(self.now, file, None, false, self.world)?;
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {
-        let name = String::from_utf8_lossy(args.get(0)).into_owned();
+        let name = args.get(0);
+        let name = String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
         if name.eq_ignore_ascii_case("select") {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());
@@ -527,7 +419,7 @@ impl LoadSink for Sink<'_> {
         if name.eq_ignore_ascii_case("function") {
             return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
         }
-        let table = &engine.commands;
+        let table = self.own_names.as_ref().unwrap_or(&engine.commands);
         let id = table.resolve(args).map_err(|unresolved| match unresolved {
             Unresolved::Command => format!("Unknown command '{name}'"),
             Unresolved::Subcommand(_) => format!("Unknown subcommand of '{name}'"),
@@ -557,15 +449,14 @@ impl LoadSink for Sink<'_> {
         let outcome = handler(&mut context, args);
         engine.unit.clear();
         self.reply.clear();
-        outcome.map_err(|error| format!("'{name}' was refused: {error}"))
+        outcome.map_err(|error| format!("'{name}' was refused: {error}"))?;
+        if self.engine.load_took(self.world).is_break() { Err(GIVEN_UP.to_owned()) } else { Ok(()) }
     }
 
     fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
-        if loaded_bytes >= self.told_bytes + PROGRESS_LINE_BYTES {
-            self.told_bytes = loaded_bytes;
-            let percent = loaded_bytes * 100 / total_bytes.max(1);
-            tracing::info!("Loading the append-only file: {percent} % of {} MB", total_bytes >> 20);
-        }
+        self.engine.count_to_load(total_bytes);
+        // Whether to go on is asked with the next command.
+        let _ = self.engine.load_read(loaded_bytes, self.world);
     }
 
     fn notice(&mut self, line: LoadNotice) {

@@ -8,6 +8,7 @@ use std::fmt::{Display, Write};
 use tenon_base::{Now, World};
 
 use crate::engine::Engine;
+use crate::loading::Loading;
 use crate::server::info;
 
 /// How a figure behaves.
@@ -205,6 +206,10 @@ impl Engine {
     pub(crate) fn why_not_ready(&self) -> Option<String> {
         if !self.listening.is_ready {
             return Some("not listening yet".to_owned());
+        }
+        let is_loading = self.load.as_ref().is_some_and(|load| load.kind == Loading::InPlace);
+        if is_loading || !self.is_started || self.is_over {
+            return Some("the dataset is being loaded".to_owned());
         }
         if let Some(failure) = self.durability.failure() {
             return Some(format!("writes are refused: the append-only file cannot be written: {failure}"));

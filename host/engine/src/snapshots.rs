@@ -201,12 +201,26 @@ impl Engine {
 
     /// Saves while everybody waits.
     pub(crate) fn save_now(&mut self, now: Now, world: &mut World<'_>) -> SaveEnd {
+        self.save_while(now, world, |_| true)
+    }
+
+    /// As [`Engine::save_now`], for as long as it is wanted.
+    pub(crate) fn save_while(
+        &mut self,
+        now: Now,
+        world: &mut World<'_>,
+        mut is_wanted: impl FnMut(&mut World<'_>) -> bool,
+    ) -> SaveEnd {
         let (cut, mut job) = self.cut_for_save(now);
         self.snapshots.save.began = Some(now.steady);
         let (dirty, bytes) = (self.stats.dirty_total, self.journal.offset().0);
         let began = world.stopwatch.read();
         let end = loop {
             self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
+            if !is_wanted(world) {
+                self.snapshots.control.cancel();
+                self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+            }
             match job.step(world.disk) {
                 Step::Again => {}
                 Step::Starved if self.config.integer(Directive::RdbKeySaveDelay) != 0 => {
@@ -319,8 +333,14 @@ impl Engine {
     }
 
     fn command_format(&self, now: Now) -> Format {
-        let base = CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        let base = self.command_base();
         Format::Commands(CommandEncoder::new(base, now.unix()), self.scripts.libraries.texts())
+    }
+
+    /// A base of commands, as configured.
+    pub(crate) fn command_base(&self) -> CommandBase {
+        let checksum = self.config.bool(Directive::AofChecksum);
+        CommandBase::new(self.origin(), checksum, self.config.bool(Directive::AofTimestampEnabled))
     }
 
     /// The place in our own stream.
@@ -509,7 +529,7 @@ impl Engine {
 
     /// Begins what was asked for while something else was at work.
     pub(crate) fn begin_scheduled(&mut self, now: Now, world: &mut World<'_>) {
-        if self.snapshots.running.is_some() {
+        if self.snapshots.running.is_some() || self.is_rewrite_ending() {
             return;
         }
         let rewrite = self.snapshots.rewrite.facts(now, false);

@@ -12,7 +12,7 @@ use tenon_base::{
 };
 use tenon_config::{Config, Directive, SetError};
 
-use crate::engine::{Engine, Milestone, Purpose};
+use crate::engine::{Engine, Purpose};
 
 /// Directives that say where to listen.
 const ADDRESSES: [Directive; 6] = [
@@ -95,8 +95,7 @@ impl Engine {
             (Some(_), result) => self.sockets_opened(now, result, world),
             (None, Ok(())) if !self.listening.is_ready => {
                 self.listening.is_ready = true;
-                tracing::info!("Ready to accept connections");
-                (self.tell_supervisor)(Milestone::Ready);
+                self.load_and_serve(now, world);
             }
             (None, Ok(())) => {}
             (None, Err(error)) if !self.listening.is_ready => {
@@ -191,6 +190,21 @@ fn tls(config: &Config) -> Tls {
             seconds: number(Directive::TlsSessionCacheTimeout),
         }),
     }
+}
+
+/// What connections to other servers are encrypted with, where `tls-replication` says that they are: with the
+/// certificate that is for clients, if there is one.
+pub(crate) fn outgoing_tls(config: &Config) -> Option<Box<Tls>> {
+    if !config.bool(Directive::TlsReplication) {
+        return None;
+    }
+    let mut settings = tls(config);
+    if let Some(certificate) = file(config, Directive::TlsClientCertFile) {
+        settings.certificate_file = Some(certificate);
+        settings.key_file = file(config, Directive::TlsClientKeyFile);
+        settings.key_password = config.text(Directive::TlsClientKeyFilePass).to_vec();
+    }
+    Some(Box::new(settings))
 }
 
 /// A file that a directive names, from `dir` on; `None` where it names none.

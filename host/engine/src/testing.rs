@@ -2,13 +2,16 @@
 //! native policies, jobs that are done as soon as they are asked for. Not the driver: no socket, no thread.
 //! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tenon_aof::memory_disk::MemoryDisk;
 use tenon_base::{
-    ConnectionId, Dice, Disk, Input, Interlude, Job, ListenError, Machine, Micros, Now, Output, Outputs,
-    Peer, Proceed, Step, Stopwatch, Ticket, Transport, World,
+    ConnectionId, Dice, Disk, Heard, Input, Interlude, Job, ListenError, Machine, Micros, Now, Output,
+    Outputs, Peer, Report, Reported, Signal, Step, Stopwatch, Ticket, Transport, World,
 };
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
@@ -38,6 +41,7 @@ pub(crate) struct Bench {
     now: Now,
     ticks: Ticks,
     clients: Vec<Client>,
+    meantime: Meantime,
 }
 
 struct Client {
@@ -49,12 +53,14 @@ struct Client {
 struct Ticks {
     now: Now,
     read: u64,
+    /// Microseconds slept in the middle of long work.
+    slept_us: Rc<Cell<u64>>,
 }
 
 impl Stopwatch for Ticks {
     fn read(&mut self) -> Micros {
         self.read += 1;
-        self.now.steady + Micros(self.read * COMMAND_US)
+        self.now.steady + Micros(self.read * COMMAND_US + self.slept_us.get())
     }
 
     fn read_ns(&mut self) -> u64 {
@@ -66,20 +72,47 @@ impl Stopwatch for Ticks {
     }
 }
 
-struct Undisturbed;
+/// What happens in the middle of long work: one thing in each round.
+#[derive(Default)]
+struct Meantime {
+    coming: VecDeque<(Heard, Vec<u8>)>,
+    was_heard: bool,
+    reported: Vec<Reported>,
+    slept_us: Rc<Cell<u64>>,
+}
 
-impl Interlude for Undisturbed {
-    fn poll(&mut self) -> Proceed {
-        Proceed::Continue
+impl Interlude for Meantime {
+    fn hear(&mut self, busy: Option<ConnectionId>, _: &mut Outputs, bytes: &mut Vec<u8>) -> Option<Heard> {
+        if std::mem::take(&mut self.was_heard) {
+            return None;
+        }
+        let (heard, said) = self.coming.pop_front()?;
+        self.was_heard = true;
+        if let Heard::Received { connection } = &heard {
+            assert_ne!(Some(*connection), busy, "whoever waits for the work is not heard");
+        }
+        *bytes = said;
+        Some(heard)
     }
 
-    fn hear(&mut self, _busy: ConnectionId, _bytes: &mut Vec<u8>) -> Option<ConnectionId> {
+    fn answer(&mut self, reported: Reported) {
+        self.reported.push(reported);
+    }
+
+    fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
+
+    fn signal(&mut self) -> Option<Signal> {
+        let (heard, said) = self.coming.pop_front()?;
+        if let Heard::Signal(signal) = heard {
+            return Some(signal);
+        }
+        self.coming.push_front((heard, said));
         None
     }
 
-    fn send(&mut self, _busy: ConnectionId, _outputs: &mut Outputs) {}
-
-    fn sleep(&mut self, _span: Micros) {}
+    fn sleep(&mut self, span: Micros) {
+        self.slept_us.set(self.slept_us.get() + span.0);
+    }
 }
 
 impl Bench {
@@ -91,6 +124,14 @@ impl Bench {
 
     /// As [`Bench::new`], on a disk that the test keeps.
     pub(crate) fn on_disk(directives: &[(&str, &str)], disk: Arc<dyn Disk>) -> Bench {
+        let mut bench = Bench::before_start(directives, disk);
+        bench.start();
+        assert_eq!(bench.exit_code, None, "the engine serves");
+        bench
+    }
+
+    /// An engine that is about to start: what is to happen while it loads can be said.
+    pub(crate) fn before_start(directives: &[(&str, &str)], disk: Arc<dyn Disk>) -> Bench {
         let mut config = Config::default();
         for (name, value) in directives {
             let place = Place { source: Source::Arguments, found: format!("{name} {value}") };
@@ -108,7 +149,8 @@ impl Bench {
             set_log_level: Box::new(|_| {}),
             tell_supervisor: Box::new(|_| {}),
         });
-        let mut bench = Bench {
+        let slept_us = Rc::<Cell<u64>>::default();
+        Bench {
             engine,
             outputs: Outputs::default(),
             closed: Vec::new(),
@@ -117,12 +159,51 @@ impl Bench {
             connects: Vec::new(),
             disk,
             now,
-            ticks: Ticks { now, read: 0 },
+            ticks: Ticks { now, read: 0, slept_us: Rc::clone(&slept_us) },
             clients: Vec::new(),
-        };
-        bench.with_world(|engine, now, world| engine.start(now, world)).expect("the engine starts");
-        bench.settle();
-        bench
+            meantime: Meantime { slept_us, ..Meantime::default() },
+        }
+    }
+
+    /// Starts the engine, which loads what is there.
+    pub(crate) fn start(&mut self) {
+        self.with_world(|engine, now, world| engine.start(now, world)).expect("the engine starts");
+        self.settle();
+    }
+
+    /// In the middle of the next long work a client sends a command; one that is new connects before that.
+    pub(crate) fn meanwhile(&mut self, client: u64, line: &str) {
+        let connection = connection(client);
+        if self.know(client) {
+            self.meantime.coming.push_back((Heard::Connected { connection, peer: peer(client) }, Vec::new()));
+        }
+        self.meantime.coming.push_back((Heard::Received { connection }, request(line)));
+    }
+
+    /// In the middle of the next long work a client hangs up.
+    pub(crate) fn meanwhile_leaves(&mut self, client: u64) {
+        let heard = Heard::Closed { connection: connection(client) };
+        self.meantime.coming.push_back((heard, Vec::new()));
+    }
+
+    /// In the middle of the next long work a signal comes.
+    pub(crate) fn meanwhile_signalled(&mut self, signal: Signal) {
+        self.meantime.coming.push_back((Heard::Signal(signal), Vec::new()));
+    }
+
+    /// In the middle of the next long work a monitoring system asks.
+    pub(crate) fn meanwhile_asked(&mut self, report: Report) {
+        self.meantime.coming.push_back((Heard::Asked(report), Vec::new()));
+    }
+
+    /// What monitoring systems were answered in the middle of long work.
+    pub(crate) fn take_reported(&mut self) -> Vec<Reported> {
+        std::mem::take(&mut self.meantime.reported)
+    }
+
+    /// How much of what was to happen has not happened.
+    pub(crate) fn still_coming(&self) -> usize {
+        self.meantime.coming.len()
     }
 
     /// Sends one command, written as in redis-cli: words, or quoted strings with escapes. Returns the replies in one
@@ -141,11 +222,7 @@ impl Bench {
 
     /// Sends one command and returns what has come back by the end of its turn.
     pub(crate) fn send(&mut self, client: u64, line: &str) -> Vec<Value> {
-        let mut request = OwnedArgs::new();
-        split_words(line).iter().for_each(|word| request.push(word));
-        let mut bytes = Vec::new();
-        write_request(&mut bytes, request.as_args());
-        self.send_bytes(client, &bytes)
+        self.send_bytes(client, &request(line))
     }
 
     /// Sends bytes: several commands, or parts of one.
@@ -180,25 +257,26 @@ impl Bench {
     /// Connects a client, if it is not connected yet.
     pub(crate) fn connect(&mut self, client: u64) -> ConnectionId {
         let id = connection(client);
-        if !self.clients.iter().any(|known| known.number == client) {
-            self.clients.push(Client { number: client, decoder: ReplyDecoder::new() });
-            let peer = Peer {
-                address: format!("127.0.0.1:{}", 40_000 + client),
-                local: "127.0.0.1:6379".to_owned(),
-                descriptor: 8 + client as i32,
-                transport: Transport::Tcp,
-                is_local: true,
-            };
-            self.input(Input::Connected { connection: id, peer });
+        if self.know(client) {
+            self.input(Input::Connected { connection: id, peer: peer(client) });
         }
         id
+    }
+
+    /// Says whether the client is new.
+    fn know(&mut self, client: u64) -> bool {
+        let is_new = !self.clients.iter().any(|known| known.number == client);
+        if is_new {
+            self.clients.push(Client { number: client, decoder: ReplyDecoder::new() });
+        }
+        is_new
     }
 
     /// Lets time pass, and the engine do what is then due.
     pub(crate) fn sleep(&mut self, span_ms: u64) {
         self.now.steady = self.now.steady + Micros::from_millis(span_ms);
         self.now.unix_us += span_ms as i64 * 1_000;
-        self.ticks = Ticks { now: self.now, read: 0 };
+        (self.ticks.now, self.ticks.read) = (self.now, 0);
         self.settle();
     }
 
@@ -225,8 +303,10 @@ impl Bench {
                 self.input(Input::Listened { ticket, result });
             }
             Output::Exit { code } => self.exit_code = Some(code),
-            Output::Connect { ticket, host, port, .. } => {
-                self.connects.push((ticket, format!("{host}:{port}")))
+            Output::Connect { ticket, host, port, source, tls, .. } => {
+                let from = source.map_or_else(String::new, |source| format!(" from {source}"));
+                let how = tls.map_or_else(String::new, |tls| format!(" with {:?}", tls.certificate_file));
+                self.connects.push((ticket, format!("{host}:{port}{from}{how}")))
             }
             Output::Reading { .. } => {}
         }
@@ -255,7 +335,7 @@ impl Bench {
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.ticks,
-            interlude: &mut Undisturbed,
+            interlude: &mut self.meantime,
             disk: &*self.disk,
         };
         act(&mut self.engine, self.now, &mut world)
@@ -264,6 +344,25 @@ impl Bench {
 
 fn connection(client: u64) -> ConnectionId {
     ConnectionId { serial: client, slot: client as u32 }
+}
+
+fn peer(client: u64) -> Peer {
+    Peer {
+        address: format!("127.0.0.1:{}", 40_000 + client),
+        local: "127.0.0.1:6379".to_owned(),
+        descriptor: 8 + client as i32,
+        transport: Transport::Tcp,
+        is_local: true,
+    }
+}
+
+/// A command as bytes.
+fn request(line: &str) -> Vec<u8> {
+    let mut request = OwnedArgs::new();
+    split_words(line).iter().for_each(|word| request.push(word));
+    let mut bytes = Vec::new();
+    write_request(&mut bytes, request.as_args());
+    bytes
 }
 
 fn identity(started: Now) -> Identity {

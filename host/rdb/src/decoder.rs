@@ -1,5 +1,6 @@
 //! A whole file, read: what it says of itself, then key after key, then the checksum. Two ways: [`Decoder`] hands
-//! out one key at a time, so that a machine can read a little between other things; [`load`] does all of it.
+//! out one key (or one piece of any kind) at a time, so that a machine can read a little between other things; [`load`]
+//! does all of it.
 //! Inserts nothing itself. Always: after an error nothing more is handed out.
 
 use std::io;
@@ -47,6 +48,33 @@ pub struct LoadedKey<'a> {
     pub expires_at: Option<UnixMillis>,
     /// What the file says of the last access to it.
     pub access: Access,
+    /// The type under which the file keeps it; `encoding_name` has a word for it.
+    pub type_byte: u8,
+}
+
+/// One piece of a file, for who wants to see everything that is in it.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// What the file says of itself.
+    Aux {
+        /// The field.
+        name: &'a [u8],
+        /// What it says.
+        value: &'a [u8],
+    },
+    /// The text of a library of functions.
+    Library(&'a [u8]),
+    /// Data of a module, passed over.
+    ModuleData,
+    /// A collection without members, which old bugs left; a load passes it over.
+    Empty {
+        /// The number of its database.
+        database: usize,
+        /// The key.
+        key: &'a [u8],
+    },
+    /// A key.
+    Key(LoadedKey<'a>),
 }
 
 /// What a file says of the last access to a key.
@@ -91,8 +119,22 @@ pub struct Decoder<S> {
     options: LoadOptions,
     report: LoadReport,
     database: usize,
+    /// The key, or the name of a field.
     key: Vec<u8>,
+    /// What a field says, or the text of a library.
+    text: Vec<u8>,
+    notes: Notes,
     is_at_end: bool,
+}
+
+/// What came next; its texts are in the decoder.
+enum Found {
+    Aux,
+    Library,
+    ModuleData,
+    Empty,
+    Key { type_byte: u8, value: Value, notes: Notes },
+    End,
 }
 
 /// What stands before a key.
@@ -122,6 +164,8 @@ impl<S: Source> Decoder<S> {
             report: LoadReport { version, ..LoadReport::default() },
             database: 0,
             key: Vec::new(),
+            text: Vec::new(),
+            notes: Notes::default(),
             is_at_end: false,
         })
     }
@@ -129,37 +173,67 @@ impl<S: Source> Decoder<S> {
     /// The next key; None once the end, checksum included, was read. After an error there is nothing more to ask for.
     pub fn next_key(&mut self) -> Result<Option<LoadedKey<'_>>, LoadError> {
         loop {
-            let mut notes = Notes::default();
-            let Some(type_byte) = self.next_type(&mut notes)? else { return Ok(None) };
-            let type_offset = self.reader.offset() - 1;
-            if !is_readable(type_byte) && !has_key(type_byte) {
-                return Err(LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) });
+            match self.advance()? {
+                Found::End => return Ok(None),
+                Found::Library => self.report.libraries.push(std::mem::take(&mut self.text)),
+                Found::Aux | Found::ModuleData | Found::Empty => {}
+                Found::Key { type_byte, value, notes } => {
+                    let passes_over = self.options.passes_over_expired_before;
+                    let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
+                    if notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
+                        self.report.expired += 1;
+                        continue;
+                    }
+                    self.report.keys += 1;
+                    return Ok(Some(self.key_of(type_byte, value, notes)));
+                }
             }
-            self.reader.string(&mut self.key)?;
-            if !is_readable(type_byte) {
-                let error = LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) };
-                return Err(error.with_key(&self.key));
+        }
+    }
+
+    /// The next piece of any kind; None once the end, checksum included, was read. Libraries are handed out and not
+    /// kept, and no key is passed over.
+    pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, LoadError> {
+        Ok(Some(match self.advance()? {
+            Found::End => return Ok(None),
+            Found::Aux => Piece::Aux { name: &self.key, value: &self.text },
+            Found::Library => Piece::Library(&self.text),
+            Found::ModuleData => Piece::ModuleData,
+            Found::Empty => Piece::Empty { database: self.database, key: &self.key },
+            Found::Key { type_byte, value, notes } => {
+                self.report.keys += 1;
+                Piece::Key(self.key_of(type_byte, value, notes))
             }
-            let value = self.values.read(&mut self.reader, type_byte);
-            let Some(value) = value.map_err(|error| error.with_key(&self.key))? else {
+        }))
+    }
+
+    fn key_of(&self, type_byte: u8, value: Value, notes: Notes) -> LoadedKey<'_> {
+        let Notes { expires_at, access } = notes;
+        LoadedKey { database: self.database, key: &self.key, value, expires_at, access, type_byte }
+    }
+
+    fn advance(&mut self) -> Result<Found, LoadError> {
+        let type_byte = match self.next_type()? {
+            Ok(type_byte) => type_byte,
+            Err(found) => return Ok(found),
+        };
+        let type_offset = self.reader.offset() - 1;
+        if !is_readable(type_byte) && !has_key(type_byte) {
+            return Err(LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) });
+        }
+        self.reader.string(&mut self.key)?;
+        if !is_readable(type_byte) {
+            let error = LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) };
+            return Err(error.with_key(&self.key));
+        }
+        let value = self.values.read(&mut self.reader, type_byte);
+        let notes = std::mem::take(&mut self.notes);
+        match value.map_err(|error| error.with_key(&self.key))? {
+            Some(value) => Ok(Found::Key { type_byte, value, notes }),
+            None => {
                 self.report.empty += 1;
-                continue;
-            };
-            let Notes { expires_at, access } = notes;
-            let passes_over = self.options.passes_over_expired_before;
-            let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
-            if expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
-                self.report.expired += 1;
-                continue;
+                Ok(Found::Empty)
             }
-            self.report.keys += 1;
-            return Ok(Some(LoadedKey {
-                database: self.database,
-                key: &self.key,
-                value,
-                expires_at,
-                access,
-            }));
         }
     }
 
@@ -168,15 +242,20 @@ impl<S: Source> Decoder<S> {
         &self.report
     }
 
+    /// The error of the key that was handed out last, if it was there already.
+    pub fn duplicate(&self) -> LoadError {
+        self.reader.error(LoadErrorKind::DuplicateKey).with_key(&self.key)
+    }
+
     /// Bytes read so far.
     pub fn read_bytes(&self) -> u64 {
         self.reader.offset()
     }
 
-    /// The type of the next key, once everything before it was taken in; None at the end.
-    fn next_type(&mut self, notes: &mut Notes) -> Result<Option<u8>, LoadError> {
+    /// The type of the next key; what is no key comes before it as the other half.
+    fn next_type(&mut self) -> Result<Result<u8, Found>, LoadError> {
         while !self.is_at_end {
-            let reader = &mut self.reader;
+            let (reader, notes) = (&mut self.reader, &mut self.notes);
             match reader.byte()? {
                 opcode::EXPIRES_SECONDS => {
                     let seconds = i64::from(i32::from_le_bytes(reader.array()?));
@@ -195,18 +274,25 @@ impl<S: Source> Decoder<S> {
                         reader.length()?;
                     }
                 }
-                opcode::AUX => self.take_aux()?,
-                opcode::FUNCTION => {
-                    let mut text = Vec::new();
-                    reader.string(&mut text)?;
-                    self.report.libraries.push(text);
+                opcode::AUX => {
+                    reader.string(&mut self.key)?;
+                    reader.string(&mut self.text)?;
+                    self.report.aux.take(&self.key, &self.text);
+                    return Ok(Err(Found::Aux));
                 }
-                opcode::MODULE_AUX => self.skip_module_data()?,
+                opcode::FUNCTION => {
+                    reader.string(&mut self.text)?;
+                    return Ok(Err(Found::Library));
+                }
+                opcode::MODULE_AUX => {
+                    self.skip_module_data()?;
+                    return Ok(Err(Found::ModuleData));
+                }
                 opcode::END => self.end()?,
-                type_byte => return Ok(Some(type_byte)),
+                type_byte => return Ok(Ok(type_byte)),
             }
         }
-        Ok(None)
+        Ok(Err(Found::End))
     }
 
     fn select(&mut self) -> Result<(), LoadError> {
@@ -219,14 +305,6 @@ impl<S: Source> Decoder<S> {
             }
             _ => Err(self.reader.error(LoadErrorKind::Database { found, databases })),
         }
-    }
-
-    fn take_aux(&mut self) -> Result<(), LoadError> {
-        let mut value = Vec::new();
-        self.reader.string(&mut self.key)?;
-        self.reader.string(&mut value)?;
-        self.report.aux.take(&self.key, &value);
-        Ok(())
     }
 
     fn skip_module_data(&mut self) -> Result<(), LoadError> {
@@ -288,7 +366,7 @@ fn load_all<S: Source>(
     let mut decoder = Decoder::new(source, options)?;
     while let Some(key) = decoder.next_key()? {
         if !insert(key) {
-            return Err(decoder.reader.error(LoadErrorKind::DuplicateKey).with_key(&decoder.key));
+            return Err(decoder.duplicate());
         }
     }
     Ok(decoder.report)

@@ -143,7 +143,7 @@ impl fmt::Display for LoadErrorKind {
             Empty => write!(f, "found a collection without members, expected some"),
             DuplicateKey => write!(f, "found the key a second time in the same database, expected it once"),
             Checksum { computed, found } => {
-                write!(f, "Wrong RDB checksum expected: ({computed:x}) but got ({found:x})")
+                write!(f, "CRC error: Wrong RDB checksum expected: ({computed:x}) but got ({found:x})")
             }
             Cancelled => write!(f, "the load was given up on request"),
         }

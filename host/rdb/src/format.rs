@@ -108,6 +108,23 @@ pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
     })
 }
 
+/// How a file keeps a value of this type, in the words of OBJECT ENCODING where that has one.
+pub fn encoding_name(type_byte: u8) -> &'static str {
+    match type_byte {
+        kind::STRING => "string",
+        kind::LIST => "linkedlist",
+        kind::SET | kind::HASH => "hashtable",
+        kind::ZSET_TEXT | kind::ZSET => "skiplist",
+        kind::HASH_ZIPMAP => "zipmap",
+        kind::LIST_ZIPLIST | kind::ZSET_ZIPLIST | kind::HASH_ZIPLIST => "ziplist",
+        kind::SET_INTSET => "intset",
+        kind::LIST_OF_ZIPLISTS | kind::LIST_OF_NODES => "quicklist",
+        kind::HASH_LISTPACK | kind::ZSET_LISTPACK | kind::SET_LISTPACK => "listpack",
+        kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVE_TIMES => "stream",
+        _ => "unknown",
+    }
+}
+
 /// Whether a value of this type can be read.
 pub(crate) fn is_readable(type_byte: u8) -> bool {
     matches!(type_byte, 0..=5 | 9..=21)

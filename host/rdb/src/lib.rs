@@ -28,12 +28,14 @@ mod zipmap;
 mod tests;
 
 pub use aux::Aux;
-pub use decoder::{Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, load, load_bytes};
+pub use decoder::{
+    Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, Piece, load, load_bytes,
+};
 pub use digest::{Digest, dataset_digest, full_digest, value_digest};
 pub use dump::{RestoreError, dump, dump_functions, restore, restore_functions, restore_unsigned};
 pub use encoder::{AccessField, DatabaseSize, Encoder, EncoderOptions};
 pub use error::{LoadError, LoadErrorKind};
-pub use format::{RdbVersion, VERSION_READ_MAX};
+pub use format::{RdbVersion, VERSION_READ_MAX, encoding_name};
 pub use limits::Limits;
 pub use source::{FileSource, Source};
 pub use writer::Sink;

@@ -164,6 +164,13 @@ impl Decoder {
         partial + self.kept.len() - self.kept_start
     }
 
+    /// Of [`Decoder::pending_bytes`] those that came from the client: what it takes to remember where they are is left
+    /// out.
+    pub fn received_bytes(&self) -> usize {
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.received_bytes());
+        partial + self.kept.len() - self.kept_start
+    }
+
     /// Finishes the partial request, if there is one, and decodes on behind it.
     fn decode_on(
         &mut self,

@@ -10,6 +10,7 @@ mod decoder;
 mod header;
 mod inline;
 mod partial;
+mod peek;
 mod protocol_error;
 mod request; // read me first: what a request is
 mod scan;
@@ -27,6 +28,7 @@ pub use decoder::{Decoder, Limits};
 pub use double::{DOUBLE_TEXT_BYTES_MAX, format_double, parse_double};
 pub use long_double::{LongDouble, LongDoubleError, long_double_add};
 pub use number::{INTEGER_TEXT_BYTES_MAX, format_integer, parse_integer, parse_unsigned};
+pub use peek::peek;
 pub use protocol_error::ProtocolError;
 pub use reply::{Deferred, Proto, Reply};
 pub use reply_decoder::{ReplyDecoder, ReplyError, Value};

@@ -90,8 +90,12 @@ impl Partial {
 
     /// Bytes held. The spans count too: a million empty arguments have no bytes but take room.
     pub(crate) fn pending_bytes(&self) -> usize {
-        let spans = self.spans.len() * size_of::<Span>();
-        self.line.len() + self.buffer.len() + self.filling.len() + self.large_bytes + spans
+        self.received_bytes() + self.spans.len() * size_of::<Span>()
+    }
+
+    /// Bytes of the line that is being read, and of all arguments so far.
+    pub(crate) fn received_bytes(&self) -> usize {
+        self.line.len() + self.buffer.len() + self.filling.len() + self.large_bytes
     }
 
     /// Empties it for the next request; `false` if it has grown too big to be worth keeping.

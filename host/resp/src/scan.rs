@@ -83,7 +83,7 @@ fn scan_bulk_header(
 /// A canonical number of at most nine digits and the position behind its line end; everything else (signs, leading
 /// zeros, long, cut off) is for the slow way.
 #[inline]
-fn quick_number(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+pub(crate) fn quick_number(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     let window = &bytes[at.min(bytes.len())..];
     let mut value = 0_i64;
     for (index, &byte) in window.iter().take(10).enumerate() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tenon_base::{Disk, DiskFile, describe};
 use tenon_rdb::{FileSource, Limits, LoadOptions, LoadReport, load};
 
-use super::read_only::ReadOnlyDisk;
 use super::{Tenths, moment, say};
+use crate::read_only::ReadOnlyDisk;
 
 /// What is in a file, by what it says.
 #[derive(Default)]

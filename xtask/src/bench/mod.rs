@@ -6,6 +6,8 @@ mod options;
 
 mod collections;
 mod commands;
+mod connections;
+mod eviction;
 mod memory;
 mod speed;
 mod stall;
@@ -44,6 +46,12 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.collections {
         return collections::run(&options, &contenders);
+    }
+    if options.connections {
+        return connections::run(&options, &contenders);
+    }
+    if options.eviction {
+        return eviction::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);

@@ -16,6 +16,8 @@ usage: cargo xtask bench [OPTION...]
   --commands      instead: processor time per request of commands of every type, pipeline 16: small values on keys
                   picked at random among many, large ones on one key
   --collections   instead: memory of small collections of every type
+  --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
+  --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
   --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000; with --commands:
                   of small values, 100000)
@@ -33,6 +35,8 @@ pub(super) struct Options {
     pub(super) stall: bool,
     pub(super) commands: bool,
     pub(super) collections: bool,
+    pub(super) connections: bool,
+    pub(super) eviction: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -55,6 +59,8 @@ impl Options {
             stall: false,
             commands: false,
             collections: false,
+            connections: false,
+            eviction: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -75,6 +81,8 @@ impl Options {
                 "--stall" => options.stall = true,
                 "--commands" => options.commands = true,
                 "--collections" => options.collections = true,
+                "--connections" => options.connections = true,
+                "--eviction" => options.eviction = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),

@@ -15,6 +15,34 @@ const TINY: &[u8] = b"5e-324";
 /// Expiry times that would come, or nearly come, within a run: seconds as well as milliseconds.
 const SOON_MAX: i128 = 90_000_000_000;
 
+/// What is not asked because of that, and why.
+pub(super) const REASONS: [(&str, &str); 12] = [
+    (
+        "blocking commands",
+        "wait for milliseconds and never without end; what a write lets go is asked by the client beside",
+    ),
+    ("expire pexpire setex psetex set getex restore", "no time that would come while the run lasts"),
+    ("restore", "no IDLETIME whose product with 1,000 overflows"),
+    ("srandmember hrandfield zrandmember", "no choice of more than 300: it is only more of the same"),
+    (
+        "setbit setrange bitfield",
+        "strings stay below 2,000 bytes, so that LCS and BITCOUNT of them stay cheap",
+    ),
+    ("zadd zincrby", "1e-300 in place of 5e-324, which C reads with a complaint"),
+    (
+        "zlexcount zrangebylex zrevrangebylex zremrangebylex zrange zrangestore",
+        "ranges by member are asked of sets with one score: of others they are not defined, and chance in Redis",
+    ),
+    ("sort", "no STORE of a sort BY texts: texts of missing keys are equal, and those are in any order"),
+    ("xadd", "no id from the clock"),
+    ("xsetid", "no MAXDELETEDID beyond an id that is given out: 7.2 refuses that, 7.0 does not"),
+    (
+        "xsetid",
+        "no ENTRIESADDED from 2^62 on: where the sum overflows Redis begins at the other end, Tenon stays",
+    ),
+    ("xclaim xautoclaim xpending", "no idle time that comes while the run lasts"),
+];
+
 /// Bounds the words of a call to `command`.
 pub(super) fn apply(command: &Command, words: &mut Words, chance: &mut Chance) {
     let name = command.name.as_str();

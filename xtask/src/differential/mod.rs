@@ -73,7 +73,8 @@ struct Options {
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     if words == ["--exceptions"] {
         let never = NEVER.iter().map(|(name, reason)| format!("{name}: not called: {reason}"));
-        let beside = companions::REASONS.iter().map(|(names, reason)| format!("{names}: {reason}"));
+        let reasons = companions::REASONS.iter().chain(&bounds::REASONS).chain(&waiting::REASONS);
+        let beside = reasons.map(|(names, reason)| format!("{names}: {reason}"));
         rules::exceptions().into_iter().chain(beside).chain(never).for_each(|line| println!("{line}"));
         return Ok(());
     }

@@ -42,6 +42,22 @@ const WRITES: [(&str, &str, usize); 16] = [
     ("del", "x", 1),
 ];
 
+/// What the waiting client and its keys do not meet, and why.
+pub(super) const REASONS: [(&str, &str); 3] = [
+    (
+        "blocking commands of several keys",
+        "name two keys in one order: of several that became ready 7.0 takes the first ready, 7.2 the first named",
+    ),
+    (
+        "writes to a key that is waited for",
+        "no value of another type: 7.0 and 7.2 tell those who wait in other ways",
+    ),
+    (
+        "xadd xtrim to a key that is waited for",
+        "no trimming: an entry that is trimmed at once is told as none by 7.0, and not at all by 7.2",
+    ),
+];
+
 /// Makes some writes go to a key that is waited for. Such keys hold values of their own type alone: a value of another
 /// type in place of one, or of one that is waited for in place of that, is told to those who wait in other ways by 7.0
 /// and by 7.2.

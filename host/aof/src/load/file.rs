@@ -12,7 +12,7 @@ use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
 use crate::header::{BatchHeader, HEADER_BYTES, OPENING_START};
 use crate::load::command::{self, Found};
 use crate::load::judge::{self, Verdict};
-use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin};
+use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin, Passed};
 use crate::load::window::{BLOCK_BYTES, Window};
 
 /// Progress is told after so many commands, or a block.
@@ -54,7 +54,7 @@ struct FileLoad<'a, 'p> {
     args: OwnedArgs,
     /// Where a transaction began, and its commands so far.
     transaction: Option<u64>,
-    queued: Vec<OwnedArgs>,
+    queued: Vec<(u64, OwnedArgs)>,
     reported: u64,
     reported_commands: u64,
 }
@@ -82,6 +82,7 @@ pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(),
 
 impl FileLoad<'_, '_> {
     fn run_to_end(&mut self) -> Result<(), AofError> {
+        self.passed(0, Passed::File { name: &self.from.name, bytes: self.from.end })?;
         // A file starts in database 0, as a server that reads it alone would.
         self.select(0, 0)?;
         let mut at = self.rdb()?;
@@ -127,6 +128,7 @@ impl FileLoad<'_, '_> {
             return Err(self.bad(0, format!("its RDB part has {} bytes", loaded.bytes)));
         }
         self.progress.origin = loaded.origin.or(self.progress.origin);
+        self.passed(loaded.bytes, Passed::Whole { end: loaded.bytes })?;
         self.report(loaded.bytes);
         Ok(loaded.bytes)
     }
@@ -149,6 +151,7 @@ impl FileLoad<'_, '_> {
 
     /// Runs a batch that verified; returns what follows it.
     fn batch(&mut self, start: u64, header: &BatchHeader) -> Result<u64, AofError> {
+        self.passed(start, Passed::Batch { at: start, header })?;
         let mut selected = false;
         let mut at = start + HEADER_BYTES as u64;
         let end = at + header.batch_bytes;
@@ -178,6 +181,7 @@ impl FileLoad<'_, '_> {
             db: self.progress.db,
         });
         self.progress.last_batch = Some(header.unix);
+        self.passed(end, Passed::Whole { end })?;
         Ok(end)
     }
 
@@ -187,10 +191,16 @@ impl FileLoad<'_, '_> {
         let found =
             command::read(&mut self.window, at, self.from.end, &mut args).map_err(self.unreadable())?;
         let next = match found {
-            Found::Annotation { next } => Some(next),
+            Found::Annotation { next } => {
+                self.timestamp(at, next)?;
+                Some(next)
+            }
             Found::Command { next } => {
                 self.progress.plain_end = true;
                 self.command(args.as_args(), at)?;
+                if self.transaction.is_none() {
+                    self.passed(next, Passed::Whole { end: next })?;
+                }
                 Some(next)
             }
             Found::Incomplete => None,
@@ -212,10 +222,10 @@ impl FileLoad<'_, '_> {
     fn command(&mut self, args: Args<'_>, at: u64) -> Result<(), AofError> {
         let name = args.get(0);
         if name.eq_ignore_ascii_case(b"EXEC") {
-            self.transaction = None;
+            let transaction = self.transaction.take();
             let mut queued = std::mem::take(&mut self.queued);
-            for command in queued.drain(..) {
-                self.run(command.as_args(), at)?;
+            for (at, command) in queued.drain(..) {
+                self.run(command.as_args(), at, transaction)?;
             }
             self.queued = queued;
             return Ok(());
@@ -225,13 +235,13 @@ impl FileLoad<'_, '_> {
             return Ok(());
         }
         if self.transaction.is_some() {
-            self.queued.push(OwnedArgs::from(args));
+            self.queued.push((at, OwnedArgs::from(args)));
             return Ok(());
         }
-        self.run(args, at)
+        self.run(args, at, None)
     }
 
-    fn run(&mut self, args: Args<'_>, at: u64) -> Result<(), AofError> {
+    fn run(&mut self, args: Args<'_>, at: u64, transaction: Option<u64>) -> Result<(), AofError> {
         let name = args.get(0);
         if name.eq_ignore_ascii_case(b"PING") {
             return Ok(()); // a header that Redis's rules apply to
@@ -242,7 +252,27 @@ impl FileLoad<'_, '_> {
             self.progress.db = db;
         }
         self.progress.commands += 1;
-        self.progress.sink.command(args).map_err(|text| self.bad(at, text))
+        self.passed(at, Passed::Command { at, transaction })?;
+        self.progress.sink.command(args).map_err(|reason| AofError::Refused {
+            reason,
+            path: self.from.path.clone(),
+            offset: at,
+        })
+    }
+
+    /// Tells of the time line from `at` to `next`, if it is one. Redis reads its number as C's `atoll` does.
+    fn timestamp(&mut self, at: u64, next: u64) -> Result<(), AofError> {
+        let unreadable = self.unreadable();
+        let line = self.window.bytes(at, next, (next - at) as usize).map_err(unreadable)?;
+        let Some(number) = line.strip_prefix(b"#TS:") else { return Ok(()) };
+        let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
+        let unix_seconds = digits
+            .fold(0_i64, |seconds, digit| seconds.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+        self.passed(at, Passed::Timestamp { at, unix_seconds })
+    }
+
+    fn passed(&mut self, at: u64, passed: Passed<'_>) -> Result<(), AofError> {
+        self.progress.sink.passed(passed).map_err(|text| self.bad(at, text))
     }
 
     /// Selects a database that the file does not select by itself.

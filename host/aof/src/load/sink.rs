@@ -6,6 +6,7 @@ use tenon_base::{DiskFile, UnixMillis};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_resp::Args;
 
+use crate::header::BatchHeader;
 use crate::manifest::Manifest;
 
 /// Takes in what is loaded. An error ends the load; it is told with file and offset.
@@ -21,6 +22,50 @@ pub trait LoadSink {
 
     /// A line for the server's log.
     fn notice(&mut self, line: LoadNotice);
+
+    /// Where the load is. For who wants to know what stands where; whoever wants the contents alone need not listen.
+    fn passed(&mut self, passed: Passed<'_>) -> Result<(), String> {
+        let _ = passed;
+        Ok(())
+    }
+}
+
+/// What a load comes by on its way. Offsets are in the file that was named last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed<'a> {
+    /// A file begins that holds anything.
+    File {
+        /// Its name in the manifest.
+        name: &'a str,
+        /// How much of it counts (bytes): a later file may go on before its end.
+        bytes: u64,
+    },
+    /// A batch of ours begins, whose checksum is right.
+    Batch {
+        /// Where its header starts.
+        at: u64,
+        /// What that says.
+        header: &'a BatchHeader,
+    },
+    /// A line `#TS:`: what follows was written in this second, or later.
+    Timestamp {
+        /// Where the line starts.
+        at: u64,
+        /// Seconds since 1970.
+        unix_seconds: i64,
+    },
+    /// A command of the file is run next.
+    Command {
+        /// Where it starts.
+        at: u64,
+        /// Where the transaction starts that it is a part of.
+        transaction: Option<u64>,
+    },
+    /// A file that ended here would be whole.
+    Whole {
+        /// Behind its last byte.
+        end: u64,
+    },
 }
 
 /// What the RDB part of a base said.

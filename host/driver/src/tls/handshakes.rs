@@ -1,12 +1,14 @@
 //! Handshakes, on a thread of their own: they cost milliseconds of arithmetic, and whoever connects may be anybody.
 //! Always: bounded in number and in time; a connection that fails is closed and, at most, a line of the log.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{Connection, ServerConfig, ServerConnection};
 use tenon_base::{Peer, describe};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -32,7 +34,7 @@ pub(crate) struct Raw {
 /// One whose handshake is over, without a runtime.
 struct Ready {
     socket: std::net::TcpStream,
-    session: Box<ServerConnection>,
+    session: Box<Connection>,
     peer: Peer,
 }
 
@@ -41,8 +43,8 @@ pub(crate) struct Handshakes {
     raw: mpsc::Sender<Raw>,
 }
 
-/// The way back.
-pub(crate) struct Handshaken(mpsc::Receiver<Ready>);
+/// The way back. Asked by a task, and in the middle of long work by whoever does it.
+pub(crate) struct Handshaken(RefCell<mpsc::Receiver<Ready>>);
 
 impl Handshakes {
     /// Starts the thread.
@@ -53,7 +55,7 @@ impl Handshakes {
         thread::Builder::new()
             .name("tls".to_owned())
             .spawn(move || LocalSet::new().block_on(&runtime, take_in(incoming, outgoing)))?;
-        Ok((Handshakes { raw }, Handshaken(ready)))
+        Ok((Handshakes { raw }, Handshaken(RefCell::new(ready))))
     }
 
     pub(crate) fn sender(&self) -> mpsc::Sender<Raw> {
@@ -63,12 +65,33 @@ impl Handshakes {
 
 impl Handshaken {
     /// The next connection that is ready to talk, on the caller's runtime. `None` is the end.
-    pub(crate) async fn next(&mut self) -> Option<(TlsStream, Peer)> {
+    pub(crate) async fn next(&self) -> Option<(TlsStream, Peer)> {
         loop {
-            let Ready { socket, session, peer } = self.0.recv().await?;
-            match TcpStream::from_std(socket) {
-                Ok(socket) => return Some((TlsStream::new(socket, session), peer)),
-                Err(error) => tracing::warn!("Accepting a connection failed: {}", describe(&error)),
+            let ready = poll_fn(|context| self.0.borrow_mut().poll_recv(context)).await?;
+            if let Some(talking) = ready.on_this_runtime() {
+                return Some(talking);
+            }
+        }
+    }
+
+    /// A connection that is ready to talk, if there is one.
+    pub(crate) fn take(&self) -> Option<(TlsStream, Peer)> {
+        loop {
+            let ready = self.0.borrow_mut().try_recv().ok()?;
+            if let Some(talking) = ready.on_this_runtime() {
+                return Some(talking);
+            }
+        }
+    }
+}
+
+impl Ready {
+    fn on_this_runtime(self) -> Option<(TlsStream, Peer)> {
+        match TcpStream::from_std(self.socket) {
+            Ok(socket) => Some((TlsStream::new(socket, self.session), self.peer)),
+            Err(error) => {
+                tracing::warn!("Accepting a connection failed: {}", describe(&error));
+                None
             }
         }
     }
@@ -97,29 +120,37 @@ async fn take_in(mut incoming: mpsc::Receiver<Raw>, outgoing: mpsc::Sender<Ready
 async fn handshake(raw: Raw) -> Result<Ready, String> {
     let text = |error: io::Error| describe(&error);
     let socket = TcpStream::from_std(raw.socket).map_err(text)?;
-    let mut session = Box::new(ServerConnection::new(raw.context).map_err(|error| error.to_string())?);
+    let session = ServerConnection::new(raw.context).map_err(|error| error.to_string())?;
+    let mut session = Box::new(Connection::from(session));
+    shake_hands(&socket, &mut session).await?;
+    let socket = socket.into_std().map_err(text)?;
+    Ok(Ready { socket, session, peer: raw.peer })
+}
+
+/// Speaks until both sides are ready, or one gives up.
+pub(super) async fn shake_hands(socket: &TcpStream, session: &mut Connection) -> Result<(), String> {
+    let text = |error: io::Error| describe(&error);
     while session.is_handshaking() || session.wants_write() {
         if session.wants_write() {
             socket.writable().await.map_err(text)?;
-            match session.write_tls(&mut Plain(&socket)) {
+            match session.write_tls(&mut Plain(socket)) {
                 Err(error) if !is_pause(&error) => return Err(text(error)),
                 _ => continue,
             }
         }
         socket.readable().await.map_err(text)?;
-        match session.read_tls(&mut Plain(&socket)) {
+        match session.read_tls(&mut Plain(socket)) {
             Ok(0) => return Err("the peer hung up".to_owned()),
             Err(error) if is_pause(&error) => continue,
             other => other.map_err(text)?,
         };
         if let Err(error) = session.process_new_packets() {
             // The alert tells the peer what was wrong.
-            let _ = session.write_tls(&mut Plain(&socket));
+            let _ = session.write_tls(&mut Plain(socket));
             return Err(error.to_string());
         }
     }
-    let socket = socket.into_std().map_err(text)?;
-    Ok(Ready { socket, session, peer: raw.peer })
+    Ok(())
 }
 
 fn is_pause(error: &io::Error) -> bool {

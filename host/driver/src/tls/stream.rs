@@ -7,18 +7,19 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ServerConnection;
+use rustls::Connection;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Socket and session.
 pub(crate) struct TlsStream {
     socket: TcpStream,
-    session: Box<ServerConnection>,
+    session: Box<Connection>,
 }
 
 impl TlsStream {
-    pub(super) fn new(socket: TcpStream, session: Box<ServerConnection>) -> TlsStream {
+    pub(super) fn new(socket: TcpStream, session: Box<Connection>) -> TlsStream {
         TlsStream { socket, session }
     }
 
@@ -28,36 +29,79 @@ impl TlsStream {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        let read = self.read(buffer, |socket, session| session.read_tls(&mut Incoming { socket, context }));
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// As [`TlsStream::poll_read`], past the runtime: an empty socket is an error of the kind `WouldBlock`.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read(buffer, |socket, session| {
+            let socket = SockRef::from(&*socket);
+            let mut socket: &Socket = &socket;
+            session.read_tls(&mut socket)
+        })
+    }
+
+    fn read(
+        &mut self,
+        buffer: &mut [u8],
+        mut receive: impl FnMut(&mut TcpStream, &mut Connection) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut filled = 0;
         loop {
             match self.session.reader().read(&mut buffer[filled..]) {
-                Ok(0) => return Poll::Ready(Ok(filled)),
+                Ok(0) => return Ok(filled),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // The socket ended without a farewell; what came before it counts.
-                Err(_) => return Poll::Ready(Ok(filled)),
+                Err(_) => return Ok(filled),
             }
             if filled == buffer.len() {
-                return Poll::Ready(Ok(filled));
+                return Ok(filled);
             }
-            let received = self.session.read_tls(&mut Incoming { socket: &mut self.socket, context });
-            match received {
+            match receive(&mut self.socket, &mut self.session) {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return if filled == 0 { Poll::Pending } else { Poll::Ready(Ok(filled)) };
-                }
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && filled > 0 => return Ok(filled),
+                Err(error) => return Err(error),
             }
             if let Err(error) = self.session.process_new_packets() {
                 // Tells the peer what was wrong, if it listens.
                 let _ = self.flush();
-                return Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, error)));
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
             // Answers of the protocol itself; what the socket does not take is a backlog.
             if self.session.wants_write() {
                 self.flush()?;
             }
         }
+    }
+
+    /// As [`TlsStream::try_write`], past the runtime.
+    pub(crate) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush_now()?;
+        if self.session.wants_write() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let count = self.session.writer().write(bytes)?;
+        self.flush_now()?;
+        Ok(count)
+    }
+
+    fn flush_now(&mut self) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        let mut socket: &Socket = &socket;
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Takes what fits, and sends it as far as the socket allows: see [`TlsStream::has_backlog`].

@@ -67,3 +67,20 @@ fn what_is_missing_or_wrong_is_named() {
     let mixed = Tls { protocols: "TLSv1.1 TLSv1.3".to_owned(), ..settings() };
     context(&mixed).expect("what is available is used");
 }
+
+#[test]
+fn what_this_server_shows_others_is_built_with_the_same_care() {
+    let shows = |settings: Tls| {
+        outgoing::context(&settings).map(|context| context.client_auth_cert_resolver.has_certs())
+    };
+    assert_eq!(shows(settings()), Ok(true));
+    assert_eq!(shows(Tls { certificate_file: None, key_file: None, ..settings() }), Ok(false));
+    for (settings, part) in [
+        (Tls { authority_file: None, ..settings() }, "Either tls-ca-cert-file or tls-ca-cert-dir"),
+        (Tls { certificate_file: Some(file("renewed.crt")), ..settings() }, "does not fit its key"),
+        (Tls { protocols: "TLSv1.1".to_owned(), ..settings() }, "TLSv1 and TLSv1.1 are not safe"),
+    ] {
+        let refused = shows(settings).expect_err("to be refused");
+        assert!(refused.contains(part), "{part:?} is not in {refused:?}");
+    }
+}

@@ -13,7 +13,10 @@ const DIRECTIVES: [(&str, &str); 3] =
     [("replicaof", "primary.example 6379"), ("replica-read-only", "no"), ("save", "")];
 
 fn follower_on(disk: &Arc<MemoryDisk>, directives: &[(&str, &str)]) -> Bench {
-    Bench::on_disk(&[&DIRECTIVES, directives].concat(), Arc::clone(disk) as _)
+    let mut bench = Bench::on_disk(&[&DIRECTIVES, directives].concat(), Arc::clone(disk) as _);
+    // Loading has taken a while, and what it led to is due then.
+    bench.sleep(1);
+    bench
 }
 
 /// Connects and gets a snapshot that ends at offset 1000.

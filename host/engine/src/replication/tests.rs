@@ -297,3 +297,58 @@ fn a_lying_primary_costs_the_link_and_not_the_server() {
         assert_eq!(bench.connects.len(), 1, "it tries again");
     }
 }
+
+#[test]
+fn a_replica_that_loads_for_long_shows_that_it_is_there() {
+    let mut bench = bench(&[("repl-timeout", "5")]);
+    attach(&mut bench, 9);
+    for _ in 0..3 {
+        bench.sleep(4_000);
+        say(&mut bench, 9, "\n");
+    }
+    assert!(bench.closed.is_empty());
+    bench.sleep(6_000);
+    assert_eq!(bench.closed, [9]);
+}
+
+#[test]
+fn a_snapshot_has_the_functions_unless_they_are_not_wanted() {
+    let mut bench = bench(&[]);
+    bench.run(
+        1,
+        r##"FUNCTION LOAD "#!lua name=one\nredis.register_function('one', function() return 1 end)""##,
+    );
+    bench.run(1, "SET key 1");
+    for (client, asked, has) in [
+        (9, "", (true, true)),
+        (10, "REPLCONF rdb-only 1 rdb-filter-only functions\r\n", (true, false)),
+        (11, "REPLCONF rdb-only 1 rdb-filter-only \"\"\r\n", (false, false)),
+    ] {
+        let greeting = format!("REPLCONF capa eof capa psync2\r\n{asked}");
+        say(&mut bench, client, &greeting);
+        let text = say(&mut bench, client, "PSYNC ? -1\r\n");
+        assert!(text.contains("REDIS00"), "{asked}: {text}");
+        assert_eq!((text.contains("name=one"), text.contains("key")), has, "{asked}");
+    }
+}
+
+#[test]
+fn a_link_comes_from_where_it_is_to_and_is_encrypted_with_what_is_for_clients() {
+    let mut bench = Bench::new(&[
+        ("dir", "/data"),
+        ("tls-cert-file", "server.crt"),
+        ("tls-key-file", "server.key"),
+        ("bind-source-addr", "127.0.0.2"),
+    ]);
+    let asked = |bench: &mut Bench| {
+        bench.run(1, "REPLICAOF NO ONE");
+        bench.run(1, "REPLICAOF 10.0.0.1 6379");
+        bench.sleep(1_000);
+        bench.connects.pop().expect("a connection is asked for").1
+    };
+    assert_eq!(asked(&mut bench), "10.0.0.1:6379 from 127.0.0.2");
+    assert_eq!(bench.run(1, "CONFIG SET tls-replication yes bind-source-addr \"\""), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/server.crt")"#);
+    assert_eq!(bench.run(1, "CONFIG SET tls-client-cert-file own.crt tls-client-key-file own.key"), "OK");
+    assert_eq!(asked(&mut bench), r#"10.0.0.1:6379 with Some("/data/own.crt")"#);
+}

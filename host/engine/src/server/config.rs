@@ -237,7 +237,8 @@ fn set(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
-    let situation = Situation { is_loading: false, client_is_local: context.session().peer.is_local };
+    let is_loading = context.engine.loading().is_some();
+    let situation = Situation { is_loading, client_is_local: context.session().peer.is_local };
     let change = context.engine.config.prepare(&pairs, situation).map_err(refusal)?;
     let (now, client) = (context.now, context.connection);
     if context.engine.outlasts_turn(&change) {

@@ -1,5 +1,6 @@
 //! SHUTDOWN, and the signals that mean it: save if that is configured, bring the log to the disk, leave.
-//! Always: a save that fails keeps the server alive, unless it is to be forced.
+//! Always: a save that fails keeps the server alive, unless it is to be forced; SIGINT gives up the last save, and ends
+//! the server at once.
 
 use tenon_base::{Now, Output, Signal, World};
 use tenon_commands::{Argument, Categories, CommandError, Flags, Group, Outcome, Row, Words};
@@ -68,7 +69,7 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Ok(());
     }
     if let Some(running) = &mut context.engine.scripts.running {
-        if !mode.no_save {
+        if !mode.no_save && context.engine.load.is_none() {
             return Err(running.busy());
         }
         // What it has done so far is half of something: it is neither answered nor kept.
@@ -109,6 +110,11 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+    // What is loaded by half, or not at all, must not take the place of what was saved.
+    let mode = match engine.load.is_some() || !engine.is_started {
+        true => ShutdownMode { save: false, no_save: true, ..mode },
+        false => mode,
+    };
     let phase = engine.durability.log_mut().map(|log| log.phase());
     let is_wanted = engine.config.bool(Directive::AppendOnly);
     // Before its first file is there, a log that was switched on is still off.
@@ -137,7 +143,17 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     if is_saved {
         tracing::info!("Saving the final RDB snapshot before exiting.");
         (engine.tell_supervisor)(Milestone::Saving);
-        if engine.save_now(now, world).is_err() {
+        let mut is_insisted = false;
+        let saved = engine.save_while(now, world, |world| {
+            is_insisted |= world.interlude.signal() == Some(Signal::Interrupt);
+            !is_insisted
+        });
+        if is_insisted {
+            tracing::warn!("You insist... exiting now.");
+            world.outputs.request(Output::Exit { code: 1 });
+            return Ok(());
+        }
+        if saved.is_err() {
             tracing::warn!("Error trying to save the DB, can't exit.");
             if !mode.force {
                 return Err(());
@@ -146,5 +162,31 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     }
     tracing::warn!("Tenon is now ready to exit, bye bye...");
     world.outputs.request(Output::Exit { code: 0 });
+    engine.give_up_load();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tenon_base::{Input, Signal};
+
+    use crate::testing::Bench;
+
+    fn interrupted(meanwhile: Option<Signal>) -> Option<i32> {
+        let mut bench = Bench::new(&[("save", "900 1"), ("rdb-key-save-delay", "1000000")]);
+        bench.run(1, "SET k 1");
+        if let Some(signal) = meanwhile {
+            bench.meanwhile_signalled(signal);
+        }
+        bench.input(Input::Signal(Signal::Interrupt));
+        bench.settle();
+        bench.exit_code
+    }
+
+    #[test]
+    fn who_interrupts_the_last_save_insists() {
+        assert_eq!(interrupted(None), Some(0));
+        assert_eq!(interrupted(Some(Signal::Terminate)), Some(0), "it ends already");
+        assert_eq!(interrupted(Some(Signal::Interrupt)), Some(1));
+    }
 }

@@ -2,7 +2,7 @@
 
 use tenon_base::{Input, Machine};
 
-use crate::testing::Bench;
+use crate::testing::{Bench, render};
 
 /// A bench whose first two clients speak RESP3.
 fn bench() -> Bench {
@@ -273,4 +273,63 @@ fn an_invalidation_waits_until_what_it_tells_of_is_durable() {
     bench.settle();
     assert_eq!((bench.shown(1).as_str(), bench.shown(3).as_str()), (OF_A, OF_A));
     assert_eq!(bench.shown(2), "OK");
+}
+
+/// Lowers the limit of memory and writes, in one turn, so that the write needs the room that `a` takes.
+fn write_that_evicts(bench: &mut Bench, client: u64) -> String {
+    let limit = bench.engine.used_bytes(&bench.outputs) - 20_000;
+    let bytes = format!("CONFIG SET maxmemory {limit}\r\nSET b 1\r\n");
+    let replies: Vec<String> = bench.send_bytes(client, bytes.as_bytes()).iter().map(render).collect();
+    assert_eq!(bench.run(4, "EXISTS a b"), "1", "a had to go");
+    replies.join("; ")
+}
+
+/// A bench of which one key takes most, and may go.
+fn bench_to_evict_from(directives: &[(&str, &str)]) -> Bench {
+    let mut bench = Bench::new(&[&[("maxmemory-policy", "allkeys-lru")], directives].concat());
+    (1..=3).for_each(|client| drop(bench.run(client, "HELLO 3")));
+    bench.run(3, &format!("SET a {}", "v".repeat(40_000)));
+    bench
+}
+
+#[test]
+fn eviction_is_a_change_that_is_told_before_the_reply_of_whom_it_makes_room_for() {
+    let mut bench = bench_to_evict_from(&[]);
+    bench.run(1, "CLIENT TRACKING ON");
+    bench.run(1, "STRLEN a");
+    bench.run(2, "CLIENT TRACKING ON");
+    bench.run(2, "STRLEN a");
+    assert_eq!(write_that_evicts(&mut bench, 1), format!("OK; {OF_A}; OK"));
+    assert_eq!(bench.shown(2), OF_A);
+    bench.run(1, "GET a");
+    assert_eq!(bench.run(3, "SET a 1"), "OK");
+    assert_eq!(bench.shown(1), OF_A, "it has gone once, and is tracked anew");
+}
+
+#[test]
+fn eviction_is_told_by_prefix_and_is_nobodys_own_doing() {
+    let mut bench = bench_to_evict_from(&[]);
+    bench.run(1, "CLIENT TRACKING ON BCAST NOLOOP");
+    bench.run(2, "CLIENT TRACKING ON BCAST PREFIX a");
+    bench.run(3, "CLIENT TRACKING ON BCAST PREFIX b");
+    // What is told by prefix is told when the turn ends, behind its replies.
+    assert_eq!(write_that_evicts(&mut bench, 1), format!("OK; OK; {OF_A}"));
+    assert_eq!(bench.shown(2), OF_A);
+    assert_eq!(bench.shown(3), OF_A.replace("\"a\"", "\"b\""));
+}
+
+#[test]
+fn an_eviction_is_told_when_it_is_durable_also_to_whom_it_made_room_for() {
+    let mut bench = bench_to_evict_from(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    bench.run(1, "CLIENT TRACKING ON");
+    bench.run(1, "STRLEN a");
+    bench.run(2, "CLIENT TRACKING ON BCAST");
+    let limit = bench.engine.used_bytes(&bench.outputs) - 20_000;
+    let connection = bench.connect(1);
+    let bytes = format!("CONFIG SET maxmemory {limit}\r\nPING\r\n");
+    bench.input(Input::Received { connection, bytes: bytes.as_bytes() });
+    bench.with_world(|engine, now, world| engine.settle(now, world));
+    assert_eq!((bench.shown(1).as_str(), bench.shown(2).as_str()), ("OK", ""));
+    bench.settle();
+    assert_eq!((bench.shown(1), bench.shown(2).as_str()), (format!("{OF_A}; PONG"), OF_A));
 }

@@ -50,7 +50,7 @@ fn write_fields(
     let beyond = pending.saturating_sub(OWN_BUFFER_BYTES);
     let asks = !request.is_empty();
     let (request, wire) = if !asks { (0, 0) } else { (request.total_bytes(), wire_bytes(request)) };
-    let received = session.decoder.pending_bytes() + wire;
+    let received = session.decoder.received_bytes() + wire;
     let now = now.steady;
     let command = session.last_command.map_or("NULL", |id| &engine.commands[id].full_name);
     let transaction = session.transaction.as_ref();

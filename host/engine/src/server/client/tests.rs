@@ -28,6 +28,15 @@ fn a_line_has_redis_fields_in_its_order() {
 }
 
 #[test]
+fn qbuf_is_what_has_come_of_a_request() {
+    let mut bench = Bench::new(&[]);
+    bench.send_bytes(2, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n");
+    bench.send_bytes(2, &[b'v'; 70_000]);
+    let line = bench.text(1, "CLIENT LIST ID 2");
+    assert_eq!(field(&line, "qbuf"), "70004", "the words so far, and no more");
+}
+
+#[test]
 fn lists_say_what_each_client_does() {
     let mut bench = Bench::new(&[]);
     bench.run(1, "PING");

@@ -9,12 +9,12 @@ use tenon_base::{Disk, DiskFile, Listed};
 use tenon_driver::RealDisk;
 
 /// The machine's files, read-only.
-pub(super) struct ReadOnlyDisk;
+pub(crate) struct ReadOnlyDisk;
 
 struct ReadOnlyFile(Arc<dyn DiskFile>);
 
 fn refused<T>() -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "a check changes nothing"))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "a file that is only looked at is not changed"))
 }
 
 impl Disk for ReadOnlyDisk {
