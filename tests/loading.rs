@@ -38,13 +38,18 @@ fn loading(arguments: &[&str]) -> Server {
     let mut server = Server::tenon(&[&SLOWLY, arguments].concat());
     server.client().command(&["DEBUG", "POPULATE", KEYS, "key", "100"]);
     assert_eq!(server.client().command(&["SAVE"]).to_string(), "OK");
+    restart(&mut server);
+    server
+}
+
+/// Starts it again, up to where it has sockets.
+fn restart(server: &mut Server) {
     server.restart_unready();
     let until = Instant::now() + PATIENCE;
     while Client::try_connect(server.port()).is_err() {
         assert!(Instant::now() < until, "no socket:\n{}", server.log());
         sleep(Duration::from_millis(2));
     }
-    server
 }
 
 fn wait_until_loaded(client: &mut Client) {
@@ -102,8 +107,7 @@ fn a_shutdown_ends_a_load_and_leaves_the_dump() {
     server.client().send(&["SHUTDOWN"]);
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
     assert_eq!(std::fs::read(&dump).unwrap(), before);
-    server.restart_unready();
-    server.wait_for_log("Server initialized");
+    restart(&mut server);
     let pid = server.pid().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success()));
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
@@ -140,4 +144,33 @@ fn whoever_connects_while_a_script_runs_is_answered() {
     let ended = runner.receive().expect("a reply").to_string();
     assert!(ended.contains("Script killed by user"), "{ended}");
     assert_eq!(server.client().command(&["PING"]).to_string(), "PONG");
+}
+
+#[test]
+fn a_replica_serves_what_it_has_until_it_has_the_other() {
+    let primary =
+        Server::tenon(&["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"]);
+    primary.client().command(&["DEBUG", "POPULATE", "20000", "key", "100"]);
+    let replica = Server::tenon(&["--save", "", "--key-load-delay", "50", "--repl-diskless-load", "swapdb"]);
+    let mut client = replica.client();
+    client.command(&["SET", "mine", "old"]);
+    let port = primary.port().to_string();
+    assert_eq!(client.command(&["REPLICAOF", "127.0.0.1", &port]).to_string(), "OK");
+    let until = Instant::now() + PATIENCE;
+    while !client.command(&["INFO", "persistence"]).to_string().contains("async_loading:1") {
+        assert!(Instant::now() < until, "it never loads beside:\n{}", replica.log());
+    }
+    assert_eq!(client.command(&["GET", "mine"]).to_string(), "\"old\"");
+    assert_eq!(client.command(&["DBSIZE"]).integer(), 1);
+    assert!(replica.client().command(&["REPLICAOF", "NO", "ONE"]).to_string().contains(REFUSED));
+    assert!(
+        client.command(&["INFO", "persistence"]).to_string().contains("async_loading:1"),
+        "it still loads"
+    );
+    assert_eq!(client.command(&["CONFIG", "SET", "key-load-delay", "0"]).to_string(), "OK");
+    while !client.command(&["INFO", "replication"]).to_string().contains("master_link_status:up") {
+        assert!(Instant::now() < until, "it never has the other:\n{}", replica.log());
+        sleep(Duration::from_millis(5));
+    }
+    assert_eq!(client.command(&["DBSIZE"]).integer(), 20_000);
 }

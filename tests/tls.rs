@@ -355,3 +355,33 @@ fn redis_py_speaks_over_tls_and_over_a_unix_socket() {
     let output = tools::run(Command::new(python).arg("-c").arg(script), b"", PATIENCE);
     assert!(tools::said(&output).contains("done"), "{}", tools::said(&output));
 }
+
+#[test]
+fn who_connects_while_a_dump_is_loaded_is_answered() {
+    let mut served =
+        start(&["--tls-auth-clients", "no", "--enable-debug-command", "yes", "--key-load-delay", "50"]);
+    served.server.client().command(&["DEBUG", "POPULATE", "50000", "key", "100"]);
+    served.server.client().command(&["SAVE"]);
+    served.server.restart_unready();
+    let until = Instant::now() + PATIENCE;
+    let refusal = b"-LOADING Redis is loading the dataset in memory\r\n";
+    let mut stream = loop {
+        match connect(served.port, None) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        sleep(Duration::from_millis(2));
+    };
+    for _ in 0..3 {
+        let answer = ask(&mut stream, b"PING\r\n", refusal.len()).expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(refusal));
+    }
+    let answer = ask(&mut stream, b"CONFIG SET key-load-delay 0\r\n", 5).expect("an answer");
+    assert_eq!(answer, b"+OK\r\n");
+    served.server.wait_for_log("DB loaded from disk");
+    while served.server.client().command(&["PING"]).to_string() != "PONG" {
+        assert!(Instant::now() < until, "still loading");
+    }
+    // The session goes on from there in the runtime's hands.
+    assert_eq!(ask(&mut stream, b"GET key:1\r\n", 4).expect("an answer"), b"$100");
+}

@@ -9,6 +9,8 @@ pub(crate) mod server;
 pub(crate) mod client;
 pub(crate) mod reply;
 
+pub(crate) mod replicas;
+
 pub(crate) mod script;
 pub(crate) mod words;
 

@@ -11,9 +11,9 @@ const USAGE: &str = "\
 usage: cargo xtask fuzz [--seconds N] [TARGET]
 
   --seconds N   how long each target runs (60)
-  TARGET        one of resp, rdb, aof, acl, config; all of them one after the other if left out
+  TARGET        one of resp, rdb, aof, acl, config, lua; all of them one after the other if left out
 ";
-const TARGETS: [&str; 5] = ["resp", "rdb", "aof", "acl", "config"];
+const TARGETS: [&str; 6] = ["resp", "rdb", "aof", "acl", "config", "lua"];
 const DIRECTORY: &str = "tests/fuzz";
 const INSTALL: &str = "cargo-fuzz is not installed; it needs a nightly compiler and a C++ compiler besides:
 
@@ -21,7 +21,10 @@ const INSTALL: &str = "cargo-fuzz is not installed; it needs a nightly compiler 
   cargo install cargo-fuzz --locked";
 
 /// What bounds every run: seconds, MiB and bytes for one input.
-const LIMITS: [&str; 4] = ["-timeout=10", "-rss_limit_mb=2048", "-malloc_limit_mb=256", "-max_len=65536"];
+const LIMITS: [&str; 3] = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"];
+/// MiB that may be asked for at once: a script may have more.
+const ALLOCATION_MIB: u32 = 256;
+const SCRIPT_ALLOCATION_MIB: u32 = 600;
 
 /// Runs the chore.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
@@ -56,7 +59,10 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         println!("fuzzing {target} for {seconds} seconds");
         let total = format!("-max_total_time={seconds}");
         let dictionary = format!("-dict={}", directory.join(format!("dictionaries/{target}.dict")).display());
-        let mut words = vec!["fuzz", "run", "--fuzz-dir", ".", target, "--", &total, &dictionary];
+        let allocation = if target == "lua" { SCRIPT_ALLOCATION_MIB } else { ALLOCATION_MIB };
+        let allocation = format!("-malloc_limit_mb={allocation}");
+        let mut words =
+            vec!["fuzz", "run", "--fuzz-dir", ".", target, "--", &total, &dictionary, &allocation];
         words.extend(LIMITS);
         nightly(&directory, &words)?;
     }

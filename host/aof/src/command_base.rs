@@ -16,6 +16,8 @@ pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub struct CommandBase {
     origin: Origin,
     checksum: bool,
+    /// Whether the next batch is to say when it was written, in a line of its own.
+    timestamp: bool,
     /// The database in which the gathered commands begin, and the one in which they end.
     first_db: u32,
     db: Option<u32>,
@@ -23,9 +25,10 @@ pub struct CommandBase {
 }
 
 impl CommandBase {
-    /// A base of the state at `origin`. Its file starts in database 0.
-    pub fn new(origin: Origin, checksum: bool) -> CommandBase {
-        CommandBase { origin, checksum, first_db: 0, db: None, gathered: Vec::new() }
+    /// A base of the state at `origin`. Its file starts in database 0, and with a `#TS:` line if `timestamp` asks for
+    /// it.
+    pub fn new(origin: Origin, checksum: bool, timestamp: bool) -> CommandBase {
+        CommandBase { origin, checksum, timestamp, first_db: 0, db: None, gathered: Vec::new() }
     }
 
     /// Adds whole commands, encoded, that run in database `db`; `out` gets what is complete by that. Selects the
@@ -60,7 +63,7 @@ impl CommandBase {
         }
         let frame = Frame {
             header: self.checksum.then_some((unix, &self.origin.replication_id)),
-            timestamp: None,
+            timestamp: std::mem::take(&mut self.timestamp).then_some(unix.seconds()),
             select: false,
             offset: self.origin.offset,
             db: self.first_db,

@@ -38,6 +38,15 @@ pub enum AofError {
         /// What can be done.
         advice: &'static str,
     },
+    /// A command that is whole was not run.
+    Refused {
+        /// The reason, as who runs commands gave it: "Unknown command 'x'".
+        reason: String,
+        /// The file.
+        path: PathBuf,
+        /// Where in it (bytes).
+        offset: u64,
+    },
 }
 
 /// What to do about damage.
@@ -65,6 +74,11 @@ impl fmt::Display for AofError {
                 path.display()
             ),
             AofError::Manifest(error) => error.fmt(f),
+            AofError::Refused { reason, path, offset } => write!(
+                f,
+                "{reason} reading the append only file {} at offset {offset}; {ADVICE_REPAIR}",
+                path.display()
+            ),
             AofError::Format { what, path, offset, finding, advice } => write!(
                 f,
                 "{what} reading the append only file {} at offset {offset}: {finding}; {advice}",

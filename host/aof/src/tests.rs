@@ -52,7 +52,7 @@ fn write_log(disk: &MemoryDisk, directory: &Directory) {
     run_jobs(&mut log, disk, now);
     let (position, offset) = unit(&mut log, &[(3, "SET three 3")]);
     log.switch_increment(now, position, offset);
-    let mut base = CommandBase::new(Origin { replication_id: ID, offset, db: 3 }, true);
+    let mut base = CommandBase::new(Origin { replication_id: ID, offset, db: 3 }, true, false);
     let mut content = Vec::new();
     for (db, words) in [(0, "SET before 1"), (0, "SADD set a b c"), (3, "SET three 3")] {
         base.add(now.unix(), db, &request(words), &mut content);

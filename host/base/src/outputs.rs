@@ -74,6 +74,8 @@ pub struct OutBuffer {
     is_listed_held: bool,
     /// What it was counted as when its memory was last counted.
     counted_bytes: usize,
+    /// What its memory was when it was taken from the spare buffers, if it was.
+    lent_bytes: usize,
 }
 
 /// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
@@ -136,7 +138,7 @@ impl Outputs {
         if buffer.bytes.capacity() == 0
             && let Some(spare) = self.spare.pop()
         {
-            self.spare_bytes -= spare.capacity();
+            buffer.lent_bytes = spare.capacity();
             buffer.bytes = spare;
         }
         &mut buffer.bytes
@@ -266,6 +268,7 @@ impl Outputs {
         buffer.advance(count);
         if buffer.bytes.is_empty() && buffer.segments.is_empty() {
             let bytes = std::mem::take(&mut buffer.bytes);
+            self.spare_bytes -= std::mem::take(&mut buffer.lent_bytes);
             if bytes.capacity() <= KEPT_CAPACITY_MAX && self.spare.len() < SPARE_BUFFERS_MAX {
                 self.spare_bytes += bytes.capacity();
                 self.spare.push(bytes);
@@ -369,7 +372,8 @@ impl Outputs {
         self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
     }
 
-    /// Bytes of memory in empty buffers that wait for reuse.
+    /// Bytes of memory in empty buffers that wait for reuse, and in those that were taken from there: so it stays the
+    /// same whether a reply is on its way or not.
     pub fn spare_bytes(&self) -> usize {
         self.spare_bytes
     }
@@ -389,6 +393,7 @@ impl Outputs {
             self.dirty.retain(|&dirty| dirty != slot);
         }
         self.counted_bytes -= buffer.counted_bytes;
+        self.spare_bytes -= buffer.lent_bytes;
         if buffer.follows.is_some() {
             self.followers.retain(|&follower| follower != slot);
         }
@@ -594,5 +599,22 @@ mod tests {
         assert!(outputs.counted_bytes() >= 1_001);
         outputs.discard(0);
         assert_eq!(outputs.counted_bytes(), 0);
+    }
+
+    #[test]
+    fn spare_memory_counts_while_it_is_in_use() {
+        let mut outputs = Outputs::default();
+        write(&mut outputs, &"a".repeat(5_000), None, SegmentKind::Reply);
+        assert_eq!(outputs.spare_bytes(), 0);
+        flush(&mut outputs);
+        let spare_bytes = outputs.spare_bytes();
+        assert!(spare_bytes >= 5_000);
+        write(&mut outputs, "b", None, SegmentKind::Reply);
+        assert_eq!(outputs.spare_bytes(), spare_bytes);
+        flush(&mut outputs);
+        assert_eq!(outputs.spare_bytes(), spare_bytes);
+        write(&mut outputs, "c", None, SegmentKind::Reply);
+        outputs.discard(0);
+        assert_eq!(outputs.spare_bytes(), 0);
     }
 }

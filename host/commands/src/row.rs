@@ -123,6 +123,11 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
+    /// This set without what is in `other`.
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
     /// Whether all of `other` is in this set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

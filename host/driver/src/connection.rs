@@ -135,12 +135,13 @@ impl Link {
         !self.is_own && self.is_reading.get() && !self.is_closed.get() && !self.closes_when_sent.get()
     }
 
-    /// Reads what is there, past the runtime, and puts it in the place of `bytes`. Zero bytes are the end.
+    /// Reads what is there, past the runtime, and puts it in the place of `bytes`. Zero bytes are the end. After
+    /// an error `bytes` is what the next read goes to, so that looking at many who are silent costs little.
     pub(crate) fn receive(&self, bytes: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
         bytes.resize(limit, 0);
-        let received = self.stream.borrow_mut().receive(bytes);
-        bytes.truncate(*received.as_ref().unwrap_or(&0));
-        received
+        let count = self.stream.borrow_mut().receive(bytes)?;
+        bytes.truncate(count);
+        Ok(count)
     }
 
     /// Writes what the socket takes, past the runtime.

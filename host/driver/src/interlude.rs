@@ -178,8 +178,12 @@ impl<'a> Meanwhile<'a> {
         if !outputs.has_requests() {
             return;
         }
-        for request in outputs.take_requests() {
+        let requests = outputs.take_requests();
+        // Whoever asked for the end sees it when nobody can connect any more.
+        let is_ending = requests.iter().any(|request| matches!(request, Output::Exit { .. }));
+        for request in requests {
             match request {
+                other if is_ending => outputs.request(other),
                 Output::Close { connection, at_once } if Some(connection) != busy => {
                     let Some(link) = self.links.find(connection).map(Rc::clone) else { continue };
                     if at_once {

@@ -410,6 +410,8 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         }
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
+            // Before clients find their connections closed: who connects anew then must not be let in.
+            worker.listeners = Listeners::default();
             worker.exit = Some(code);
             worker.flush.notify_one();
         }

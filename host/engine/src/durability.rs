@@ -39,6 +39,8 @@ pub(crate) struct Durability {
     released: usize,
     cause: Option<Cause>,
     was_dirty: bool,
+    /// How long everybody waits before each append (DEBUG AOF-FLUSH-SLEEP).
+    pub(crate) flush_sleep: Micros,
     /// Where each unsynced key was last changed; kept under `always` only.
     unsynced: HashMap<(u32, u64), LogPosition>,
     /// Where something changed that no key tells: FLUSHALL.
@@ -62,6 +64,7 @@ impl Default for Durability {
             released: 0,
             cause: None,
             was_dirty: false,
+            flush_sleep: Micros(0),
             unsynced: HashMap::new(),
             unsynced_all: LogPosition(0),
             delayed_fsyncs: 0,
@@ -196,6 +199,9 @@ impl Engine {
         self.decide_sync(now, world);
         self.run_log_jobs(now, world);
         self.hear_log(now, world);
+        if self.snapshots.rewrite_scheduled {
+            self.begin_scheduled(now, world);
+        }
         self.end_rewrite_once(now, world);
     }
 
@@ -245,14 +251,33 @@ impl Engine {
         }
     }
 
+    /// Tells the log of directives that say how it is kept, from the next batch on.
+    pub(crate) fn log_settings_changed(&mut self, now: Now, changed: &[Directive]) {
+        const KEPT: [Directive; 4] = [
+            Directive::AofTimestampEnabled,
+            Directive::AofUseRdbPreamble,
+            Directive::AofPendingMax,
+            Directive::AofDisableAutoGc,
+        ];
+        if !KEPT.iter().any(|directive| changed.contains(directive)) {
+            return;
+        }
+        let settings = log_settings(&self.config, self.durability.promise);
+        if let Some(log) = self.durability.log.as_mut() {
+            log.change_settings(now, settings);
+        }
+    }
+
     /// CONFIG SET appendonly yes: what is in memory becomes the base of a new log. Nothing is promised until then.
     pub(crate) fn turn_log_on(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         if self.durability.is_on() {
             return Ok(());
         }
-        let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
-        self.durability.set_lock(Some(lock));
-        if self.snapshots.running().is_some() || self.is_in_exec {
+        if self.durability.lock.is_none() {
+            let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
+            self.durability.set_lock(Some(lock));
+        }
+        if self.snapshots.running().is_some() || self.is_rewrite_ending() || self.is_in_exec {
             self.snapshots.rewrite_scheduled = true;
             tracing::info!(
                 "The append-only file is switched on while something else is at work. An AOF background was \
@@ -260,7 +285,17 @@ impl Engine {
             );
             return Ok(());
         }
-        self.begin_rewrite(now)
+        let begun = self.begin_rewrite(now);
+        if begun.is_err() {
+            self.durability.set_lock(None);
+        }
+        begun
+    }
+
+    /// Whether a rewrite that was given up still has a job at its files: the next one must wait for that.
+    pub(crate) fn is_rewrite_ending(&self) -> bool {
+        self.snapshots.running().is_none()
+            && self.durability.log().is_some_and(|log| log.rewrite_stage().is_some())
     }
 
     /// BGREWRITEAOF while the log is off: it is switched on until it holds what is there now.

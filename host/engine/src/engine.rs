@@ -380,9 +380,11 @@ impl Engine {
 
     /// The sockets are there: loads what was saved, answering clients meanwhile, and serves them. An error ends the
     /// process.
-    pub(crate) fn load_and_serve(&mut self, world: &mut World<'_>) {
+    pub(crate) fn load_and_serve(&mut self, now: Now, world: &mut World<'_>) {
+        if self.is_over {
+            return;
+        }
         (self.tell_supervisor)(Milestone::Loading);
-        let now = world.now();
         let loaded = self.load_at_start(now, world);
         self.end_load();
         if self.is_over {
@@ -395,7 +397,6 @@ impl Engine {
         }
         self.is_started = true;
         self.listen_to_units();
-        let now = world.now();
         if let Some(primary) = self.config.primary().filter(|_| !self.replication.is_following) {
             let (host, port) = (String::from_utf8_lossy(&primary.host).into_owned(), primary.port);
             self.follow(now, host, port, world);

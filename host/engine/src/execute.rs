@@ -47,6 +47,9 @@ impl Engine {
         session.bytes_in += bytes.len() as u64;
         self.stats.net_input_bytes += bytes.len() as u64;
         self.stats.reads += 1;
+        if session.is_replica && bytes.iter().all(|byte| *byte == b'\n') {
+            self.replication.primary.heard_sign(now.steady, connection);
+        }
         if !session.is_runnable() {
             self.keep_for_later(connection, bytes, world);
             self.sessions.count_bytes(connection);
@@ -145,7 +148,8 @@ impl Engine {
         if self.tracking.is_over() {
             self.shed_tracked_keys(now, world);
         }
-        if self.eviction.is_limited() {
+        // What is evicted while a script runs would be in the middle of its record.
+        if self.eviction.is_limited() && self.scripts.running.is_none() {
             self.make_room(now, connection, world);
         }
         let start = world.outputs.writer(connection).len();
@@ -243,11 +247,13 @@ impl Engine {
             return Ok(());
         }
         self.reply_stamp = None;
-        let id = match self.admit(now, connection, command, args, world) {
-            Ok(id) => id,
+        let (id, flags) = match self.admit(now, connection, command, args, world) {
+            Ok(admitted) => admitted,
             Err(refusal) => return Err(self.refused(now, connection, command, args, refusal, world)),
         };
-        if self.keep_for_pause(connection, id, args) || self.keep_for_migration(connection, id, args) {
+        if self.keep_for_pause(connection, flags, args)
+            || self.keep_for_migration(connection, id, flags, args)
+        {
             return Ok(());
         }
         let session = self.sessions.get_mut(connection).expect("a request comes from a session");
@@ -286,7 +292,7 @@ impl Engine {
         outcome.map(|_| ())
     }
 
-    /// Lets a request in, or says why not.
+    /// Lets a request in and tells what it may do, or says why not.
     fn admit(
         &mut self,
         now: Now,
@@ -294,16 +300,18 @@ impl Engine {
         command: Option<CommandId>,
         args: Args<'_>,
         world: &mut World<'_>,
-    ) -> Result<CommandId, CommandError> {
+    ) -> Result<(CommandId, Flags), CommandError> {
         let id = gates::known(self, command, args)?;
-        if let Err(refusal) = gates::pass(self, connection, id, args) {
-            self.stats.count_rejected(id);
-            return Err(match refusal {
-                Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
-                Refusal::Other(error) => error,
-            });
+        match gates::pass(self, connection, id, args) {
+            Ok(flags) => Ok((id, flags)),
+            Err(refusal) => {
+                self.stats.count_rejected(id);
+                Err(match refusal {
+                    Refusal::Denied(denied) => self.denied(now, connection, id, args, denied, world),
+                    Refusal::Other(error) => error,
+                })
+            }
         }
-        Ok(id)
     }
 
     /// Takes back the reply written since `start`, as CLIENT REPLY says.
@@ -475,7 +483,7 @@ impl Engine {
     fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
         let Some(session) = self.sessions.get(connection) else { return false };
         let is_queued = session.transaction.is_some() && command.name != "exec";
-        !is_queued && session.effective_flags(command).has(Flags::WRITE)
+        !is_queued && session.effective_flags(command, command.flags).has(Flags::WRITE)
     }
 
     /// Keeps a write, and everything behind it on its connection, until the disk has caught up.

@@ -30,6 +30,8 @@ use crate::table::{CommandTable, Run, Unresolved};
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
+/// Bytes of a command's name that an error shows; no known one is longer.
+const NAME_SHOWN_BYTES_MAX: usize = 128;
 
 impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
@@ -314,7 +316,7 @@ impl Engine {
 
     fn encode_command_base(&mut self, now: Now, world: &mut World<'_>) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        let base = tenon_aof::CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        let base = self.command_base();
         let mut encoder = crate::command_base::CommandEncoder::new(base, now.unix());
         let cut = self
             .keyspace
@@ -399,7 +401,8 @@ impl LoadSink for Sink<'_, '_> {
     }
 
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {
-        let name = String::from_utf8_lossy(args.get(0)).into_owned();
+        let name = args.get(0);
+        let name = String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
         if name.eq_ignore_ascii_case("select") {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());

@@ -258,10 +258,12 @@ impl Engine {
         shutdown::signalled(self, now, signal, world);
     }
 
-    /// The server ends: what is being loaded is of no use to anybody.
+    /// The server ends: what is being loaded, or was to be, is of no use to anybody.
     pub(crate) fn give_up_load(&mut self) {
         if let Some(load) = &mut self.load {
             load.is_given_up = true;
+        }
+        if self.load.is_some() || !self.is_started {
             self.is_over = true;
             if let Some(running) = &mut self.scripts.running {
                 running.is_killed = true;

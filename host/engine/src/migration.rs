@@ -8,7 +8,7 @@ mod transfer;
 use std::collections::VecDeque;
 
 use tenon_base::{ConnectionId, Micros, Now, Output, Peer, Ticket, World};
-use tenon_commands::{CommandError, Context, Db, Event, Flags, Group, Origin, Touched, key_positions};
+use tenon_commands::{CommandError, Context, Db, Event, Flags, Origin, Touched, key_positions};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 pub(crate) use self::transfer::Order;
@@ -165,6 +165,7 @@ impl Engine {
         &mut self,
         connection: ConnectionId,
         id: CommandId,
+        flags: Flags,
         args: Args<'_>,
     ) -> bool {
         if !self.migrations.is_any_on_its_way() || self.waiting.is_retrying() {
@@ -176,8 +177,9 @@ impl Engine {
         if session.transaction.is_some() && !is_exec {
             return false;
         }
-        let is_script = command.group == Group::Scripting && command.flags.has(Flags::MAY_REPLICATE);
-        if !is_script && !session.effective_flags(command).has(Flags::WRITE) {
+        let is_script = command.runs.is_some();
+        let may_write = flags.has(Flags::WRITE) || is_script && flags.has(Flags::MAY_REPLICATE);
+        if !may_write {
             return false;
         }
         let ranges = command.keys.iter().filter_map(|spec| key_positions(spec, args));

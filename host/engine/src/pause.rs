@@ -76,20 +76,12 @@ impl Pause {
 }
 
 impl Engine {
-    /// Keeps a request if there is a pause for it. Says whether it did.
-    pub(crate) fn keep_for_pause(
-        &mut self,
-        connection: ConnectionId,
-        command: crate::table::CommandId,
-        args: Args<'_>,
-    ) -> bool {
-        if !self.pause.is_on() {
+    /// Keeps a request that may do what `flags` say if there is a pause for it. Says whether it did.
+    pub(crate) fn keep_for_pause(&mut self, connection: ConnectionId, flags: Flags, args: Args<'_>) -> bool {
+        if !self.pause.is_on() || !self.pause.holds(flags) {
             return false;
         }
         let Some(session) = self.sessions.get_mut(connection) else { return false };
-        if !self.pause.holds(session.effective_flags(&self.commands[command])) {
-            return false;
-        }
         session.parked = Some(Parked::Again(OwnedArgs::from(args)));
         self.pause.kept.push_back(connection);
         true

@@ -7,6 +7,7 @@ mod caller; // how a script's commands run
 mod libraries;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tenon_base::{ConnectionId, Dice, Micros, Now, World};
 use tenon_commands::CommandError;
@@ -16,12 +17,14 @@ use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlag
 use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
 use crate::engine::Engine;
-use crate::table::CommandId;
+use crate::table::{CommandId, Runs};
 
 /// All scripts and functions of an engine.
 #[derive(Default)]
 pub(crate) struct Scripts {
-    cache: HashMap<Digest, Script>,
+    by_digest: HashMap<Digest, Arc<Runnable>>,
+    /// The same, so that no digest is made of a text that is known.
+    by_text: HashMap<Box<[u8]>, Arc<Runnable>>,
     /// What the cache takes: texts and names.
     cache_bytes: usize,
     /// Made when the first script comes; gone while one runs.
@@ -36,18 +39,20 @@ pub(crate) struct Scripts {
     pub(crate) allows_all: bool,
 }
 
-struct Script {
-    code: Code,
-    flags: ScriptFlags,
+/// What can be run: a kept script, or a function of a library.
+pub(crate) struct Runnable {
+    /// A script's digest, or the function's name.
+    pub(crate) name: String,
+    pub(crate) code: Code,
+    pub(crate) flags: ScriptFlags,
 }
 
 /// A script that runs.
 pub(crate) struct Running {
-    /// Its digest, or the function's name.
-    pub(crate) name: String,
+    pub(crate) script: Arc<Runnable>,
     pub(crate) is_function: bool,
     pub(crate) began: Micros,
-    /// What its client sent.
+    /// What its client sent; empty until somebody else may ask for it.
     pub(crate) request: OwnedArgs,
     /// It has called a command that writes.
     pub(crate) has_written: bool,
@@ -60,9 +65,7 @@ pub(crate) struct Running {
 /// What is run, and for whom.
 pub(crate) struct Call<'a> {
     pub(crate) command: CommandId,
-    pub(crate) name: String,
-    pub(crate) code: Code,
-    pub(crate) flags: ScriptFlags,
+    pub(crate) script: Arc<Runnable>,
     pub(crate) is_function: bool,
     /// The command is one of those that only read.
     pub(crate) is_read_only: bool,
@@ -85,35 +88,46 @@ impl Running {
 impl Scripts {
     /// How many scripts are kept.
     pub(crate) fn len(&self) -> usize {
-        self.cache.len()
+        self.by_digest.len()
     }
 
     /// What kept scripts take, beside the interpreter.
     pub(crate) fn cache_bytes(&self) -> usize {
-        self.cache_bytes + self.cache.capacity() * (size_of::<Digest>() + size_of::<Script>())
+        let tables = self.by_digest.capacity() * size_of::<(Digest, Arc<Runnable>)>()
+            + self.by_text.capacity() * size_of::<(Box<[u8]>, Arc<Runnable>)>();
+        self.cache_bytes + tables
     }
 
     /// Whether a script of this digest, in letters of either case, is kept.
     pub(crate) fn contains(&self, digest: &[u8]) -> bool {
-        as_digest(digest).is_some_and(|digest| self.cache.contains_key(&digest))
+        self.find(digest).is_some()
     }
 
-    /// A kept script, and what it says of itself.
-    pub(crate) fn find(&self, digest: &[u8]) -> Option<(Digest, Code, ScriptFlags)> {
-        let digest = as_digest(digest)?;
-        self.cache.get(&digest).map(|script| (digest, script.code.clone(), script.flags))
+    /// A kept script by its digest.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<&Arc<Runnable>> {
+        self.by_digest.get(&as_digest(digest)?)
+    }
+
+    /// What the script says of itself that a request names, if there is one.
+    pub(crate) fn flags_of(&self, runs: Runs, args: Args<'_>) -> Option<ScriptFlags> {
+        let name = args.get(1);
+        let found = match runs {
+            Runs::Text => self.by_text.get(name),
+            Runs::Digest => self.find(name),
+            Runs::Function => self.libraries.find(name),
+        };
+        match (found, runs) {
+            (None, Runs::Text) => script_head(name).ok().map(|(flags, _)| flags),
+            (found, _) => found.map(|script| script.flags),
+        }
     }
 
     /// Keeps a script, compiled, under its digest.
-    pub(crate) fn load(
-        &mut self,
-        body: &[u8],
-        dice: &mut Dice,
-    ) -> Result<(Digest, Code, ScriptFlags), CommandError> {
-        let digest = sha1_hex(body);
-        if let Some(script) = self.cache.get(&digest) {
-            return Ok((digest, script.code.clone(), script.flags));
+    pub(crate) fn load(&mut self, body: &[u8], dice: &mut Dice) -> Result<Arc<Runnable>, CommandError> {
+        if let Some(script) = self.by_text.get(body) {
+            return Ok(Arc::clone(script));
         }
+        let digest = sha1_hex(body);
         let (flags, code) = script_head(body).map_err(|error| CommandError::Text(error.into()))?;
         let new = || Box::new(Interpreter::new(Flavor::Scripts, dice.roll()));
         let interpreter = self.interpreter.get_or_insert_with(new);
@@ -121,16 +135,32 @@ impl Scripts {
             CommandError::Text(format!("ERR Error compiling script (new function): {error}").into())
         })?;
         self.script_vm_bytes = interpreter.used_memory();
-        self.cache_bytes += body.len() + digest.len();
-        self.cache.insert(digest, Script { code: code.clone(), flags });
-        Ok((digest, code, flags))
+        self.cache_bytes += body.len() + digest.len() + size_of::<Runnable>();
+        let name = String::from_utf8_lossy(&digest).into_owned();
+        let script = Arc::new(Runnable { name, code, flags });
+        self.by_digest.insert(digest, Arc::clone(&script));
+        self.by_text.insert(body.into(), Arc::clone(&script));
+        Ok(script)
+    }
+
+    /// Has interpreters at rest free what nothing refers to, before it is told what they take.
+    pub(crate) fn tidy(&mut self) {
+        for (interpreter, bytes) in [
+            (&mut self.interpreter, &mut self.script_vm_bytes),
+            (&mut self.libraries.interpreter, &mut self.function_vm_bytes),
+        ] {
+            if let Some(interpreter) = interpreter {
+                interpreter.tidy();
+                *bytes = interpreter.used_memory();
+            }
+        }
     }
 
     /// Forgets all scripts, with the interpreter that ran them; returns what is to be freed.
     pub(crate) fn flush(&mut self) -> impl Send + use<> {
-        let forgotten = (std::mem::take(&mut self.cache), self.interpreter.take());
+        let tables = (std::mem::take(&mut self.by_digest), std::mem::take(&mut self.by_text));
         (self.cache_bytes, self.script_vm_bytes) = (0, 0);
-        forgotten
+        (tables, self.interpreter.take())
     }
 }
 
@@ -162,10 +192,10 @@ impl Engine {
         let (proto, database) = (session.proto, session.database);
         let (was_in_exec, began) = (std::mem::replace(&mut self.is_in_exec, true), self.mark);
         self.scripts.running = Some(Running {
-            name: call.name.clone(),
+            script: Arc::clone(&call.script),
             is_function,
-            began: world.stopwatch.read(),
-            request: OwnedArgs::from(call.request),
+            began,
+            request: OwnedArgs::new(),
             has_written: false,
             is_slow: false,
             is_killed: false,
@@ -173,9 +203,9 @@ impl Engine {
         self.unit.set_scripted(true);
         let mut caller = Caller::new(self, now, connection, &call, world);
         let ended = if is_function {
-            interpreter.call(&call.code, call.keys, call.arguments, &mut caller)
+            interpreter.call(&call.script.code, call.keys, call.arguments, &mut caller)
         } else {
-            interpreter.run(&call.code, call.keys, call.arguments, &mut caller)
+            interpreter.run(&call.script.code, call.keys, call.arguments, &mut caller)
         };
         let waits_for = caller.finish();
         self.unit.set_scripted(false);
@@ -221,12 +251,12 @@ impl Engine {
             }
             Ended::Failed(failure) => {
                 let Failure { text, place, is_counted } = failure;
-                write_failure(&mut reply, &text, &call.name, place);
+                write_failure(&mut reply, &text, &call.script.name, place);
                 Some((text, is_counted))
             }
             Ended::Stopped(place) => {
                 let text = b"ERR Script killed by user with SCRIPT KILL...";
-                write_failure(&mut reply, text, &call.name, place);
+                write_failure(&mut reply, text, &call.script.name, place);
                 Some((text.to_vec(), false))
             }
         };

@@ -2,7 +2,7 @@
 //! watchers, those who wait for keys, subscribers. How a request runs is in `execute`.
 //! Always: inside EXEC requests end one by one and the unit ends once, so that all of it is one record.
 
-use tenon_base::{Now, World};
+use tenon_base::{Micros, Now, World};
 use tenon_commands::Flags;
 use tenon_journal::Targets;
 use tenon_resp::Args;
@@ -99,9 +99,13 @@ impl Engine {
     /// Hands what is sealed to the log, then to the replicas.
     pub(crate) fn append_sealed(&mut self, now: Now, world: &mut World<'_>) {
         let Some(batch) = self.journal.take_batch() else { return };
+        let flush_sleep = self.durability.flush_sleep;
         if let Some(log) = self.durability.log_mut() {
             let began = self.latency.is_on().then(|| world.stopwatch.read());
             let is_syncing = began.is_some() && log.facts(now).running_us.is_some();
+            if flush_sleep > Micros(0) {
+                world.interlude.sleep(flush_sleep);
+            }
             log.append(now, &batch);
             if let Some(began) = began {
                 self.note_append(now, world.stopwatch.read().since(began), is_syncing);

@@ -29,8 +29,11 @@ impl Engine {
         let changed: Vec<Directive> = change.changed(&self.config).collect();
         let directory = directory(&self.config);
         let undo = self.config.commit(change);
+        // Before a log that is switched on begins with them.
+        self.log_settings_changed(now, &changed);
         if let Err(error) = self.carry_out(now, &changed, &directory, world) {
             self.config.commit(undo);
+            self.log_settings_changed(now, &changed);
             return Err(error);
         }
         self.settings_changed(&changed);
@@ -188,5 +191,41 @@ pub(crate) fn decode_limits(config: &Config) -> DecodeLimits {
         bulk_bytes_max: bytes(Directive::ProtoMaxBulkLen),
         query_buffer_max: bytes(Directive::ClientQueryBufferLimit),
         ..DecodeLimits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tenon_aof::memory_disk::MemoryDisk;
+    use tenon_base::Disk;
+
+    use super::*;
+    use crate::testing::Bench;
+
+    fn text(disk: &dyn Disk, name: &str) -> String {
+        let file = disk.open(&Path::new("./appendonlydir").join(name), false).expect("the file is there");
+        let mut content = vec![0; file.length().expect("it has a length") as usize];
+        file.read_at(0, &mut content).expect("it can be read");
+        String::from_utf8(content).expect("it is a text")
+    }
+
+    #[test]
+    fn a_log_is_kept_as_was_said_last() {
+        let disk = Arc::new(MemoryDisk::default());
+        let directives = [("appendonly", "yes"), ("aof-checksum", "no"), ("appendfsync", "always")];
+        let mut bench = Bench::on_disk(&directives, disk.clone());
+        let log = || text(&*disk, "appendonly.aof.1.incr.aof");
+        bench.run(1, "SET a 1");
+        assert!(!log().contains('#') && !log().contains("PING"), "{}", log());
+        bench.run(1, "CONFIG SET aof-timestamp-enabled yes");
+        bench.run(1, "SET b 2");
+        assert!(log().contains("#TS:") && !log().contains("PING"), "{}", log());
+        bench.run(1, "CONFIG SET aof-use-rdb-preamble no");
+        bench.run(1, "BGREWRITEAOF");
+        bench.settle();
+        let manifest = text(&*disk, "appendonly.aof.manifest");
+        assert!(manifest.starts_with("file appendonly.aof.2.base.aof seq 2 type b"), "{manifest}");
     }
 }

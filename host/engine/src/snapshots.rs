@@ -333,8 +333,14 @@ impl Engine {
     }
 
     fn command_format(&self, now: Now) -> Format {
-        let base = CommandBase::new(self.origin(), self.config.bool(Directive::AofChecksum));
+        let base = self.command_base();
         Format::Commands(CommandEncoder::new(base, now.unix()), self.scripts.libraries.texts())
+    }
+
+    /// A base of commands, as configured.
+    pub(crate) fn command_base(&self) -> CommandBase {
+        let checksum = self.config.bool(Directive::AofChecksum);
+        CommandBase::new(self.origin(), checksum, self.config.bool(Directive::AofTimestampEnabled))
     }
 
     /// The place in our own stream.
@@ -523,7 +529,7 @@ impl Engine {
 
     /// Begins what was asked for while something else was at work.
     pub(crate) fn begin_scheduled(&mut self, now: Now, world: &mut World<'_>) {
-        if self.snapshots.running.is_some() {
+        if self.snapshots.running.is_some() || self.is_rewrite_ending() {
             return;
         }
         let rewrite = self.snapshots.rewrite.facts(now, false);

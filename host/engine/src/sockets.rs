@@ -95,7 +95,7 @@ impl Engine {
             (Some(_), result) => self.sockets_opened(now, result, world),
             (None, Ok(())) if !self.listening.is_ready => {
                 self.listening.is_ready = true;
-                self.load_and_serve(world);
+                self.load_and_serve(now, world);
             }
             (None, Ok(())) => {}
             (None, Err(error)) if !self.listening.is_ready => {

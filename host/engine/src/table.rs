@@ -26,6 +26,14 @@ pub(crate) enum Run {
     Server(ServerHandler),
 }
 
+/// How a command names the script that it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    Text,
+    Digest,
+    Function,
+}
+
 /// A row of either table, with its handler's kind forgotten.
 pub struct Command {
     /// `config`, or `config|get` for a subcommand.
@@ -59,6 +67,8 @@ pub struct Command {
     pub(crate) first_key: Option<u8>,
     /// Whether it is for collections, whose content lies apart from the key: prefetch goes one step further.
     pub(crate) wants_collection: bool,
+    /// How its second word names a script, if it runs one.
+    pub(crate) runs: Option<Runs>,
 }
 
 impl Command {
@@ -200,6 +210,12 @@ impl CommandTable {
                 row.group,
                 Group::List | Group::Set | Group::SortedSet | Group::Hash | Group::Geo | Group::Stream
             ),
+            runs: match row.name {
+                "eval" | "eval_ro" => Some(Runs::Text),
+                "evalsha" | "evalsha_ro" => Some(Runs::Digest),
+                "fcall" | "fcall_ro" => Some(Runs::Function),
+                _ => None,
+            },
         });
         for subcommand in row.subcommands {
             let child = self.add(subcommand, Some(row.name), wrap);

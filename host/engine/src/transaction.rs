@@ -15,6 +15,9 @@ use crate::table::{Command, CommandId};
 /// What a queued word takes beside its bytes, as Redis counts.
 const WORD_BYTES: usize = 8;
 
+/// What EXEC is only if everything is that it runs.
+const ALL_MUST_HAVE: Flags = Flags::STALE.and(Flags::LOADING);
+
 /// What a session has queued since MULTI.
 #[derive(Default)]
 pub(crate) struct Transaction {
@@ -25,8 +28,8 @@ pub(crate) struct Transaction {
     pub(crate) bytes: usize,
     /// What the queued commands are, all together.
     flags: Flags,
-    /// One of them is of no use while the data is being loaded.
-    needs_data: bool,
+    /// What one of them at least is not.
+    missing: Flags,
     /// Something was refused while queueing: EXEC will refuse it all.
     pub(crate) is_broken: bool,
 }
@@ -35,7 +38,7 @@ impl Transaction {
     fn push(&mut self, id: CommandId, flags: Flags, args: Args<'_>) {
         self.bytes += args.total_bytes() + args.len() * WORD_BYTES;
         self.flags = self.flags.and(flags);
-        self.needs_data |= !flags.has(Flags::LOADING);
+        self.missing = self.missing.and(ALL_MUST_HAVE.without(flags));
         self.count += 1;
         self.queue.push((id, OwnedArgs::from(args)));
     }
@@ -47,20 +50,15 @@ fn runs_at_once(command: &Command) -> bool {
 }
 
 impl Session {
-    /// What a command of this session may do, for the gates: EXEC is all that it runs, and queueing takes memory.
-    pub(crate) fn effective_flags(&self, command: &Command) -> Flags {
-        let Some(transaction) = &self.transaction else { return command.flags };
+    /// What a command of this session may do that has `flags` itself: EXEC is all that it runs, and queueing takes
+    /// memory.
+    pub(crate) fn effective_flags(&self, command: &Command, flags: Flags) -> Flags {
+        let Some(transaction) = &self.transaction else { return flags };
         if command.name == "exec" {
-            return command.flags.and(transaction.flags);
+            return flags.and(transaction.flags).without(transaction.missing);
         }
         let needs_room = !matches!(command.name, "discard" | "quit" | "reset");
-        if needs_room { command.flags.and(Flags::DENYOOM) } else { command.flags }
-    }
-
-    /// Whether a command, or what EXEC runs, is of no use while the data is being loaded.
-    pub(crate) fn needs_data(&self, command: &Command) -> bool {
-        let queued = self.transaction.as_ref().filter(|_| command.name == "exec");
-        !command.flags.has(Flags::LOADING) || queued.is_some_and(|transaction| transaction.needs_data)
+        if needs_room { flags.and(Flags::DENYOOM) } else { flags }
     }
 }
 
@@ -78,11 +76,12 @@ impl Engine {
         if runs_at_once(command) {
             return false;
         }
+        let flags = self.own_flags_of(command, args);
         let Some(session) = self.sessions.get_mut(connection) else { return false };
         let Some(transaction) = &mut session.transaction else { return false };
         // What will not run takes no room.
         if !transaction.is_broken && !session.is_dirty {
-            transaction.push(id, command.flags, args);
+            transaction.push(id, flags, args);
         }
         let is_too_large =
             transaction.bytes + session.decoder.pending_bytes() > self.decode_limits.query_buffer_max;

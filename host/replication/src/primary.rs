@@ -293,6 +293,13 @@ impl Primary {
         self.look_for_good_replicas(now);
     }
 
+    /// A replica that loads its snapshot shows that it is there, and confirms nothing.
+    pub fn heard_sign(&mut self, now: Micros, connection: ConnectionId) {
+        if let Some(replica) = self.replicas.iter_mut().find(|replica| replica.connection == connection) {
+            replica.heard_at = now;
+        }
+    }
+
     /// A connection has ended. Says whether it was a replica's.
     pub fn closed(&mut self, now: Micros, connection: ConnectionId) -> bool {
         let Some(index) = self.replicas.iter().position(|replica| replica.connection == connection) else {

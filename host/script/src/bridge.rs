@@ -2,11 +2,12 @@
 //! They are made once and outlast every run, as scripts may keep them; which host they reach is known for the time of
 //! a run only, to the thread that runs it. Not a global: whatever outlives the run finds nobody there.
 
-use mlua::{Error, Lua, MultiValue, Result, Table, Value, Variadic};
+use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 use scoped_tls_hkt::scoped_thread_local;
 use tenon_resp::{OwnedArgs, Proto};
 
 use crate::convert::read_reply;
+use crate::memory::beside_limit;
 use crate::told::{Raised, coded, coded_table, number, text};
 use crate::{Called, Host, sha1_hex};
 
@@ -21,8 +22,8 @@ pub(crate) struct Crossing<'a> {
 
 /// A [`Crossing`] whatever it borrows.
 trait Cross {
-    fn call(&mut self, lua: &Lua, args: &[Value]) -> Result<Answer>;
-    fn check(&mut self, args: &[Value]) -> Result<bool>;
+    fn call(&mut self, lua: &Lua, args: &MultiValue) -> Result<Answer>;
+    fn check(&mut self, args: &MultiValue) -> Result<bool>;
     fn set_targets(&mut self, log: bool, replicas: bool);
     fn speak(&mut self, proto: Proto);
     fn log(&mut self, level: u8, text: &[u8]);
@@ -52,18 +53,17 @@ pub(crate) fn goes_on() -> bool {
 
 /// Puts the functions into `native`.
 pub(crate) fn install(lua: &Lua, native: &Table) -> Result<()> {
-    let call = |lua: &Lua, args: Variadic<Value>| match cross(|crossing| crossing.call(lua, &args))? {
+    let call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))? {
         Answer::Value(value) => Ok(value),
         Answer::Error(text, is_counted) => Err(Error::external(Raised::Coded { text, is_counted })),
     };
     native.raw_set("call", lua.create_function(call)?)?;
-    let protected_call = |lua: &Lua, args: Variadic<Value>| match cross(|crossing| crossing.call(lua, &args))?
-    {
+    let protected_call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))? {
         Answer::Value(value) => Ok(value),
         Answer::Error(text, is_counted) => coded_table(lua, &text, is_counted).map(Value::Table),
     };
     native.raw_set("pcall", lua.create_function(protected_call)?)?;
-    let check = |_: &Lua, args: Variadic<Value>| cross(|crossing| crossing.check(&args));
+    let check = |_: &Lua, args: MultiValue| cross(|crossing| crossing.check(&args));
     native.raw_set("acl_check_cmd", lua.create_function(check)?)?;
     native.raw_set("set_repl", lua.create_function(set_targets)?)?;
     native.raw_set("setresp", lua.create_function(set_protocol)?)?;
@@ -145,18 +145,20 @@ fn digest(lua: &Lua, args: MultiValue) -> Result<Value> {
 }
 
 impl Cross for Crossing<'_> {
-    fn call(&mut self, lua: &Lua, args: &[Value]) -> Result<Answer> {
+    fn call(&mut self, lua: &Lua, args: &MultiValue) -> Result<Answer> {
         if let Err(sentence) = self.take_words(args) {
             return Ok(Answer::Error(sentence.as_bytes().to_vec(), false));
         }
         Ok(match self.host.call(self.words.as_args(), self.speaks) {
             Called::Refused(text) => Answer::Error(text.into_bytes(), true),
             Called::Reply([b'-', text @ ..]) => Answer::Error(text.to_vec(), true),
-            Called::Reply(reply) => Answer::Value(read_reply(lua, reply, &mut 0)?),
+            Called::Reply(reply) => {
+                Answer::Value(beside_limit(lua, reply.len(), || read_reply(lua, reply, &mut 0))?)
+            }
         })
     }
 
-    fn check(&mut self, args: &[Value]) -> Result<bool> {
+    fn check(&mut self, args: &MultiValue) -> Result<bool> {
         self.take_words(args).map_err(coded)?;
         let may = self.host.may_call(self.words.as_args());
         may.ok_or_else(|| coded("ERR Invalid command passed to redis.acl_check_cmd()"))
@@ -180,7 +182,7 @@ impl Cross for Crossing<'_> {
 }
 
 impl Crossing<'_> {
-    fn take_words(&mut self, args: &[Value]) -> std::result::Result<(), &'static str> {
+    fn take_words(&mut self, args: &MultiValue) -> std::result::Result<(), &'static str> {
         if args.is_empty() {
             return Err("ERR Please specify at least one argument for this redis lib call");
         }

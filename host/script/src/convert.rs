@@ -21,7 +21,11 @@ pub(crate) fn read_reply(lua: &Lua, bytes: &[u8], position: &mut usize) -> Resul
             Err(_) => Ok(Value::Boolean(false)),
         },
         b':' => Ok(Value::Number(length_as_number(line))),
-        b'+' => single(lua, "ok", Value::String(lua.create_string(line)?)),
+        b'+' => match std::str::from_utf8(line) {
+            // Goes without a handle.
+            Ok(line) => lua.create_table_from([("ok", line)]).map(Value::Table),
+            Err(_) => single(lua, "ok", Value::String(lua.create_string(line)?)),
+        },
         b'-' => Ok(Value::Table(error_table(lua, line)?)),
         b'*' | b'>' => match usize::try_from(length()) {
             Ok(count) => read_array(lua, bytes, position, count),
@@ -272,8 +276,13 @@ fn one_line(text: &[u8]) -> Vec<u8> {
     text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
 }
 
-fn write_line(reply: &mut Reply<'_>, kind: u8, text: &[u8]) {
+/// Writes a reply of one line, whatever is in the text.
+pub(crate) fn write_line(reply: &mut Reply<'_>, kind: u8, text: &[u8]) {
     reply.raw(&[kind]);
-    reply.raw(&one_line(text));
+    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        reply.raw(&one_line(text));
+    } else {
+        reply.raw(text);
+    }
     reply.raw(b"\r\n");
 }

@@ -2,17 +2,18 @@
 //! Not a cache: who keeps what is compiled, and under which name, is its owner's to say.
 
 use mlua::chunk::ChunkMode;
-use mlua::{Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
+use mlua::{BString, Either, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 use crate::bridge::{self, Crossing};
-use crate::convert::write_value;
+use crate::convert::{write_line, write_value};
 use crate::hook::{self, run_endable};
+use crate::memory::within_limit;
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
-/// What scripts may take in all: beyond, they fail.
-const MEMORY_BYTES_MAX: usize = 512 << 20;
+/// An interpreter of at most this size is tidied within some hundred microseconds.
+const TIDY_BYTES_MAX: usize = 256 << 10;
 /// What Redis calls itself to scripts.
 const VERSION: &str = "7.2.4";
 const VERSION_NUMBER: u32 = 0x0007_0204;
@@ -74,8 +75,15 @@ pub struct Place {
 
 /// What a script returned.
 pub struct Returned {
-    value: Value,
+    value: Kind,
     speaks: Proto,
+}
+
+/// What is returned most, and everything else.
+enum Kind {
+    Text(Vec<u8>),
+    Status(Vec<u8>),
+    Value(Value),
 }
 
 /// An error that ended a script.
@@ -102,7 +110,11 @@ impl Returned {
     /// Writes it as a reply; tells of the first error in it.
     pub fn write(&self, reply: &mut Reply<'_>) -> Option<WrittenError> {
         let mut error = None;
-        write_value(&self.value, self.speaks, reply, &mut error);
+        match &self.value {
+            Kind::Text(text) => reply.bulk(text),
+            Kind::Status(text) => write_line(reply, b'+', text),
+            Kind::Value(value) => write_value(value, self.speaks, reply, &mut error),
+        }
         error
     }
 }
@@ -122,7 +134,6 @@ impl Interpreter {
         lua.set_globals(runner.raw_get("globals")?)?;
         hook::install(&lua)?;
         lua.gc_collect()?;
-        lua.set_memory_limit(MEMORY_BYTES_MAX)?;
         Ok(Interpreter {
             run_script: runner.raw_get("script")?,
             run_callback: runner.raw_get("callback")?,
@@ -173,7 +184,7 @@ impl Interpreter {
         let chunk = self.compile_as(code, "@user_function");
         let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
         let load = self.load.clone();
-        let loaded = self.with_host(host, |_| load.call::<(bool, Value)>(&chunk));
+        let loaded = self.with_host(host, |lua| within_limit(lua, || load.call::<(bool, Value)>(&chunk)));
         let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
         match loaded {
             Err(_) => {
@@ -191,6 +202,15 @@ impl Interpreter {
         }
     }
 
+    /// Frees at once what nothing refers to any more, if that takes no time to speak of: before it is told how much
+    /// there is.
+    pub fn tidy(&mut self) {
+        if self.used_memory() <= TIDY_BYTES_MAX {
+            // What cannot be freed now is freed later.
+            let _ = self.lua.gc_collect();
+        }
+    }
+
     /// Bytes taken by everything in it.
     pub fn used_memory(&self) -> usize {
         self.lua.used_memory()
@@ -204,25 +224,33 @@ impl Interpreter {
         arguments: Args<'_>,
         host: &mut dyn Host,
     ) -> Ended {
-        type Outcome = (bool, Value, Option<LuaString>, Option<usize>, Value);
-        let ran = self
-            .with_host(host, |lua| run.call::<Outcome>((function, list(lua, keys)?, list(lua, arguments)?)));
+        type Outcome = (u8, Value, Option<BString>, Option<usize>, Value);
+        let ran = self.with_host(host, |lua| {
+            let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
+            within_limit(lua, || run.call::<Outcome>((function, keys, arguments)))
+        });
         let failed = |text: Vec<u8>| Ended::Failed(Failure { text, place: None, is_counted: false });
         match ran {
             Err(place) => Ended::Stopped(place),
             Ok((Err(error), _)) => failed(format!("ERR {error}").into_bytes()),
-            Ok((Ok((true, value, ..)), speaks)) => Ended::Returned(Returned { value, speaks }),
-            Ok((Ok((false, text, source, line, counted)), _)) => {
+            Ok((Ok((0, text, source, line, counted)), _)) => {
                 let text = match &text {
                     Value::String(text) => text.as_bytes().to_vec(),
                     Value::Integer(number) => number.to_string().into_bytes(),
                     Value::Number(number) => number.to_string().into_bytes(),
                     _ => b"ERR execution failure".to_vec(),
                 };
-                let place =
-                    source.zip(line).map(|(source, line)| Place { source: source.to_string_lossy(), line });
+                let place = source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
                 let is_counted = matches!(counted, Value::Boolean(true));
                 Ended::Failed(Failure { text, place, is_counted })
+            }
+            Ok((Ok((kind, value, text, ..)), speaks)) => {
+                let value = match (kind, text) {
+                    (2, Some(text)) => Kind::Text(text.into()),
+                    (3, Some(text)) => Kind::Status(text.into()),
+                    _ => Kind::Value(value),
+                };
+                Ended::Returned(Returned { value, speaks })
             }
         }
     }
@@ -241,11 +269,15 @@ impl Interpreter {
 }
 
 fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
-    let table = lua.create_table_with_capacity(words.len(), 0)?;
-    for (index, word) in words.iter().enumerate() {
-        table.raw_seti(index + 1, lua.create_string(word)?)?;
-    }
-    Ok(table)
+    let word = |word| match std::str::from_utf8(word) {
+        // Goes without a handle.
+        Ok(text) => Ok(Either::Left(text)),
+        Err(_) => lua.create_string(word).map(Either::Right),
+    };
+    let mut failure = None;
+    let words = words.iter().map_while(|bytes| word(bytes).map_err(|error| failure = Some(error)).ok());
+    let list = lua.create_sequence_from::<Either<&str, LuaString>>(words)?;
+    failure.map_or(Ok(list), Err)
 }
 
 fn registered(function: &Table) -> Result<Function> {

@@ -9,6 +9,7 @@ mod shebang;
 mod bridge; // a script's way out
 mod convert; // between replies and values
 mod hook;
+mod memory;
 
 mod bits; // libraries
 mod chance;

@@ -311,16 +311,28 @@ local function handle(reason)
   return reason
 end
 
--- What came of a run: whether it went well, then its value, or the error's text, where it was raised, and whether it
--- has been counted already.
+-- What came of a run, and then:
+-- 0, an error: its text, nothing, where it was raised, whether it has been counted already.
+-- 1, a value: the value.
+-- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle.
 local function outcome(is_fine, value)
   if is_fine then
-    return true, value
+    if type(value) == 'string' then
+      if #value <= 1024 then
+        return 2, nil, value
+      end
+    elseif type(value) == 'table' and rawget(value, 'err') == nil then
+      local status = rawget(value, 'ok')
+      if type(status) == 'string' then
+        return 3, nil, status
+      end
+    end
+    return 1, value
   elseif type(value) ~= 'table' then
-    return false, tostring(value)
+    return 0, tostring(value)
   end
   local behind = shown[value] or value
-  return false, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
+  return 0, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
 end
 
 local runner = {}

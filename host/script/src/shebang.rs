@@ -115,7 +115,7 @@ pub fn library_head(text: &[u8]) -> Result<LibraryHead, String> {
                     character long"
             .to_owned());
     }
-    let engine = &engine[2..];
+    let engine = engine.get(2..).unwrap_or_default();
     if !engine.eq_ignore_ascii_case(b"lua") {
         return Err(format!("ERR Engine '{}' not found", lossy(engine)));
     }
@@ -126,25 +126,85 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Words between blanks, with quotes as redis-cli reads them; `None` if a quote is left open.
+/// Words between blanks, with quotes as in redis.conf, also in the middle of a word; `None` if a quote is left open, or
+/// closed before a word's end.
 fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
     let mut words = Vec::new();
     let mut rest = line;
     loop {
-        let start = rest.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != 0);
-        let Some(start) = start else { return Some(words) };
+        let Some(start) = rest.iter().position(|byte| !is_blank(byte)) else { return Some(words) };
         rest = &rest[start..];
-        let (word, length) = match rest[0] {
-            quote @ (b'"' | b'\'') => {
-                let end = rest[1..].iter().position(|&byte| byte == quote)?;
-                (&rest[1..=end], end + 2)
+        let mut word = Vec::new();
+        while let Some((&byte, behind)) = rest.split_first().filter(|(byte, _)| !is_blank(byte)) {
+            rest = behind;
+            if matches!(byte, b'"' | b'\'') {
+                rest = quoted(byte, rest, &mut word)?;
+                if rest.first().is_some_and(|byte| !is_blank(byte)) {
+                    return None;
+                }
+            } else {
+                word.push(byte);
             }
-            _ => {
-                let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-                (&rest[..end], end)
+        }
+        words.push(word);
+    }
+}
+
+/// Reads behind an opening quote into `word`. Returns what is behind the closing one.
+fn quoted<'a>(quote: u8, line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut rest = line;
+    loop {
+        let (byte, behind) = match rest {
+            [byte, behind @ ..] if *byte == quote => return Some(behind),
+            [b'\\', b'\'', behind @ ..] if quote == b'\'' => (b'\'', behind),
+            [b'\\', b'x', high, low, behind @ ..]
+                if quote == b'"' && digit(*high).is_some() && digit(*low).is_some() =>
+            {
+                (digit(*high)? << 4 | digit(*low)?, behind)
             }
+            [b'\\', byte, behind @ ..] if quote == b'"' => (unescaped(*byte), behind),
+            [byte, behind @ ..] => (*byte, behind),
+            [] => return None,
         };
-        words.push(word.to_vec());
-        rest = &rest[length..];
+        word.push(byte);
+        rest = behind;
+    }
+}
+
+fn unescaped(byte: u8) -> u8 {
+    match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'a' => 7,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_in_redis_conf() {
+        let split = |line: &[u8]| {
+            split(line).map(|words| words.iter().map(|word| lossy(word)).collect::<Vec<_>>().join("|"))
+        };
+        let cases = [
+            (&b"#!lua name=lib"[..], Some("#!lua|name=lib")),
+            (b"  a\t\0b ", Some("a|b")),
+            (b"name=\"a b\" 'c d'", Some("name=a b|c d")),
+            (b"\"\\x41\\n\\q\\\"\" 'it\\'s \\n'", Some("A\nq\"|it's \\n")),
+            (b"\"\" x", Some("|x")),
+            (b"\"a\"b", None),
+            (b"name='open", None),
+            (b"\"\\", None),
+        ];
+        for (line, words) in cases {
+            assert_eq!(split(line).as_deref(), words, "{}", line.escape_ascii());
+        }
     }
 }

@@ -350,3 +350,31 @@ fn a_library_registers_functions_and_nothing_else() {
     returned.write(&mut Reply::new(&mut out, Proto::Resp2));
     assert_eq!(out.escape_ascii().to_string(), "*3\\r\\n$1\\r\\nk\\r\\n$1\\r\\na\\r\\n:2\\r\\n");
 }
+
+#[test]
+fn replies_count_for_what_a_script_may_hold() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut host = Echo::default();
+    let gather = "local t = {} while true do t[#t + 1] = redis.call('x', ('y'):rep(50000) .. #t) end";
+    let ended = run_in(&mut interpreter, &mut host, Proto::Resp2, gather);
+    assert!(ended.contains("not enough memory"), "{ended}");
+    assert!(interpreter.used_memory() <= 513 << 20, "{}", interpreter.used_memory());
+    interpreter.tidy();
+    assert_eq!(run_in(&mut interpreter, &mut host, Proto::Resp2, "return #redis.call('x')"), ":1");
+}
+
+#[test]
+fn short_texts_and_statuses_are_returned_as_they_are() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |script: &str| run_in(&mut interpreter, &mut Echo::default(), Proto::Resp2, script);
+    assert_eq!(run("return {ok = 'two\\r\\nlines'}"), "+two  lines");
+    assert_eq!(run("return {ok = 'fine', err = 'ERR not'}"), "-ERR not");
+    assert_eq!(run("return {ok = 1}"), "*0");
+    assert_eq!(run("return '\\255\\0'"), "$2 \\xff\\x00");
+    assert_eq!(run("return ('x'):rep(1024)"), format!("$1024 {}", "x".repeat(1024)));
+    assert_eq!(run("return ('x'):rep(1025)"), format!("$1025 {}", "x".repeat(1025)));
+    assert_eq!(
+        run("return redis.call('x', '\\254', 1.5, 2^53)"),
+        "*4 $1 x $1 \\xfe $3 1.5 $16 9007199254740992"
+    );
+}

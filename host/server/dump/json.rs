@@ -165,7 +165,7 @@ mod tests {
     fn commas_stand_between_and_nowhere_else() {
         let mut out = Vec::new();
         let mut json = Json::new(&mut out);
-        let lines = || -> io::Result<()> {
+        let mut lines = || -> io::Result<()> {
             for _ in 0..2 {
                 json.begin_line("k")?;
                 json.name("list")?;
@@ -183,10 +183,7 @@ mod tests {
             }
             Ok(())
         };
-        {
-            lines
-        }
-        ().expect("a vector takes everything");
+        lines().expect("a vector takes everything");
         let line = "{\"kind\":\"k\",\"list\":[\"a\",[1,2],{}],\"n\":null}\n";
         assert_eq!(String::from_utf8(out).expect("JSON is UTF-8"), line.repeat(2));
     }

@@ -20,7 +20,8 @@ fn main() -> io::Result<()> {
     write_target("rdb", rdb_seeds(), escaped(RDB_WORDS))?;
     write_target("aof", aof_seeds(), with_commands(AOF_WORDS))?;
     write_target("acl", acl_seeds(), with_commands(ACL_WORDS))?;
-    write_target("config", config_seeds(), with_directives(CONFIG_WORDS))
+    write_target("config", config_seeds(), with_directives(CONFIG_WORDS))?;
+    write_target("lua", lua_seeds(), escaped(LUA_WORDS))
 }
 
 const RESP_WORDS: &[&[u8]] = &[
@@ -143,6 +144,66 @@ const ACL_WORDS: &[&[u8]] = &[
     b"!",
     b"\nuser ",
     b"user default ",
+];
+
+const LUA_WORDS: &[&[u8]] = &[
+    b"return ",
+    b"local ",
+    b"function(",
+    b" end ",
+    b"for i=1,9 do ",
+    b"while true do ",
+    b"pcall(",
+    b"xpcall(",
+    b"error(",
+    b"setmetatable({},{__index=",
+    b"getmetatable('')",
+    b"rawset(",
+    b"rawget(",
+    b"setfenv(",
+    b"getfenv(",
+    b"loadstring(",
+    b"coroutine.wrap(",
+    b"coroutine.yield()",
+    b"string.rep('x',",
+    b"string.format('%q',",
+    b"table.concat(",
+    b"table.sort(",
+    b"unpack(",
+    b"collectgarbage()",
+    b"newproxy(true)",
+    b"redis.call('",
+    b"redis.pcall('",
+    b"redis.setresp(3)",
+    b"redis.register_function('",
+    b"redis.error_reply('",
+    b"cjson.decode('",
+    b"cjson.encode(",
+    b"cmsgpack.pack(",
+    b"cmsgpack.unpack('",
+    b"struct.pack('<i4',",
+    b"struct.unpack('>I8s',",
+    b"bit.band(",
+    b"math.random(",
+    b"_G",
+    b"KEYS[1]",
+    b"ARGV",
+    b"{err='",
+    b"{map={",
+    b"{double=1}",
+    b"{big_number='",
+    b"{verbatim_string={format='txt',string='",
+    b"#!lua name=lib\n",
+    b"#!lua flags=no-writes\n",
+    b"nil",
+    b"0/0",
+    b"1e308",
+    b"\\0",
+    b"table",
+    b"\xDE\x00\x01",
+    b"\xDC\xFF\xFF",
+    b"\xC6\x00\x00\x00\x01",
+    b"{\"a\":[1,null,true]}",
 ];
 
 fn write_target(target: &str, seeds: Vec<Vec<u8>>, words: Vec<String>) -> io::Result<()> {
@@ -398,4 +459,35 @@ fn config_seeds() -> Vec<Vec<u8>> {
     }
     // Each as a file of either format, as a command line, and for CONFIG SET alone.
     seeds.iter().flat_map(|seed| (0..4).map(|selector| [seed.as_slice(), &[selector]].concat())).collect()
+}
+
+fn lua_seeds() -> Vec<Vec<u8>> {
+    let scripts: [&[u8]; 8] = [
+        b"return redis.call('set', KEYS[1], ARGV[1])",
+        b"local t = {} for i = 1, 10 do t[i] = redis.pcall('get', i) end return t",
+        b"redis.setresp(3) return {map = {a = 1, b = {double = 1.5}}, set = {x = true}}",
+        b"return {err = 'MY own\\r\\nline'}",
+        b"#!lua flags=no-writes,allow-stale\nreturn cjson.encode(cjson.decode(ARGV[1] or '[1,{}]'))",
+        b"local f = coroutine.wrap(function() coroutine.yield(1) end) return {f(), pcall(f), pcall(f)}",
+        b"return setmetatable({1, 2}, {__index = function() return redis.call('get', 'x') end})",
+        b"while true do pcall(error, {}) end",
+    ];
+    let library = b"#!lua name=lib\nredis.register_function('f', function(keys, args) return {keys[1], args[1]} end)\n\
+        redis.register_function{function_name='g', callback=function() return redis.call('get', 'x') end, flags={'no-writes'}}";
+    let words: [&[u8]; 8] = [
+        b"{\"a\":[1,2.5,null,true,\"\\u00e9\"]}",
+        b"table",
+        b"\x93\x01\xA1a\xC0",
+        b"1\na\ntable",
+        b"\x01\x02\n1",
+        b"\x01\x02\n1\n0",
+        b"<i4s!8d\n1\nab\n2.5",
+        b"<i4\n\x01\x00\x00\x00",
+    ];
+    let scripts = scripts.iter().flat_map(|script| {
+        let input = [*script, b"k1", b"a1"].join(PART_END);
+        [chosen(&input, 0, 1), chosen(&input, 1, 2)]
+    });
+    let words = words.iter().zip(0..).map(|(words, pick)| chosen(words, 0b100, pick));
+    scripts.chain(words).chain([chosen(library, 0b010, 0), chosen(library, 0b011, 0)]).collect()
 }

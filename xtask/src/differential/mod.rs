@@ -11,6 +11,7 @@ mod generate;
 
 mod epoch; // what is called, and what must come of it
 mod exchange;
+mod replicas;
 mod rules;
 mod state;
 mod waiting;
@@ -39,6 +40,7 @@ usage: cargo xtask differential [OPTION...]
   --differences N  go on after a difference, until there are so many (1)
   --only TEXT      only commands whose name contains TEXT, and those that fill keys
   --exceptions     instead: what need not be equal byte for byte, and why
+  --replicas       instead: each server in turn follows the other, links are cut, and both must hold the same
   --server PATH    this server instead of building and running target/release/tenon
   --redis PATH     this judge instead of the redis-server on the PATH
 ";
@@ -62,6 +64,7 @@ struct Options {
     epoch: Option<usize>,
     differences: usize,
     only: String,
+    replicas: bool,
     server: Option<PathBuf>,
     redis: PathBuf,
 }
@@ -90,7 +93,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 pub(crate) fn run_short(tenon: &Path) -> Result<(), String> {
     const COMMANDS: usize = 20_000;
     const SEED: u64 = 1;
-    compare(tenon, &Options { commands: COMMANDS, seed: SEED, ..Options::usual() })
+    compare(tenon, &Options { commands: COMMANDS, seed: SEED, ..Options::usual() })?;
+    const FOLLOWED: usize = 4_000;
+    compare(tenon, &Options { commands: FOLLOWED, seed: SEED, replicas: true, ..Options::usual() })
 }
 
 impl Options {
@@ -102,6 +107,7 @@ impl Options {
             epoch: None,
             differences: 1,
             only: String::new(),
+            replicas: false,
             server: None,
             redis: PathBuf::from("redis-server"),
         }
@@ -114,6 +120,10 @@ fn parse(words: &[&str]) -> Result<Option<Options>, String> {
     while let Some(&option) = words.next() {
         if ["--help", "-h"].contains(&option) {
             return Ok(None);
+        }
+        if option == "--replicas" {
+            options.replicas = true;
+            continue;
         }
         let value =
             *words.next().ok_or(format!("found {option} at the end; expected its value\n\n{USAGE}"))?;
@@ -142,6 +152,11 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
     let servers = [tenon.start(Aof::Off, None, &ARGUMENTS)?, redis.start(Aof::Off, None, &ARGUMENTS)?];
     let [tenon, redis] = [Line::connect("Tenon", servers[0].port)?, Line::connect("Redis", servers[1].port)?];
     let mut pair = Pair { tenon, redis };
+    if options.replicas {
+        let commands = callable(&mut pair, &options.only)?;
+        let payloads = payloads(&mut pair.redis)?;
+        return replicas::run(&contenders, &commands, &payloads, options.seed, options.commands);
+    }
     let mut waiter = Waiter::connect([servers[0].port, servers[1].port])?;
     println!("{}, {}", contenders[0].version()?, contenders[1].version()?);
     let commands = callable(&mut pair, &options.only)?;

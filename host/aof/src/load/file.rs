@@ -253,7 +253,11 @@ impl FileLoad<'_, '_> {
         }
         self.progress.commands += 1;
         self.passed(at, Passed::Command { at, transaction })?;
-        self.progress.sink.command(args).map_err(|text| self.bad(at, text))
+        self.progress.sink.command(args).map_err(|reason| AofError::Refused {
+            reason,
+            path: self.from.path.clone(),
+            offset: at,
+        })
     }
 
     /// Tells of the time line from `at` to `next`, if it is one. Redis reads its number as C's `atoll` does.

@@ -20,6 +20,7 @@ const NAME: &str = "appendonly.aof";
 #[derive(Default)]
 struct Transcript {
     commands: Vec<String>,
+    passed: Vec<String>,
     notices: Vec<String>,
     rdb: Option<BaseLoaded>,
 }
@@ -45,6 +46,18 @@ impl LoadSink for Transcript {
 
     fn notice(&mut self, line: LoadNotice) {
         self.notices.push(line.text);
+    }
+
+    fn passed(&mut self, passed: Passed<'_>) -> Result<(), String> {
+        self.passed.push(match passed {
+            Passed::File { name, bytes } => format!("{name} of {bytes}"),
+            Passed::Batch { at, header } => format!("{at}: batch up to offset {}", header.offset.0),
+            Passed::Timestamp { at, unix_seconds } => format!("{at}: second {unix_seconds}"),
+            Passed::Command { at, transaction: None } => format!("{at}: command"),
+            Passed::Command { at, transaction: Some(from) } => format!("{at}: command of {from}"),
+            Passed::Whole { end } => format!("{end}: whole"),
+        });
+        Ok(())
     }
 }
 
@@ -131,6 +144,45 @@ fn batches_load_and_say_where_they_end() {
         (true, 6, false, false)
     );
     assert_eq!(loaded.bytes, (one().len() + two().len()) as u64);
+}
+
+#[test]
+fn what_stands_where_is_told_on_the_way() {
+    let plain = commands(&["SET e 5", "MULTI", "SET f 6", "EXEC"]);
+    let plain = [b"#TS:1700000001\r\n".as_slice(), &plain].concat();
+    let place = Place::of(&[&one(), b"", &plain]);
+    let (result, transcript) = place.load_with(OPTIONS);
+    result.expect("sound files");
+    let (header, select, set) = (HEADER_BYTES, command("SELECT 0").len(), command("SET a 1").len());
+    let (timestamp, multi) = (b"#TS:1700000001\r\n".len(), command("MULTI").len());
+    let first = header + select + set;
+    let transaction = timestamp + set;
+    let expected = [
+        format!("{NAME}.1.incr.aof of {first}"),
+        "0: batch up to offset 100".to_owned(),
+        format!("{header}: command"),
+        format!("{}: command", header + select),
+        format!("{first}: whole"),
+        format!("{NAME}.3.incr.aof of {}", plain.len()),
+        "0: second 1700000001".to_owned(),
+        format!("{timestamp}: command"),
+        format!("{transaction}: whole"),
+        format!("{}: command of {transaction}", transaction + multi),
+        format!("{}: whole", plain.len()),
+    ];
+    assert_eq!(transcript.passed, expected);
+}
+
+#[test]
+fn one_file_loads_alone() {
+    let place = Place::of(&[&one(), &two()]);
+    let mut transcript = Transcript::default();
+    let path = place.directory.file(&format!("{NAME}.2.incr.aof"));
+    let loaded = load_file(&place.disk, &path, OPTIONS, &mut transcript).expect("a sound file");
+    assert_eq!(transcript.commands, ["SET b 2", "SET c 3", "DEL a", "SET d 4"]);
+    assert_eq!((loaded.bytes, loaded.commands, loaded.manifest.is_empty()), (two().len() as u64, 4, true));
+    let error = load_file(&place.disk, Path::new("/d/none"), OPTIONS, &mut transcript).expect_err("no file");
+    assert!(error.to_string().starts_with("Opening the AOF file /d/none failed"), "{error}");
 }
 
 #[test]
@@ -232,12 +284,15 @@ fn bad_formats_are_refused_with_their_place() {
         (b"*1\r\n:4\r\nPING\r\n", "expected '$' and a number"),
         (b"*x\r\n", "expected '*' and a number"),
         (b"*1\r\n$-1\r\n", "expected '$' and a number"),
-        (b"*1\r\n$6\r\nNOSUCH\r\n", "Unknown command 'NOSUCH'"),
     ] {
         let refused = Place::of(&[&[good.as_slice(), bad].concat()]).refused();
         assert!(refused.starts_with("Bad file format reading the append only file /d/aof/"), "{refused}");
         assert!(refused.contains(expected), "{refused}");
     }
+    // In Redis's words: tools look for them.
+    let refused = Place::of(&[&[good.as_slice(), b"*1\r\n$6\r\nNOSUCH\r\n"].concat()]).refused();
+    let expected = "Unknown command 'NOSUCH' reading the append only file /d/aof/appendonly.aof.1.incr.aof at offset 27;";
+    assert!(refused.starts_with(expected), "{refused}");
     let place = Place::of(&[&good]);
     place
         .disk
@@ -290,7 +345,8 @@ fn nothing_is_found_where_nothing_is() {
 fn a_base_of_commands_is_batches_of_a_mebibyte() {
     let origin = Origin { replication_id: ID, offset: ReplicationOffset(9), db: 0 };
     for checksum in [true, false] {
-        let (mut base, mut out, mut expected) = (CommandBase::new(origin, checksum), Vec::new(), Vec::new());
+        let (mut base, mut out, mut expected) =
+            (CommandBase::new(origin, checksum, false), Vec::new(), Vec::new());
         for index in 0..3_000 {
             let db = if index < 2_000 { 0 } else { 5 };
             let line = format!("SET {index} {}", "v".repeat(1_000));

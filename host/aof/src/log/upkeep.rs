@@ -19,6 +19,14 @@ pub(super) struct PlainPersist {
 }
 
 impl Log {
+    /// Whether files that a rewrite replaced are still being removed. Not where the disk fails at it: that may go on
+    /// for ever.
+    pub fn is_clearing(&self) -> bool {
+        let clears = self.settings.remove_history && !self.manifest.history.is_empty();
+        let persists = self.plain_persist.wanted && self.plain_persist.retry_at == Micros(0);
+        self.failure.is_none() && (clears || persists || self.plain_persist.running.is_some())
+    }
+
     pub(super) fn persist_job(&mut self, now: Now) -> Option<LogJob> {
         let due = self.plain_persist.wanted && now.steady >= self.plain_persist.retry_at;
         if !due || self.manifest_job.is_some() || self.failure.is_some() {
@@ -34,7 +42,10 @@ impl Log {
     pub(super) fn persist_ended(&mut self, now: Now, result: Result<(), String>) {
         self.plain_persist.running = None;
         match result {
-            Ok(()) => self.litter.append(&mut self.doubtful),
+            Ok(()) => {
+                self.plain_persist.retry_at = Micros(0);
+                self.litter.append(&mut self.doubtful);
+            }
             Err(error) => {
                 self.events.push_back(LogEvent::ManifestNotWritten { error });
                 self.plain_persist.wanted = true;

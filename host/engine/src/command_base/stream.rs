@@ -168,8 +168,11 @@ mod tests {
     /// The commands behind SELECT, a line each.
     fn commands(stream: &Stream) -> Vec<String> {
         let id = ReplicationId::parse(&[b'a'; 40]).expect("40 digits");
-        let base =
-            CommandBase::new(Origin { replication_id: id, offset: ReplicationOffset(0), db: 0 }, false);
+        let base = CommandBase::new(
+            Origin { replication_id: id, offset: ReplicationOffset(0), db: 0 },
+            false,
+            false,
+        );
         let mut encoder = CommandEncoder::new(base, UnixMillis(0));
         let mut bytes = Vec::new();
         let mut sink = |block: &[u8]| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenon_aof::memory_disk::MemoryDisk;
-use tenon_base::{Disk, Report, Signal};
+use tenon_base::{Disk, Input, Report, Signal};
 
 use crate::testing::Bench;
 
@@ -133,6 +133,17 @@ fn a_shutdown_ends_a_load_and_saves_nothing() {
         bench.sleep(10_000);
         assert_eq!(bytes_of(&disk, "./dump.rdb"), before);
     }
+}
+
+#[test]
+fn a_signal_before_the_load_saves_nothing() {
+    let disk = saved(&[]);
+    let before = bytes_of(&disk, "./dump.rdb");
+    let mut bench = Bench::before_start(&[], disk.clone());
+    bench.with_world(|engine, now, world| engine.start(now, world)).unwrap();
+    bench.input(Input::Signal(Signal::Terminate));
+    bench.settle();
+    assert_eq!((bench.exit_code, bytes_of(&disk, "./dump.rdb")), (Some(0), before));
 }
 
 #[test]

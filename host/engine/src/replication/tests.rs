@@ -299,6 +299,40 @@ fn a_lying_primary_costs_the_link_and_not_the_server() {
 }
 
 #[test]
+fn a_replica_that_loads_for_long_shows_that_it_is_there() {
+    let mut bench = bench(&[("repl-timeout", "5")]);
+    attach(&mut bench, 9);
+    for _ in 0..3 {
+        bench.sleep(4_000);
+        say(&mut bench, 9, "\n");
+    }
+    assert!(bench.closed.is_empty());
+    bench.sleep(6_000);
+    assert_eq!(bench.closed, [9]);
+}
+
+#[test]
+fn a_snapshot_has_the_functions_unless_they_are_not_wanted() {
+    let mut bench = bench(&[]);
+    bench.run(
+        1,
+        r##"FUNCTION LOAD "#!lua name=one\nredis.register_function('one', function() return 1 end)""##,
+    );
+    bench.run(1, "SET key 1");
+    for (client, asked, has) in [
+        (9, "", (true, true)),
+        (10, "REPLCONF rdb-only 1 rdb-filter-only functions\r\n", (true, false)),
+        (11, "REPLCONF rdb-only 1 rdb-filter-only \"\"\r\n", (false, false)),
+    ] {
+        let greeting = format!("REPLCONF capa eof capa psync2\r\n{asked}");
+        say(&mut bench, client, &greeting);
+        let text = say(&mut bench, client, "PSYNC ? -1\r\n");
+        assert!(text.contains("REDIS00"), "{asked}: {text}");
+        assert_eq!((text.contains("name=one"), text.contains("key")), has, "{asked}");
+    }
+}
+
+#[test]
 fn a_link_comes_from_where_it_is_to_and_is_encrypted_with_what_is_for_clients() {
     let mut bench = Bench::new(&[
         ("dir", "/data"),

@@ -7,7 +7,7 @@ use tenon_base::{ConnectionId, Micros, Now, Stamp, World};
 use tenon_commands::{CommandError, Flags};
 use tenon_config::Directive;
 use tenon_journal::Targets;
-use tenon_resp::{Args, Proto};
+use tenon_resp::{Args, OwnedArgs, Proto};
 use tenon_script::{Called, Host, ScriptFlags};
 
 use super::Call;
@@ -23,9 +23,13 @@ pub(super) struct Caller<'a, 'w> {
     world: &'a mut World<'w>,
     now: Now,
     connection: ConnectionId,
+    /// What the client sent.
+    request: Args<'a>,
     /// Where in the client's out-buffer the replies are written that the script reads.
     start: usize,
     is_read_only: bool,
+    /// Its commands run although memory is short.
+    allows_oom: bool,
     targets: Targets,
     waits_for: Option<Stamp>,
 }
@@ -35,13 +39,27 @@ impl<'a, 'w> Caller<'a, 'w> {
         engine: &'a mut Engine,
         now: Now,
         connection: ConnectionId,
-        call: &Call<'_>,
+        call: &Call<'a>,
         world: &'a mut World<'w>,
     ) -> Caller<'a, 'w> {
         let start = world.outputs.writer(connection).len();
-        let says_so = !call.flags.has(ScriptFlags::COMPATIBLE) && call.flags.has(ScriptFlags::NO_WRITES);
-        let is_read_only = call.is_read_only || says_so;
-        Caller { engine, world, now, connection, start, is_read_only, targets: Targets::ALL, waits_for: None }
+        // One that says nothing of itself has none of these flags.
+        let is_read_only = call.is_read_only || call.script.flags.has(ScriptFlags::NO_WRITES);
+        let allows_oom = call.script.flags.has(ScriptFlags::ALLOW_OOM);
+        let (targets, waits_for) = (Targets::ALL, None);
+        let request = call.request;
+        Caller {
+            engine,
+            world,
+            now,
+            connection,
+            request,
+            start,
+            is_read_only,
+            allows_oom,
+            targets,
+            waits_for,
+        }
     }
 
     /// Takes back what no longer is to be read. Returns what the script's reply waits for.
@@ -81,9 +99,9 @@ impl<'a, 'w> Caller<'a, 'w> {
         if self.is_read_only && (writes || command.flags.has(Flags::MAY_REPLICATE)) {
             return Err(CommandError::text("ERR Write commands are not allowed from read-only scripts."));
         }
-        let Some(running) = &mut engine.scripts.running else { return Ok(()) };
-        if writes && !running.has_written {
-            gates::may_persist(engine, self.connection, command)?;
+        let has_written = engine.scripts.running.as_ref().is_some_and(|running| running.has_written);
+        if !has_written {
+            gates::pass_in_script(engine, self.connection, command, self.allows_oom)?;
         }
         if let Some(running) = &mut engine.scripts.running {
             running.has_written |= writes;
@@ -151,12 +169,13 @@ impl Host for Caller<'_, '_> {
             return true;
         }
         if !std::mem::replace(&mut running.is_slow, true) {
+            running.request = OwnedArgs::from(self.request);
             let kill = if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" };
             tracing::warn!(
                 "Slow script detected: still in execution after {} milliseconds. You can try killing the script \
                  using the {kill} command. Script name is: {}.",
                 elapsed.millis(),
-                running.name
+                running.script.name
             );
         }
         self.engine.listen_while_busy(self.now, self.connection, self.world)

@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use tenon_base::{Micros, Stopwatch};
 use tenon_resp::{Args, Proto};
-use tenon_script::{Called, Code, Flavor, Function, Host, Interpreter, ScriptFlags, library_head};
+use tenon_script::{Called, Flavor, Function, Host, Interpreter, library_head};
 
+use super::Runnable;
+
+/// Names up to this length are looked up without an allocation.
+const SHORT_NAME_BYTES: usize = 64;
 /// What loading a library may take.
 const LOAD_MS_MAX: u64 = 500;
 
@@ -17,8 +21,14 @@ pub(crate) struct Libraries {
     /// Made when the first library comes; gone while a function runs.
     pub(super) interpreter: Option<Box<Interpreter>>,
     libraries: BTreeMap<String, Library>,
-    /// By name in lower case: in which library, and where there.
-    functions: HashMap<String, (String, usize)>,
+    /// By name in lower case.
+    functions: HashMap<Box<[u8]>, Entry>,
+}
+
+/// A function as it is looked up.
+struct Entry {
+    library: String,
+    function: Arc<Runnable>,
 }
 
 /// A library.
@@ -97,11 +107,17 @@ impl Libraries {
     }
 
     /// A function by its name in letters of either case.
-    pub(crate) fn find(&self, name: &[u8]) -> Option<(&str, Code, ScriptFlags)> {
-        let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-        let (library, index) = self.functions.get(&name)?;
-        let function = self.libraries.get(library)?.functions.get(*index)?;
-        Some((&function.name, function.code.clone(), function.flags))
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&Arc<Runnable>> {
+        let mut short = [0; SHORT_NAME_BYTES];
+        let entry = match short.get_mut(..name.len()) {
+            Some(lower) => {
+                lower.copy_from_slice(name);
+                lower.make_ascii_lowercase();
+                self.functions.get(&*lower)
+            }
+            None => self.functions.get(name.to_ascii_lowercase().as_slice()),
+        };
+        entry.map(|entry| &entry.function)
     }
 
     /// Loads a library and returns its name; an error is a sentence with its code.
@@ -162,7 +178,7 @@ impl Libraries {
     pub(crate) fn remove(&mut self, name: &str) -> Option<Library> {
         let removed = self.libraries.remove(name)?;
         for function in &removed.functions {
-            self.functions.remove(&function.name.to_ascii_lowercase());
+            self.functions.remove(&*lower(&function.name));
         }
         Some(removed)
     }
@@ -192,8 +208,8 @@ impl Libraries {
     /// Whether the functions' names are free, those of libraries that go not counted.
     fn check_names(&self, library: &Library, goes: impl Fn(&str) -> bool) -> Result<(), String> {
         for function in &library.functions {
-            let holder = self.functions.get(&function.name.to_ascii_lowercase());
-            if holder.is_some_and(|(holder, _)| !goes(holder)) {
+            let holder = self.functions.get(&*lower(&function.name));
+            if holder.is_some_and(|holder| !goes(&holder.library)) {
                 return Err(format!("ERR Function {} already exists", function.name));
             }
         }
@@ -201,9 +217,17 @@ impl Libraries {
     }
 
     fn link(&mut self, library: Library) {
-        for (index, function) in library.functions.iter().enumerate() {
-            self.functions.insert(function.name.to_ascii_lowercase(), (library.name.clone(), index));
+        for function in &library.functions {
+            let Function { name, code, flags, .. } = function;
+            let runnable = Runnable { name: name.clone(), code: code.clone(), flags: *flags };
+            let entry = Entry { library: library.name.clone(), function: Arc::new(runnable) };
+            self.functions.insert(lower(name), entry);
         }
         self.libraries.insert(library.name.clone(), library);
     }
+}
+
+/// As functions are looked up.
+fn lower(name: &str) -> Box<[u8]> {
+    name.to_ascii_lowercase().into_bytes().into()
 }

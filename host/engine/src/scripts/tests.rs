@@ -84,3 +84,61 @@ fn a_transaction_takes_scripts_in() {
     bench.run(1, "INCR n");
     assert_eq!(bench.run(1, "EXEC"), "[1, 2]");
 }
+
+#[test]
+fn a_stale_follower_runs_what_allows_it() {
+    const DOWN: &str = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    let mut bench = bench();
+    bench.run(1, "CONFIG SET replica-serve-stale-data no");
+    bench.run(1, "CONFIG SET replica-serve-unsynced yes");
+    bench.run(1, "MULTI");
+    assert_eq!(bench.run(1, "PING"), "QUEUED");
+    assert_eq!(bench.run(2, "REPLICAOF 127.0.0.1 1"), "OK");
+    assert_eq!(bench.run(1, "EXEC"), format!("(error) EXECABORT Transaction discarded because of: {DOWN}"));
+    let down = format!("(error) {DOWN}");
+    assert_eq!(bench.run(1, r##"EVAL "return 1" 0"##), down);
+    assert_eq!(bench.run(1, r##"EVAL "#!lua flags=no-writes\nreturn 1" 0"##), down);
+    let echo = r##"EVAL "#!lua flags=no-writes,allow-stale\nreturn redis.call('ECHO', 'x')" 0"##;
+    assert_eq!(bench.run(1, echo), "\"x\"");
+    let get = r##"EVAL "#!lua flags=no-writes,allow-stale\nreturn redis.pcall('GET', 'x')" 0"##;
+    assert_eq!(bench.run(1, get), "(error) ERR Can not execute the command on a stale replica");
+    // A script that may write is for the primary.
+    let error = bench.run(1, r##"EVAL "#!lua flags=allow-stale\nreturn 1" 0"##);
+    assert_eq!(error, "(error) READONLY You can't write against a read only replica.");
+    // All that EXEC runs is allowed.
+    bench.run(1, "MULTI");
+    assert_eq!(bench.run(1, echo), "QUEUED");
+    assert_eq!(bench.run(1, "EXEC"), "[\"x\"]");
+}
+
+#[test]
+fn what_was_not_known_when_it_was_queued_is_judged_when_it_runs() {
+    let mut bench = bench();
+    bench.run(1, "MULTI");
+    let unknown = "EVALSHA 10ed3c5bfa78b2bd5a0d4e5ae5bb1a6f8ff0c9b2 0";
+    assert_eq!(bench.run(1, unknown), "QUEUED");
+    assert_eq!(bench.run(1, "EXEC"), "[(error) NOSCRIPT No matching script. Please use EVAL.]");
+    bench.run(1, "MULTI");
+    assert_eq!(bench.run(1, "FCALL f 0"), "QUEUED");
+    let library =
+        r##"FUNCTION LOAD "#!lua name=lib\nredis.register_function('f', function() return 1 end)""##;
+    assert_eq!(bench.run(2, library), "\"lib\"");
+    bench.run(2, "CONFIG SET maxmemory 1");
+    assert_eq!(
+        bench.run(1, "EXEC"),
+        "[(error) OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory']"
+    );
+}
+
+#[test]
+fn a_pause_of_writes_holds_scripts_that_may_write() {
+    let mut bench = bench();
+    let reads = r##"EVAL "#!lua flags=no-writes\nreturn redis.call('GET', 'k')" 0"##;
+    bench.run(1, "CLIENT PAUSE 1000 WRITE");
+    assert_eq!(bench.run(2, reads), "(nil)");
+    assert_eq!(bench.run(2, r#"EVAL "return redis.call('SET', 'k', 'v')" 0"#), "");
+    assert_eq!(bench.run(3, r##"EVAL "#!lua\nreturn redis.call('SET', 'k', 'w')" 0"##), "");
+    bench.sleep(1_001);
+    assert_eq!((bench.shown(2), bench.shown(3)), ("OK".to_owned(), "OK".to_owned()));
+    assert_eq!(bench.run(2, reads), "\"w\"");
+}

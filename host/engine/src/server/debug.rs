@@ -47,6 +47,15 @@ const CHANGES_DATA: [&str; 5] = ["CHANGE-REPL-ID", "LOADAOF", "POPULATE", "RELOA
 /// In alphabetical order.
 static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
+        name: "AOF-FLUSH-SLEEP",
+        words: 3..=3,
+        run: set_flush_sleep,
+        help: &[
+            "AOF-FLUSH-SLEEP <microseconds>",
+            "    Keep everybody waiting for so long before each write to the log.",
+        ],
+    },
+    Subcommand {
         name: "CHANGE-REPL-ID",
         words: 2..=2,
         run: change_replication_id,
@@ -542,6 +551,13 @@ fn set_skip_checksums(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Ou
     Ok(())
 }
 
+fn set_flush_sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    let span = args.integer(2)?;
+    context.engine.durability.flush_sleep = Micros(u64::try_from(span).unwrap_or(0));
+    context.reply().ok();
+    Ok(())
+}
+
 fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let seconds = args.float(2).unwrap_or(0.0).max(0.0);
     context.world.interlude.sleep(Micros((seconds * 1e6) as u64));
@@ -561,6 +577,17 @@ mod tests {
         assert!(SUBCOMMANDS.windows(2).all(|pair| pair[0].name < pair[1].name));
         assert!(SUBCOMMANDS.iter().all(|own| own.name == "HELP" || own.help.len() >= 2));
         assert!(SUBCOMMANDS.iter().all(|own| own.help.iter().all(|line| line.len() < 100)));
+    }
+
+    #[test]
+    fn writes_to_the_log_can_be_held_up() {
+        let mut bench = Bench::new(&[("appendonly", "yes"), ("enable-debug-command", "yes")]);
+        for (told, held) in [("250000", 250_000), ("-1", 0), ("7", 7), ("0", 0)] {
+            assert_eq!(bench.run(1, &format!("DEBUG AOF-FLUSH-SLEEP {told}")), "OK");
+            assert_eq!(bench.engine.durability.flush_sleep, Micros(held));
+            assert_eq!(bench.run(1, "SET a 1"), "OK");
+        }
+        assert!(bench.run(1, "DEBUG AOF-FLUSH-SLEEP x").contains("not an integer"));
     }
 
     #[test]

@@ -79,6 +79,7 @@ const SECTIONS: [Section; 15] = [
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    context.engine.scripts.tidy();
     let text =
         text(context.engine, context.now, context.world.outputs, |section| section.is_wanted(args.rest(1)));
     context.reply().verbatim(b"txt", text.as_bytes());

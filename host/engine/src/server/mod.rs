@@ -3,6 +3,7 @@
 
 pub(crate) mod acl;
 mod client;
+mod cluster;
 mod command;
 pub(crate) mod config;
 mod connection; // read me first
@@ -13,6 +14,7 @@ mod latency;
 mod lolwut;
 mod memory;
 mod migrate;
+mod modules;
 mod monitor;
 mod persistence;
 pub(crate) mod policy;
@@ -42,6 +44,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     connection::COMMANDS,
     acl::COMMANDS,
     client::COMMANDS,
+    cluster::COMMANDS,
     command::COMMANDS,
     config::COMMANDS,
     debug::COMMANDS,
@@ -49,6 +52,7 @@ pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     info::COMMANDS,
     memory::COMMANDS,
     migrate::COMMANDS,
+    modules::COMMANDS,
     monitor::COMMANDS,
     persistence::COMMANDS,
     policy::COMMANDS,

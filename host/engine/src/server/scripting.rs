@@ -6,15 +6,16 @@ mod table;
 
 pub(super) use table::COMMANDS;
 
+use std::sync::Arc;
+
 use tenon_base::Lane;
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
-use tenon_script::{Code, ScriptFlags};
 
 use super::ServerContext;
 use crate::engine::Purpose;
-use crate::gates::NO_REPLICAS;
-use crate::scripts::Call;
+use crate::gates;
+use crate::scripts::{Call, Runnable};
 
 const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
 
@@ -89,8 +90,8 @@ fn script_kill(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
 
 fn script_load(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let engine = &mut *context.engine;
-    let (digest, ..) = engine.scripts.load(args.get(2), &mut engine.dice)?;
-    context.reply().bulk(&digest);
+    let script = engine.scripts.load(args.get(2), &mut engine.dice)?;
+    context.reply().bulk(script.name.as_bytes());
     Ok(())
 }
 
@@ -116,8 +117,8 @@ fn kill(context: &mut ServerContext<'_, '_>, ends_functions: bool) -> Outcome {
 fn eval_text(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
     let keys = key_count(args)?;
     let engine = &mut *context.engine;
-    let (digest, code, flags) = engine.scripts.load(args.get(1), &mut engine.dice)?;
-    run(context, args, keys, Script { name: &digest, code, flags, is_read_only, is_function: false })
+    let script = engine.scripts.load(args.get(1), &mut engine.dice)?;
+    run(context, args, keys, script, is_read_only, false)
 }
 
 fn eval_digest(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
@@ -125,51 +126,34 @@ fn eval_digest(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only
         return Err(NO_SCRIPT);
     }
     let keys = key_count(args)?;
-    let (digest, code, flags) = context.engine.scripts.find(args.get(1)).ok_or(NO_SCRIPT)?;
-    run(context, args, keys, Script { name: &digest, code, flags, is_read_only, is_function: false })
+    let script = Arc::clone(context.engine.scripts.find(args.get(1)).ok_or(NO_SCRIPT)?);
+    run(context, args, keys, script, is_read_only, false)
 }
 
 fn call_function(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
     let found = context.engine.scripts.libraries.find(args.get(1));
-    let (name, code, flags) = found.ok_or(CommandError::text("ERR Function not found"))?;
-    let name = name.to_owned();
+    let function = Arc::clone(found.ok_or(CommandError::text("ERR Function not found"))?);
     let keys = match key_count(args) {
         Err(CommandError::NotInteger) => return Err(CommandError::text("ERR Bad number of keys provided")),
         keys => keys?,
     };
-    run(context, args, keys, Script { name: name.as_bytes(), code, flags, is_read_only, is_function: true })
+    run(context, args, keys, function, is_read_only, true)
 }
 
-/// What is to run.
-struct Script<'a> {
-    name: &'a [u8],
-    code: Code,
-    flags: ScriptFlags,
+fn run(
+    context: &mut ServerContext<'_, '_>,
+    args: Args<'_>,
+    keys: usize,
+    script: Arc<Runnable>,
     is_read_only: bool,
     is_function: bool,
-}
-
-fn run(context: &mut ServerContext<'_, '_>, args: Args<'_>, keys: usize, script: Script<'_>) -> Outcome {
-    let Script { name, code, flags, is_read_only, is_function } = script;
-    if !flags.has(ScriptFlags::COMPATIBLE) && !flags.has(ScriptFlags::NO_WRITES) {
-        if let Some(reason) = context.engine.cannot_write() {
-            return Err(CommandError::Text(reason.into()));
-        }
-        if is_read_only {
-            let text = "ERR Can not execute a script with write flag using *_ro command.";
-            return Err(CommandError::text(text));
-        }
-        if context.engine.lacks_replicas() {
-            return Err(CommandError::text(NO_REPLICAS));
-        }
-    }
+) -> Outcome {
+    gates::pass_script(context.engine, script.flags, is_read_only)?;
     let ServerContext { engine, connection, command, now, world } = context;
     engine.show_monitors(*now, *connection, *command, args, world);
     let call = Call {
         command: *command,
-        name: String::from_utf8_lossy(name).into_owned(),
-        code,
-        flags,
+        script,
         is_function,
         is_read_only,
         keys: args.rest(3).first(keys),

@@ -110,10 +110,10 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
 
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
 fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
-    // What is loaded by half must not take the place of what was saved.
-    let mode = match engine.load {
-        Some(_) => ShutdownMode { save: false, no_save: true, ..mode },
-        None => mode,
+    // What is loaded by half, or not at all, must not take the place of what was saved.
+    let mode = match engine.load.is_some() || !engine.is_started {
+        true => ShutdownMode { save: false, no_save: true, ..mode },
+        false => mode,
     };
     let phase = engine.durability.log_mut().map(|log| log.phase());
     let is_wanted = engine.config.bool(Directive::AppendOnly);

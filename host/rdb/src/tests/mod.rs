@@ -15,7 +15,7 @@ use tenon_keyspace::{
 
 use crate::{
     AccessField, Aux, DatabaseSize, Decoder, Encoder, EncoderOptions, FileSource, Limits, LoadError,
-    LoadOptions, LoadReport, RdbVersion, load,
+    LoadOptions, LoadReport, Piece, RdbVersion, encoding_name, load,
 };
 
 /// Both ends of a file may lie on another thread than the keyspace.

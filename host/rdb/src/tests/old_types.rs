@@ -142,6 +142,48 @@ fn what_stands_between_keys_is_taken_in_or_passed_over() {
 }
 
 #[test]
+fn every_piece_is_handed_out_in_the_order_of_the_file() {
+    let keys = [
+        &b"\xfa\x03lua\x05print\xf7\x01\x02\x09\x00\xf5\x05#!lua"[..],
+        b"\xfe\x02\xfc\x01\x00\x00\x00\x00\x00\x00\x00\xfa\x01x\x01y\x00\x01a\x01b",
+        b"\x02\x05empty\x00",
+        b"\xf9\x07\x0b\x01s\x0a\x02\x00\x00\x00\x01\x00\x00\x00\x05\x00",
+    ]
+    .concat();
+    let file = file_around(12, &keys);
+    let mut decoder = crate::Decoder::new(&file[..], &options()).unwrap();
+    let mut shown = Vec::new();
+    while let Some(piece) = decoder.next_piece().unwrap() {
+        shown.push(match piece {
+            Piece::Aux { name, value } => format!("{}={}", name.escape_ascii(), value.escape_ascii()),
+            Piece::Library(text) => format!("library {}", text.escape_ascii()),
+            Piece::ModuleData => "module data".to_owned(),
+            Piece::Empty { database, key } => format!("{database}: {} is empty", key.escape_ascii()),
+            Piece::Key(key) => {
+                let encoding = encoding_name(key.type_byte);
+                let key_text = key.key.escape_ascii();
+                format!("{}: {key_text} {encoding} {:?} {:?}", key.database, key.expires_at, key.access)
+            }
+        });
+    }
+    assert_eq!(
+        shown,
+        [
+            "lua=print",
+            "module data",
+            "library #!lua",
+            "x=y",
+            "2: a string Some(UnixMillis(1)) Unknown",
+            "2: empty is empty",
+            "2: s intset None Frequency(7)",
+        ]
+    );
+    let report = decoder.report();
+    assert_eq!((report.keys, report.empty, report.libraries.len(), report.module_data), (2, 1, 0, 1));
+    assert_eq!(report.bytes, file.len() as u64);
+}
+
+#[test]
 fn what_is_not_read_is_named_with_its_type_offset_and_key() {
     let message = |version: u32, keys: &[u8]| match load_into(&file_around(version, keys), &options()) {
         Ok(_) => panic!("a broken file was read"),

@@ -42,6 +42,8 @@ pub(crate) struct PersistenceInfo {
     pub(crate) is_log_enabled: bool,
     /// Rewrites of the log.
     pub(crate) rewrite: JobInfo,
+    /// Whether files that a rewrite replaced are being removed.
+    pub(crate) is_log_clearing: bool,
     /// A rewrite begins once the running save has ended.
     pub(crate) is_rewrite_scheduled: bool,
     /// How many rewrites failed since the last one that succeeded.
@@ -117,6 +119,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         load_keys_loaded: engine.keys_loaded,
         is_log_enabled: engine.config.bool(Directive::AppendOnly),
         rewrite: job(engine, Kind::Rewrite, &snapshots.rewrite, now),
+        is_log_clearing: engine.is_rewrite_ending()
+            || engine.durability.log().is_some_and(tenon_aof::Log::is_clearing),
         is_rewrite_scheduled: snapshots.rewrite_scheduled,
         rewrite_failures_in_a_row: u64::from(snapshots.rewrite.failures_in_a_row),
         is_log_failing: engine.durability.failure().is_some(),
@@ -179,7 +183,8 @@ fn write_info(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("rdb_last_load_keys_expired", info.load_keys_expired);
     lines.field("rdb_last_load_keys_loaded", info.load_keys_loaded);
     lines.flag("aof_enabled", info.is_log_enabled);
-    lines.flag("aof_rewrite_in_progress", info.rewrite.running_seconds.is_some());
+    // Until the manifest names nothing that was replaced: whoever waits for a rewrite looks at the files next.
+    lines.flag("aof_rewrite_in_progress", info.rewrite.running_seconds.is_some() || info.is_log_clearing);
     lines.flag("aof_rewrite_scheduled", info.is_rewrite_scheduled);
     lines.field("aof_last_rewrite_time_sec", seconds(info.rewrite.last_seconds));
     lines.field("aof_current_rewrite_time_sec", seconds(info.rewrite.running_seconds));

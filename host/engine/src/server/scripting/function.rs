@@ -10,6 +10,9 @@ use crate::engine::Engine;
 use crate::scripts::{Library, Loading, RestorePolicy};
 use crate::server::ServerContext;
 
+/// What an error shows of a word.
+const SHOWN_CHARS: usize = 128;
+
 pub(super) fn function_delete(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let name = std::str::from_utf8(args.get(2)).ok();
     let removed = name.and_then(|name| context.engine.scripts.libraries.remove(name));
@@ -27,6 +30,14 @@ pub(super) fn function_dump(context: &mut ServerContext<'_, '_>, _: Args<'_>) ->
 }
 
 pub(super) fn function_flush(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    if args.len() > 3 {
+        let word = String::from_utf8_lossy(args.get(1));
+        let text = format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
+            word.chars().take(SHOWN_CHARS).collect::<String>()
+        );
+        return Err(CommandError::Text(text.into()));
+    }
     let is_lazy = is_lazy(context, args, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option")?;
     let forgotten = context.engine.scripts.libraries.flush();
     context.engine.scripts.function_vm_bytes = 0;
@@ -171,7 +182,7 @@ pub(super) fn function_stats(context: &mut ServerContext<'_, '_>, _: Args<'_>) -
         Some(running) => {
             reply.map(3);
             reply.bulk(b"name");
-            reply.bulk(running.name.as_bytes());
+            reply.bulk(running.script.name.as_bytes());
             reply.bulk(b"command");
             let request = running.request.as_args();
             reply.array(request.len());
