@@ -239,7 +239,7 @@ fn scripts_that_say_they_write_need_what_writes_need() {
     assert_eq!(primary.run(1, &format!("EVAL {FLAGLESS}")), refused);
     assert_eq!(primary.run(1, &format!("EVAL {READER}")), "1");
     let mut bench = Bench::new(&[("replicaof", "primary.example 6379")]);
-    let refused = "(error) READONLY Can not run script with write flag on readonly replica";
+    let refused = "(error) READONLY You can't write against a read only replica.";
     assert_eq!(bench.run(1, &format!("EVAL {FLAGLESS}")), refused);
     assert_eq!(bench.run(1, &format!("EVAL {READER}")), "1");
 }
