@@ -32,7 +32,7 @@ scripts! {
     streams stream_trims stream_reads stream_groups stream_claims stream_info
     bits bitfields hyperloglogs
     geo sort payloads
-    scripting
+    scripting script_gates features_off
     transactions pubsub tracking refusals server memory
     replication
     acl
@@ -75,7 +75,7 @@ fn a_wrong_reply_is_told_with_its_line() {
 }
 
 /// Commands that no script calls, and why.
-const UNCALLED: [(&str, &str); 14] = [
+const UNCALLED: [(&str, &str); 15] = [
     ("memory|doctor", "it advises in each server's own words; the engine's tests call it"),
     ("memory|malloc-stats", "it prints what the allocator says"),
     ("latency|doctor", "it advises in each server's own words; the engine's tests call it"),
@@ -87,6 +87,7 @@ const UNCALLED: [(&str, &str); 14] = [
     ("shutdown", "it ends the server; tests of the program itself call it"),
     ("policy", "Tenon's own, so that there is no judge; tests/policies calls it"),
     ("client|no-touch", "came with 7.2; the judge is 7.0.15"),
+    ("cluster|myshardid", "came with 7.2; the judge is 7.0.15"),
     ("waitaof", "came with 7.2; the judge is 7.0.15"),
     ("client|setinfo", "came with 7.2; the judge is 7.0.15"),
     (

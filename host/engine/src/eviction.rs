@@ -164,6 +164,10 @@ impl Engine {
     pub(crate) fn stream_bytes(&self, outputs: &Outputs) -> (u64, u64) {
         let stream = self.replication.primary.backlog().map(|stream| outputs.stream(stream));
         let held = stream.map_or(0, |stream| stream.held_bytes() as u64);
+        if self.replication.primary.replicas().is_empty() {
+            // It is let go of in blocks.
+            return (held, 0);
+        }
         let backlog = held.min(self.config.memory(Directive::ReplBacklogSize));
         (backlog, held - backlog)
     }

@@ -23,6 +23,9 @@ use crate::table::{CommandId, Run};
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
 const BESIDE_SHARE: u64 = 4;
 
+/// What tools and tests wait for in the log of a replica.
+const LOADING: &str = "MASTER <-> REPLICA sync: Loading DB in memory";
+
 /// The primary that this engine follows.
 pub(crate) struct Following {
     pub(crate) upstream: Upstream,
@@ -291,6 +294,9 @@ impl Engine {
         let _ = world.disk.remove(&path);
         let file = world.disk.create(&path);
         let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+        if self.loads_as_it_comes() {
+            tracing::info!("{LOADING}");
+        }
         following.incoming = Some(Incoming { file, path, id, offset });
         Ok(())
     }
@@ -308,7 +314,9 @@ impl Engine {
             let _ = world.disk.remove(&path);
             return Err(reason);
         }
-        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
+        if !self.loads_as_it_comes() {
+            tracing::info!("{LOADING}");
+        }
         self.append_sealed(now, world);
         let loaded = self.replace_by_rdb(now, &file, self.has_room_beside(), world);
         let now = world.now();
@@ -372,14 +380,18 @@ impl Engine {
     fn receives(&self, is_it: impl Fn(ReplicationId) -> bool) -> bool {
         let following = self.replication.following.as_ref();
         let incoming = following.and_then(|following| following.incoming.as_ref());
-        incoming.is_some_and(|incoming| is_it(incoming.id))
-            && self.config.choice(Directive::ReplDisklessLoad) == "swapdb"
+        incoming.is_some_and(|incoming| is_it(incoming.id)) && self.loads_as_it_comes()
+    }
+
+    /// Whether a load is told from the first byte that comes, as Redis tells it that reads from the socket.
+    fn loads_as_it_comes(&self) -> bool {
+        self.config.choice(Directive::ReplDisklessLoad) == "swapdb"
     }
 
     /// Whether what comes may be loaded beside what is here: it is asked for, or it costs little.
     fn has_room_beside(&self) -> bool {
         let used = self.keyspace.used_memory() as u64;
-        let is_asked = self.config.choice(Directive::ReplDisklessLoad) == "swapdb";
+        let is_asked = self.loads_as_it_comes();
         is_asked || used.saturating_mul(BESIDE_SHARE) <= self.identity.total_memory_bytes
     }
 

@@ -120,14 +120,14 @@ pub(crate) fn pass_in_script(
     engine: &Engine,
     connection: ConnectionId,
     command: &Command,
-    may_need_room: bool,
+    allows_oom: bool,
 ) -> Outcome {
     let asked = Asked { connection, command, flags: command.flags };
     if command.flags.has(Flags::WRITE) {
         let gates: [Gate; 5] = [not_a_follower, snapshots_work, log_works, enough_replicas, not_loading];
         gates.iter().try_for_each(|gate| gate(engine, &asked))?;
     }
-    if may_need_room { Ok(()) } else { has_room(engine, &asked) }
+    if allows_oom { Ok(()) } else { has_room(engine, &asked) }
 }
 
 /// Whether what a script asks for may be shown, though it may be old.

@@ -12,8 +12,8 @@ use crate::memory::within_limit;
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
-/// An interpreter of at most this size is tidied within some tens of microseconds.
-const TIDY_BYTES_MAX: usize = 512 << 10;
+/// An interpreter of at most this size is tidied within some hundred microseconds.
+const TIDY_BYTES_MAX: usize = 256 << 10;
 /// What Redis calls itself to scripts.
 const VERSION: &str = "7.2.4";
 const VERSION_NUMBER: u32 = 0x0007_0204;

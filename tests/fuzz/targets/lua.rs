@@ -3,11 +3,17 @@
 //! behind that the next script could see.
 #![no_main]
 
+use std::cell::RefCell;
+
 use libfuzzer_sys::fuzz_target;
 use tenon_fuzz::{Choices, parts};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply, ReplyDecoder};
 use tenon_script::{Called, Ended, Flavor, Host, Interpreter, library_head, script_head};
 
+/// Inputs that an interpreter is used for: to make one takes longer than most of them.
+const USES_MAX: u32 = 100;
+/// An interpreter that holds more is not used again.
+const USED_BYTES_MAX: usize = 4 << 20;
 /// Times that a script is let go on, each some hundreds of microseconds.
 const TURNS: usize = 30;
 /// What an interpreter may hold, as it promises, and what its figures do not count.
@@ -100,20 +106,31 @@ fuzz_target!(|input: &[u8]| {
     if choices.is_on(1) {
         return load_library(bytes, proto, &mut world);
     }
-    let mut interpreter = Interpreter::new(Flavor::Scripts, choices.seed() as u64);
-    let before = probe(&mut interpreter);
-    if choices.is_on(2) {
-        let words: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
-        let pick = choices.seed().to_string();
-        run(&mut interpreter, CALL.as_bytes(), &[pick.as_bytes()], &words, proto, &mut world);
-    } else if let [text, words @ ..] = parts(bytes, 8).as_slice() {
-        let (keys, arguments) = words.split_at(words.len() / 2);
-        let Ok((_, code)) = script_head(text) else { return };
-        run(&mut interpreter, &text[code], keys, arguments, proto, &mut world);
-    }
-    assert!(interpreter.used_memory() <= BYTES_MAX, "{} bytes", interpreter.used_memory());
-    assert_eq!(probe(&mut interpreter), before, "a script changed what the next one sees");
+    KEPT.with_borrow_mut(|kept| {
+        let (mut interpreter, uses) =
+            kept.take().unwrap_or_else(|| (Interpreter::new(Flavor::Scripts, 1), 0));
+        let before = probe(&mut interpreter);
+        if choices.is_on(2) {
+            let words: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+            let pick = choices.seed().to_string();
+            run(&mut interpreter, CALL.as_bytes(), &[pick.as_bytes()], &words, proto, &mut world);
+        } else if let [text, words @ ..] = parts(bytes, 8).as_slice() {
+            let (keys, arguments) = words.split_at(words.len() / 2);
+            if let Ok((_, code)) = script_head(text) {
+                run(&mut interpreter, &text[code], keys, arguments, proto, &mut world);
+            }
+        }
+        assert!(interpreter.used_memory() <= BYTES_MAX, "{} bytes", interpreter.used_memory());
+        assert_eq!(probe(&mut interpreter), before, "a script changed what the next one sees");
+        *kept = Some((interpreter, uses + 1))
+            .filter(|(interpreter, uses)| *uses < USES_MAX && interpreter.used_memory() < USED_BYTES_MAX);
+    });
 });
+
+thread_local! {
+    /// The interpreter of the last input. What it has run must not show: that is asserted.
+    static KEPT: RefCell<Option<(Interpreter, u32)>> = const { RefCell::new(None) };
+}
 
 fn load_library(text: &[u8], proto: Proto, world: &mut World) {
     let Ok(head) = library_head(text) else { return };
