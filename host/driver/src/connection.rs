@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -110,6 +111,17 @@ impl Link {
             wants_write: Cell::new(false),
             waker: RefCell::new(None),
         }
+    }
+
+    /// Tells the other end at once that this is over; the socket itself is let go by its task.
+    pub(crate) fn hang_up(&self) {
+        // One that is gone already needs no telling.
+        let _ = match &*self.stream.borrow() {
+            Stream::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            Stream::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Both),
+            // It says goodbye in its own words.
+            Stream::Tls(_) => Ok(()),
+        };
     }
 
     /// Reads once; see [`Stream::poll_read`].

@@ -167,6 +167,7 @@ impl<'a> Meanwhile<'a> {
     /// A connection has ended; the machine is told when it asks next.
     fn end_link(&mut self, link: Rc<Link>, outputs: &mut Outputs) {
         if !link.is_closed.replace(true) {
+            link.hang_up();
             link.wake();
             outputs.discard(link.id.slot);
             self.findings.ended.push(link);

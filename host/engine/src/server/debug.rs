@@ -560,7 +560,11 @@ fn set_flush_sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outco
 
 fn sleep(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let seconds = args.float(2).unwrap_or(0.0).max(0.0);
-    context.world.interlude.sleep(Micros((seconds * 1e6) as u64));
+    let connection = context.connection;
+    let world = &mut *context.world;
+    // Who was told to go before is gone before, as in Redis.
+    world.interlude.send(Some(connection), world.outputs);
+    world.interlude.sleep(Micros((seconds * 1e6) as u64));
     context.reply().ok();
     Ok(())
 }
