@@ -160,7 +160,8 @@ impl Engine {
         (self.journal.pending_bytes() + self.keyspace.cut_memory()) as u64 + replicas
     }
 
-    /// Bytes of the stream to replicas: those that its backlog may hold, and those beyond, which replicas need.
+    /// Bytes of the stream to replicas: those that its backlog may hold, and those beyond, which replicas need, if there
+    /// are any.
     pub(crate) fn stream_bytes(&self, outputs: &Outputs) -> (u64, u64) {
         let stream = self.replication.primary.backlog().map(|stream| outputs.stream(stream));
         let held = stream.map_or(0, |stream| stream.held_bytes() as u64);

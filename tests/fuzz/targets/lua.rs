@@ -14,8 +14,8 @@ use tenon_script::{Called, Ended, Flavor, Host, Interpreter, library_head, scrip
 const USES_MAX: u32 = 100;
 /// An interpreter that holds more is not used again.
 const USED_BYTES_MAX: usize = 4 << 20;
-/// Times that a script is let go on, each some hundreds of microseconds.
-const TURNS: usize = 30;
+/// Times that a script is let go on, each 100,000 instructions, of which some take long.
+const TURNS: usize = 3;
 /// What an interpreter may hold, as it promises, and what its figures do not count.
 const BYTES_MAX: usize = (512 << 20) + (8 << 20);
 
