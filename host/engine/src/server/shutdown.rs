@@ -120,7 +120,9 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     // Before its first file is there, a log that was switched on is still off.
     let is_beginning = phase == Some(tenon_aof::Phase::Waiting)
         || phase == Some(tenon_aof::Phase::Off) && engine.snapshots.running() == Some(Kind::Rewrite);
-    if is_beginning && is_wanted && !mode.force {
+    // While a script runs it cannot come to be complete: who ends that script by the server's end has no other way.
+    let may_wait = engine.scripts.running.is_none();
+    if is_beginning && is_wanted && may_wait && !mode.force {
         // What replaces the dump as the truth is not complete yet.
         tracing::warn!("Writing initial AOF, can't exit.");
         return Err(());
