@@ -146,6 +146,10 @@ fn a_rewritten_log_reaches_back_to_its_base() {
     set(&mut client, "b");
     client.command(&["BGREWRITEAOF"]);
     server.wait_for_log("Background AOF rewrite finished successfully");
+    // The files that it replaces go behind that.
+    while client.command(&["INFO", "persistence"]).to_string().contains("aof_rewrite_in_progress:1") {
+        sleep(Duration::from_millis(5));
+    }
     let base = offset(&mut client);
     set(&mut client, "c");
     let log = server.directory().join("appendonlydir");
