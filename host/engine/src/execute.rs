@@ -68,6 +68,24 @@ impl Engine {
         self.run_kept(now, connection, world);
     }
 
+    /// Runs the requests that were kept whole, each with what came behind it.
+    pub(crate) fn run_kept_whole(
+        &mut self,
+        now: Now,
+        kept: impl IntoIterator<Item = ConnectionId>,
+        world: &mut World<'_>,
+    ) {
+        self.mark = world.stopwatch.read();
+        for connection in kept {
+            let Some(session) = self.sessions.get_mut(connection) else { continue };
+            let Some(Parked::Again(request)) = session.parked.take() else { continue };
+            let command = self.commands.find(request.as_args().get(0));
+            self.execute(now, connection, command, request.as_args(), world);
+            self.serve_waiting(world);
+            self.run_kept(now, connection, world);
+        }
+    }
+
     /// Runs what a session kept, unless it is parked for something else by now.
     pub(crate) fn run_kept(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
         let Some(session) = self.sessions.get_mut(connection) else { return };

@@ -264,16 +264,9 @@ impl Engine {
         if !std::mem::take(&mut self.migrations.is_released) {
             return;
         }
-        self.mark = world.stopwatch.read();
         // What has to wait for another transfer is kept again.
-        for connection in std::mem::take(&mut self.migrations.kept) {
-            let Some(session) = self.sessions.get_mut(connection) else { continue };
-            let Some(Parked::Again(request)) = session.parked.take() else { continue };
-            let command = self.commands.find(request.as_args().get(0));
-            self.execute(now, connection, command, request.as_args(), world);
-            self.serve_waiting(world);
-            self.run_kept(now, connection, world);
-        }
+        let kept = std::mem::take(&mut self.migrations.kept);
+        self.run_kept_whole(now, kept, world);
     }
 
     /// Gives up all transfers: what is here will be another server's data.

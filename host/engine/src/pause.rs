@@ -95,16 +95,9 @@ impl Engine {
         if self.pause.is_on() || self.pause.kept.is_empty() {
             return;
         }
-        self.mark = world.stopwatch.read();
         // What pauses anew keeps the others, behind those that it already has.
-        for connection in std::mem::take(&mut self.pause.kept) {
-            let Some(session) = self.sessions.get_mut(connection) else { continue };
-            let Some(Parked::Again(request)) = session.parked.take() else { continue };
-            let command = self.commands.find(request.as_args().get(0));
-            self.execute(now, connection, command, request.as_args(), world);
-            self.serve_waiting(world);
-            self.run_kept(now, connection, world);
-        }
+        let kept = std::mem::take(&mut self.pause.kept);
+        self.run_kept_whole(now, kept, world);
     }
 }
 
