@@ -69,6 +69,8 @@ fn directives(dice: &mut Dice, has_log: bool) -> Directives {
         ("protected-mode", "no".to_owned()),
         ("databases", "4".to_owned()),
         ("save", String::new()),
+        // A primary whose power was lost may come back with nothing, and is to be followed then, too.
+        ("replica-follow-empty-primary", "yes".to_owned()),
         ("appendonly", if has_log { "yes" } else { "no" }.to_owned()),
         ("aof-use-rdb-preamble", yes_no(2)),
         ("repl-diskless-sync", yes_no(2)),
