@@ -134,7 +134,10 @@ impl Engine {
         if taker.borrow().engine.is_over {
             return Err(GIVEN_UP.to_owned());
         }
-        read.map_err(|error| error.to_string())
+        read.map_err(|error| {
+            tracing::warn!("Internal error in RDB reading offset {}: {}", error.at, error.kind);
+            error.to_string()
+        })
     }
 
     fn note_loaded(&mut self, report: &LoadReport) {
@@ -145,7 +148,17 @@ impl Engine {
             );
         }
         (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
-        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
+        for key in &report.empty_keys {
+            tracing::info!("skipping empty key: {}", key.escape_ascii());
+        }
+        let LoadReport { keys, expired, empty, .. } = report;
+        if *empty == 0 {
+            tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        } else {
+            tracing::info!(
+                "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
+            );
+        }
     }
 
     fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
