@@ -34,12 +34,14 @@ fn our_own_directives_are_explained() {
 }
 
 /// Directives that Redis does not have.
-const OWN: [&str; 13] = [
+const OWN: [&str; 15] = [
     "metrics-port",
     "metrics-bind",
     "log-format",
     "rdb-version",
     "snapshot-memory-max",
+    "backup-directory",
+    "backup-bytes-per-second",
     "aof-checksum",
     "aof-pending-max",
     "aof-stall-timeout",

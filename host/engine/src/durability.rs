@@ -209,7 +209,7 @@ impl Engine {
     pub(crate) fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
         let circumstance = if is_syncing {
             "aof-write-pending-fsync"
-        } else if self.snapshots.is_writing() {
+        } else if self.is_writing_snapshot() {
             "aof-write-active-child"
         } else {
             "aof-write-alone"
@@ -237,7 +237,7 @@ impl Engine {
         let promise = durability_in_force(
             configured(&self.config),
             self.config.bool(Directive::NoAppendFsyncOnRewrite),
-            self.snapshots.is_writing(),
+            self.is_writing_snapshot(),
         );
         if promise == self.durability.promise {
             return;
@@ -273,6 +273,7 @@ impl Engine {
         if self.durability.is_on() {
             return Ok(());
         }
+        self.check_space(&self.directory(), world.disk)?;
         if self.durability.lock.is_none() {
             let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
             self.durability.set_lock(Some(lock));
@@ -285,7 +286,7 @@ impl Engine {
             );
             return Ok(());
         }
-        let begun = self.begin_rewrite(now);
+        let begun = self.begin_rewrite(now, world.disk);
         if begun.is_err() {
             self.durability.set_lock(None);
         }
@@ -319,6 +320,10 @@ impl Engine {
             && let Err(sentence) = self.turn_log_off(now, world)
         {
             tracing::warn!("The append-only file could not be let go: {sentence}");
+        }
+        let has_base = self.snapshots.rewrite.last == PolicyOutcome::Ok;
+        if let Some(log) = self.durability.log_mut().filter(|_| has_base) {
+            log.keep_base_alone();
         }
     }
 
@@ -414,7 +419,7 @@ impl Engine {
                 Some(true) => PolicyOutcome::Ok,
                 Some(false) => PolicyOutcome::Failed,
             },
-            disk_busy: self.snapshots.is_writing(),
+            disk_busy: self.is_writing_snapshot(),
             ceiling_us: ceiling_us(promise, self.ceiling_ms()),
         };
         let stopwatch = &mut *world.stopwatch;

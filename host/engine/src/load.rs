@@ -274,7 +274,11 @@ impl Engine {
         self.begin_load(Loading::InPlace, 0, Some(client), world);
         let loaded = self.load_log(now, &directory, world);
         self.end_load();
-        loaded.map(drop)
+        let loaded = loaded?;
+        if let Some(log) = self.durability.log_mut() {
+            log.take_manifest(loaded.manifest);
+        }
+        Ok(())
     }
 
     pub(crate) fn forget_everything(&mut self) {
