@@ -167,11 +167,17 @@ fn scripts_that_a_log_holds_as_requests_run_when_it_is_loaded() {
     // The second script's digest, as SCRIPT LOAD tells it.
     let count = "return redis.call('INCR', KEYS[1])";
     let digest = Bench::new(&[]).run(1, &format!(r#"SCRIPT LOAD "{count}""#));
-    let elsewhere = "redis.call('SELECT', 5) redis.call('SET', KEYS[1], ARGV[1]) redis.call('PUBLISH', 'c', 'm')";
+    let elsewhere =
+        "redis.call('SELECT', 5) redis.call('SET', KEYS[1], ARGV[1]) redis.call('PUBLISH', 'c', 'm')";
     let disk = log_of(&[
         &["SELECT", "1"],
         &["EVAL", elsewhere, "1", "there", "v"],
-        &["EVAL", "redis.call('SET', KEYS[1], '41') return redis.error_reply('an error is no news')", "1", "k"],
+        &[
+            "EVAL",
+            "redis.call('SET', KEYS[1], '41') return redis.error_reply('an error is no news')",
+            "1",
+            "k",
+        ],
         &["SCRIPT", "LOAD", count],
         &["EVALSHA", digest.trim_matches('"'), "1", "k"],
         &["EVAL", "return redis.call('CONFIG', 'GET', 'dir')", "0"],
