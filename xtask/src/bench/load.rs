@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ pub(super) fn measure(
     processors: &[u32],
     duration: Duration,
 ) -> Result<Sample, String> {
-    let make = |connections, seed| Client::new(server.port, asked, pipeline, keys, connections, seed);
+    let make = |connections, seed| Client::new(server.port, asked, pipeline, 0..keys, connections, seed);
     measure_clients(server, processors, duration, make)
 }
 
@@ -166,23 +167,24 @@ impl Reading {
 }
 
 /// One thread's connections.
-struct Client {
+pub(super) struct Client {
     streams: Vec<TcpStream>,
     numbered: Numbered,
     batch: Vec<u8>,
     replies: Vec<u8>,
     reply: &'static [u8],
-    keys: u32,
+    keys: Range<u32>,
     dice: Dice,
     pipeline: usize,
 }
 
 impl Client {
-    fn new(
+    /// Opens the connections; `keys` are the numbers of those it asks for.
+    pub(super) fn new(
         port: u16,
         asked: Asked,
         pipeline: usize,
-        keys: u32,
+        keys: Range<u32>,
         connections: usize,
         seed: u64,
     ) -> Result<Client, String> {
@@ -215,7 +217,8 @@ impl Saturate for Client {
 
     fn ask(&mut self, index: usize) -> Result<(), String> {
         for request in self.batch.chunks_mut(self.numbered.bytes.len()) {
-            self.numbered.number(request, self.dice.below(self.keys));
+            let number = self.keys.start + self.dice.below(self.keys.end - self.keys.start);
+            self.numbered.number(request, number);
         }
         self.streams[index].write_all(&self.batch).map_err(|error| format!("client: {error}"))
     }

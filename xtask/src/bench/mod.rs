@@ -4,6 +4,7 @@
 
 mod options;
 
+mod always;
 mod collections;
 mod commands;
 mod connections;
@@ -11,6 +12,7 @@ mod eviction;
 mod memory;
 mod speed;
 mod stall;
+mod startup;
 
 mod load;
 mod pace;
@@ -52,6 +54,12 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.eviction {
         return eviction::run(&options, &contenders);
+    }
+    if options.always {
+        return always::run(&options, &contenders);
+    }
+    if options.load {
+        return startup::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);

@@ -19,7 +19,9 @@ usage: cargo xtask bench [OPTION...]
   --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
-  --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000; with --commands:
+  --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
+  --load          instead: how long a start takes that loads an RDB file, and an append-only file
+  --keys N        keys before a measurement (1000000; for memory and --load 5000000; for collections 1000000; with --commands:
                   of small values, 100000)
   --members N     with --stall: members of the sorted set (2000000); with --commands: of large collections (100000)
   --rate N        with --stall: SETs per second while saving (40000)
@@ -37,6 +39,8 @@ pub(super) struct Options {
     pub(super) collections: bool,
     pub(super) connections: bool,
     pub(super) eviction: bool,
+    pub(super) always: bool,
+    pub(super) load: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -61,6 +65,8 @@ impl Options {
             collections: false,
             connections: false,
             eviction: false,
+            always: false,
+            load: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -83,6 +89,8 @@ impl Options {
                 "--collections" => options.collections = true,
                 "--connections" => options.connections = true,
                 "--eviction" => options.eviction = true,
+                "--always" => options.always = true,
+                "--load" => options.load = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
