@@ -19,11 +19,12 @@ usage: cargo xtask bench [OPTION...]
   --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
+  --large         with --stall: one large value of every type, each written all the while
   --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
   --load          instead: how long a start takes that loads an RDB file, and an append-only file
   --keys N        keys before a measurement (1000000; for memory and --load 5000000; for collections 1000000; with --commands:
                   of small values, 100000)
-  --members N     with --stall: members of the sorted set (2000000); with --commands: of large collections (100000)
+  --members N     with --stall: members of a large value (2000000); with --commands: of large collections (100000)
   --rate N        with --stall: SETs per second while saving (40000)
 ";
 
@@ -41,6 +42,7 @@ pub(super) struct Options {
     pub(super) eviction: bool,
     pub(super) always: bool,
     pub(super) load: bool,
+    pub(super) large: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -67,6 +69,7 @@ impl Options {
             eviction: false,
             always: false,
             load: false,
+            large: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -91,6 +94,7 @@ impl Options {
                 "--eviction" => options.eviction = true,
                 "--always" => options.always = true,
                 "--load" => options.load = true,
+                "--large" => options.large = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
