@@ -32,7 +32,7 @@ use crate::{Clock, flusher};
 
 /// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
 /// argument take a few microseconds a buffer, those of many small requests more than this.
-const READ_SHARE: Micros = Micros(250);
+const READ_SHARE: Micros = Micros(1_000);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.

@@ -34,7 +34,8 @@ pub(crate) struct Following {
     /// The ends of the link.
     pub(crate) peer: Option<Peer>,
     incoming: Option<Incoming>,
-    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction.
+    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction, or what came while
+    /// clients are paused.
     raw: Vec<u8>,
     batch: Batch,
     /// What the stream has selected.
@@ -226,10 +227,14 @@ impl Engine {
         }
         self.replication.following = Some(following);
         if let Some(reason) = failure {
-            tracing::warn!("The link to the primary is given up: {reason}");
-            self.drop_upstream(now, world);
-            self.hand_over_refused(now, world);
+            self.give_up_link(now, &reason, world);
         }
+    }
+
+    fn give_up_link(&mut self, now: Now, reason: &str, world: &mut World<'_>) {
+        tracing::warn!("The link to the primary is given up: {reason}");
+        self.drop_upstream(now, world);
+        self.hand_over_refused(now, world);
     }
 
     /// The connection to the primary has ended.
@@ -276,7 +281,11 @@ impl Engine {
             }
             Heard::Stream(bytes) => {
                 following.raw.extend_from_slice(bytes);
-                self.run_stream(now, following, world)
+                if self.pause.is_on() {
+                    self.hold_stream(following)
+                } else {
+                    self.run_stream(now, following, world)
+                }
             }
         }
     }
@@ -442,6 +451,27 @@ impl Engine {
             log.set_replication_id(id);
         }
         self.close_replicas(world);
+    }
+
+    /// While clients are paused the stream is heard and not run. What of it finds no room is asked for again later.
+    fn hold_stream(&mut self, following: &Following) -> Result<(), String> {
+        self.pause.hold_stream();
+        let bytes_max = self.config.memory(Directive::ClientQueryBufferLimit);
+        if following.raw.len() as u64 <= bytes_max {
+            return Ok(());
+        }
+        Err(format!("more than {bytes_max} bytes of its stream came while clients are paused"))
+    }
+
+    /// Runs what was held while clients were paused.
+    pub(crate) fn run_held_stream(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(mut following) = self.replication.following.take() else { return };
+        let outcome =
+            if following.raw.is_empty() { Ok(()) } else { self.run_stream(now, &mut following, world) };
+        self.replication.following = Some(following);
+        if let Err(reason) = outcome {
+            self.give_up_link(now, &reason, world);
+        }
     }
 
     /// Runs what is complete of the stream, and passes it on as it is.
@@ -646,6 +676,11 @@ impl Engine {
 }
 
 impl Following {
+    /// Bytes of the stream that came and were not run yet.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.raw.len()
+    }
+
     /// How many keys are ours to expire.
     pub(crate) fn own_keys(&self) -> usize {
         self.own_keys.len()

@@ -1,9 +1,10 @@
 //! The sections `replication` and `cluster`: a primary and its replicas, and no cluster.
 
 use tenon_config::Directive;
-use tenon_replication::{State, Upstream};
+use tenon_replication::State;
 
 use super::{Facts, Lines, safe};
+use crate::following::Following;
 
 /// How an id that is not set is written.
 const NO_ID: &str = "0000000000000000000000000000000000000000";
@@ -13,7 +14,7 @@ pub(super) fn replication(lines: &mut Lines, facts: &Facts<'_>) {
     let primary = &facts.engine.replication.primary;
     let now = facts.now.steady;
     match &facts.engine.replication.following {
-        Some(following) => follower(lines, facts, &following.upstream),
+        Some(following) => follower(lines, facts, following),
         None => lines.field("role", "master"),
     }
     lines.field("connected_slaves", primary.replicas().len());
@@ -52,7 +53,8 @@ pub(super) fn replication(lines: &mut Lines, facts: &Facts<'_>) {
 }
 
 /// What a follower says of its primary.
-fn follower(lines: &mut Lines, facts: &Facts<'_>, upstream: &Upstream) {
+fn follower(lines: &mut Lines, facts: &Facts<'_>, following: &Following) {
+    let upstream = &following.upstream;
     let (config, now) = (&facts.engine.config, facts.now.steady);
     let seconds_since = |moment| now.since(moment).millis() / 1_000;
     let (host, port) = upstream.address();
@@ -68,7 +70,7 @@ fn follower(lines: &mut Lines, facts: &Facts<'_>, upstream: &Upstream) {
     }
     let progress = upstream.snapshot_progress();
     lines.flag("master_sync_in_progress", progress.is_some());
-    lines.field("slave_read_repl_offset", offset);
+    lines.field("slave_read_repl_offset", offset + following.held_bytes() as u64);
     lines.field("slave_repl_offset", offset);
     if let Some((received, all)) = progress {
         let total = all.unwrap_or(0);
