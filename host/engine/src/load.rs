@@ -15,7 +15,7 @@ use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
 use tenon_base::{ConnectionId, Disk, DiskFile, Now, World};
-use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
+use tenon_commands::Garbage;
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_keyspace::CutBounds;
@@ -26,6 +26,7 @@ use tenon_resp::{Args, Proto, Reply};
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
 use crate::loading::Loading;
+use crate::scripts::run_effect;
 use crate::server;
 use crate::table::{CommandTable, Run, Unresolved};
 
@@ -38,6 +39,8 @@ impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
     pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         let began = world.stopwatch.read();
+        self.check_backup_at_start(world.disk)?;
+        self.tell_unfinished_backups(world.disk);
         self.begin_load(Loading::InPlace, 0, None, world);
         if self.config.bool(Directive::AppendOnly) {
             self.load_log_at_start(now, world)?;
@@ -217,6 +220,7 @@ impl Engine {
             .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
+        self.snapshots.note_size(report.bytes, self.keyspace.used_memory());
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
                 "There is no append-only file yet; loaded {} ({} keys), and the new append-only file begins with it",
@@ -432,27 +436,24 @@ impl LoadSink for Sink<'_, '_> {
         if !table[id].accepts(args.len()) {
             return Err(format!("wrong number of arguments for '{}'", shown()));
         }
+        if let Some(runs) = table[id].runs {
+            let own_names = self.own_names.as_ref();
+            let replayed = engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
+            return replayed.map_err(|error| format!("'{name}' was refused: {error}"));
+        }
+        if table[id].full_name == "script|load" {
+            let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
+            return loaded.map(drop).map_err(|error| format!("'{name}' was refused: {error}"));
+        }
+        if table[id].full_name == "script|flush" {
+            drop(engine.scripts.flush());
+            return Ok(());
+        }
         let Run::Data(handler) = table[id].run else {
             return Err(format!("'{}' is no command that changes data", shown()));
         };
-        let mut db = Db::new(
-            &mut engine.keyspace,
-            self.database,
-            self.now,
-            UnitOrigin::Load,
-            &mut engine.lookups,
-            &mut engine.unit,
-        );
-        db.lazy_expire = false;
-        let mut context = Context {
-            db,
-            reply: Reply::new(&mut self.reply, Proto::Resp2),
-            dice: &mut engine.dice,
-            limits: &engine.limits,
-            garbage: &mut engine.garbage,
-        };
-        let outcome = handler(&mut context, args);
-        engine.unit.clear();
+        let reply = Reply::new(&mut self.reply, Proto::Resp2);
+        let outcome = run_effect(engine, self.now, self.database, handler, args, reply);
         self.reply.clear();
         outcome.map_err(|error| format!("'{}' was refused: {error}", shown()))?;
         if self.engine.load_took(self.world).is_break() { Err(GIVEN_UP.to_owned()) } else { Ok(()) }

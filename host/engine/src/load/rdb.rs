@@ -157,7 +157,7 @@ impl Engine {
                 return Err(GIVEN_UP.to_owned());
             }
             if let Some(end) = piece.end {
-                return end.map_err(|error| error.to_string());
+                return end.map_err(told);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Engine {
             }
             let at = key.end_offset;
             if let Err(entry) = take_in(keyspace, clock, merges, key) {
-                return Err(LoadError::duplicate(at, entry.key()).to_string());
+                return Err(told(LoadError::duplicate(at, entry.key())));
             }
             if self.load_took(world).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -199,7 +199,17 @@ impl Engine {
             );
         }
         (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
-        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
+        for key in &report.empty_keys {
+            tracing::info!("skipping empty key: {}", key.escape_ascii());
+        }
+        let LoadReport { keys, expired, empty, .. } = report;
+        if *empty == 0 {
+            tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        } else {
+            tracing::info!(
+                "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
+            );
+        }
     }
 
     fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
@@ -215,6 +225,12 @@ impl Engine {
             passes_over_expired_before: passes_over,
         }
     }
+}
+
+/// The sentence of an error; the log has it in words for which people search.
+fn told(error: LoadError) -> String {
+    tracing::warn!("Internal error in RDB reading offset {}: {}", error.at, error.kind);
+    error.to_string()
 }
 
 /// Gives the entry back if its key is there already and may not be.
