@@ -10,6 +10,7 @@ mod commands;
 mod connections;
 mod eviction;
 mod memory;
+mod replication;
 mod speed;
 mod stall;
 mod startup;
@@ -60,6 +61,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.load {
         return startup::run(&options, &contenders);
+    }
+    if options.replication {
+        return replication::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);
