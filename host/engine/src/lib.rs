@@ -35,6 +35,7 @@ mod session;
 mod settings;
 mod snapshots;
 mod sockets;
+mod standing;
 mod stats;
 mod sync_job;
 mod table;
@@ -49,6 +50,7 @@ mod watch;
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;
+pub use standing::{LogReach, Standing};
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 
