@@ -39,6 +39,17 @@ impl Directory {
         &self.file_name
     }
 
+    /// Makes the directory if there is none. Its own name is safe then, too: what is in a directory that a loss of power
+    /// takes is gone with it.
+    pub(crate) fn make(&self, disk: &dyn Disk) -> io::Result<()> {
+        disk.make_directory(&self.path)?;
+        match self.path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => disk.sync_directory(Path::new(".")),
+            Some(parent) => disk.sync_directory(parent),
+            None => Ok(()),
+        }
+    }
+
     /// Makes the directory if there is none and marks the log in it as ours until the returned value is dropped. Logs of
     /// other names may lie beside it. Redis ignores the lock's file.
     pub fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn Any + Send>, AofError> {

@@ -293,6 +293,7 @@ impl Log {
             mean_us: self.statistics.mean_us(),
             worst_us: self.statistics.worst_us(now.steady),
             last_succeeded: self.statistics.last_succeeded,
+            ended: self.statistics.count(),
         }
     }
 

@@ -45,6 +45,8 @@ const OWN: [&str; 15] = [
     "aof-checksum",
     "aof-pending-max",
     "aof-stall-timeout",
+    "repl-sync-delay-max",
+    "dual-channel-replication-enabled",
     "policy-directory",
     "policy-fsync",
     "policy-snapshot",

@@ -37,6 +37,7 @@ mod settings;
 mod snapshots;
 mod sockets;
 mod spill;
+mod standing;
 mod stats;
 mod sync_job;
 mod table;
@@ -53,6 +54,7 @@ pub use backups::{BackupFile, BackupManifest, read_manifest};
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;
+pub use standing::{LogReach, Standing};
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

@@ -2,6 +2,7 @@
 //! `loading`.
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
 
+mod keys_ahead;
 mod rdb;
 
 use std::any::Any;
@@ -408,10 +409,13 @@ impl LoadSink for Sink<'_, '_> {
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 
+    fn coming(&mut self, commands: &mut dyn Iterator<Item = Args<'_>>) {
+        self.engine.fetch_for_load(self.database, commands);
+    }
+
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {
         let name = args.get(0);
-        let name = String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
-        if name.eq_ignore_ascii_case("select") {
+        if name.eq_ignore_ascii_case(b"select") {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());
             let databases = self.engine.keyspace.databases();
@@ -420,20 +424,21 @@ impl LoadSink for Sink<'_, '_> {
             })?;
             return Ok(());
         }
-        if name.eq_ignore_ascii_case("ping") {
+        if name.eq_ignore_ascii_case(b"ping") {
             return Ok(());
         }
         let engine = &mut *self.engine;
-        if name.eq_ignore_ascii_case("function") {
+        if name.eq_ignore_ascii_case(b"function") {
             return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
         }
+        let shown = || String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
         let table = self.own_names.as_ref().unwrap_or(&engine.commands);
         let id = table.resolve(args).map_err(|unresolved| match unresolved {
-            Unresolved::Command => format!("Unknown command '{name}'"),
-            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{name}'"),
+            Unresolved::Command => format!("Unknown command '{}'", shown()),
+            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{}'", shown()),
         })?;
         if !table[id].accepts(args.len()) {
-            return Err(format!("wrong number of arguments for '{name}'"));
+            return Err(format!("wrong number of arguments for '{}'", shown()));
         }
         if let Some(runs) = table[id].runs {
             let own_names = self.own_names.as_ref();
@@ -449,12 +454,12 @@ impl LoadSink for Sink<'_, '_> {
             return Ok(());
         }
         let Run::Data(handler) = table[id].run else {
-            return Err(format!("'{name}' is no command that changes data"));
+            return Err(format!("'{}' is no command that changes data", shown()));
         };
         let reply = Reply::new(&mut self.reply, Proto::Resp2);
         let outcome = run_effect(engine, self.now, self.database, handler, args, reply);
         self.reply.clear();
-        outcome.map_err(|error| format!("'{name}' was refused: {error}"))?;
+        outcome.map_err(|error| format!("'{}' was refused: {error}", shown()))?;
         if self.engine.load_took(self.world).is_break() { Err(GIVEN_UP.to_owned()) } else { Ok(()) }
     }
 

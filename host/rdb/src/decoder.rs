@@ -252,8 +252,8 @@ impl<S: Source> Decoder<S> {
     }
 
     /// The error of the key that was handed out last, if it was there already.
-    pub fn duplicate(&self) -> LoadError {
-        self.reader.error(LoadErrorKind::DuplicateKey).with_key(&self.key)
+    fn duplicate(&self) -> LoadError {
+        LoadError::duplicate(self.reader.offset(), &self.key)
     }
 
     /// Bytes read so far.

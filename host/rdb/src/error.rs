@@ -91,6 +91,11 @@ pub enum LoadErrorKind {
 }
 
 impl LoadError {
+    /// The error of a key that was there already; its value ended at this offset.
+    pub fn duplicate(at: u64, key: &[u8]) -> LoadError {
+        LoadError { at, key: None, kind: LoadErrorKind::DuplicateKey }.with_key(key)
+    }
+
     pub(crate) fn with_key(mut self, key: &[u8]) -> LoadError {
         self.key = Some(key.to_vec());
         self

@@ -92,6 +92,10 @@ pub(crate) struct LogInfo {
     pub(crate) fsyncs_pending: u64,
     /// Fsyncs that were put off because one was running.
     pub(crate) fsyncs_delayed: u64,
+    /// Fsyncs that have ended.
+    pub(crate) fsyncs: u64,
+    /// Duration of the last of them, microseconds.
+    pub(crate) last_fsync_us: u64,
 }
 
 /// A load that goes on.
@@ -115,6 +119,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
     let cut = snapshots.running_cut().and_then(|cut| engine.keyspace.cut_stats(cut)).unwrap_or_default();
     let cut_bytes = engine.keyspace.cut_memory() as u64;
     let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
+    let syncs = engine.durability.log().map(|log| log.facts(now));
     PersistenceInfo {
         cut_peak_bytes: cut_bytes,
         cut_bytes,
@@ -142,6 +147,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
             buffered_bytes: engine.journal.pending_bytes() as u64,
             fsyncs_pending: engine.durability.fsyncs_pending(now),
             fsyncs_delayed: engine.durability.delayed_fsyncs,
+            fsyncs: syncs.map_or(0, |facts| facts.ended),
+            last_fsync_us: syncs.map_or(0, |facts| facts.last_us),
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
@@ -226,6 +233,8 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_buffer_length", info.log.buffered_bytes);
     lines.field("aof_pending_bio_fsync", info.log.fsyncs_pending);
     lines.field("aof_delayed_fsync", info.log.fsyncs_delayed);
+    lines.field("aof_fsyncs", info.log.fsyncs);
+    lines.field("aof_last_fsync_usec", info.log.last_fsync_us);
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
