@@ -108,7 +108,8 @@ impl Directory {
 
     /// Not one of another log, whose name may begin as this one's does.
     fn is_temporary_base(&self, name: &str) -> bool {
-        let rest = name.strip_prefix(TEMPORARY_BASE_PREFIX).and_then(|rest| rest.strip_prefix(&*self.file_name));
+        let rest =
+            name.strip_prefix(TEMPORARY_BASE_PREFIX).and_then(|rest| rest.strip_prefix(&*self.file_name));
         let number = rest.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".base"));
         number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     }

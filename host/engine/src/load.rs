@@ -28,7 +28,7 @@ use crate::engine::Engine;
 use crate::loading::Loading;
 use crate::scripts::run_effect;
 use crate::server;
-use crate::table::{CommandTable, Run, Unresolved};
+use crate::table::{CommandId, CommandTable, Run, Unresolved};
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
@@ -402,6 +402,30 @@ struct Sink<'a, 'w> {
     own_names: Option<CommandTable>,
 }
 
+impl Sink<'_, '_> {
+    /// What servers of old put into their logs beside commands that change data: scripts.
+    #[cold]
+    fn script_command(&mut self, id: CommandId, args: Args<'_>) -> Result<(), String> {
+        let engine = &mut *self.engine;
+        let own_names = self.own_names.as_ref();
+        let command = &own_names.unwrap_or(&engine.commands)[id];
+        if let Some(runs) = command.runs {
+            return engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
+        }
+        match command.full_name.as_str() {
+            "script|load" => {
+                let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
+                loaded.map(drop).map_err(|error| error.to_string())
+            }
+            "script|flush" => {
+                drop(engine.scripts.flush());
+                Ok(())
+            }
+            _ => Err("it is no command that changes data".to_owned()),
+        }
+    }
+}
+
 impl LoadSink for Sink<'_, '_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
@@ -440,21 +464,8 @@ impl LoadSink for Sink<'_, '_> {
         if !table[id].accepts(args.len()) {
             return Err(format!("wrong number of arguments for '{}'", shown()));
         }
-        if let Some(runs) = table[id].runs {
-            let own_names = self.own_names.as_ref();
-            let replayed = engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
-            return replayed.map_err(|error| format!("'{name}' was refused: {error}"));
-        }
-        if table[id].full_name == "script|load" {
-            let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
-            return loaded.map(drop).map_err(|error| format!("'{name}' was refused: {error}"));
-        }
-        if table[id].full_name == "script|flush" {
-            drop(engine.scripts.flush());
-            return Ok(());
-        }
         let Run::Data(handler) = table[id].run else {
-            return Err(format!("'{}' is no command that changes data", shown()));
+            return self.script_command(id, args).map_err(|error| format!("'{}' was refused: {error}", shown()));
         };
         let reply = Reply::new(&mut self.reply, Proto::Resp2);
         let outcome = run_effect(engine, self.now, self.database, handler, args, reply);

@@ -195,7 +195,9 @@ impl Snapshots {
 
     /// What a snapshot will take on disk, guessed low.
     fn expected_bytes(&self, memory_bytes: usize) -> u64 {
-        let (file_bytes, then) = self.sized.unwrap_or((1, UNSIZED_SHARE));
+        // Other data may be shorter on disk for the memory that it takes.
+        let sized = self.sized.map(|(file_bytes, then)| (file_bytes * 3 / 4, then));
+        let (file_bytes, then) = sized.unwrap_or((1, UNSIZED_SHARE));
         (u128::from(file_bytes) * memory_bytes as u128 / then.max(1) as u128) as u64
     }
 

@@ -55,7 +55,8 @@ impl Campaign {
                 if index >= kept + self.seeds {
                     return;
                 }
-                let seed = self.kept.get(index as usize).copied().unwrap_or(self.first + index.saturating_sub(kept));
+                let seed =
+                    self.kept.get(index as usize).copied().unwrap_or(self.first + index.saturating_sub(kept));
                 let outcome = run_twice(scenario, seed);
                 let mut report = report.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 report.seeds += 1;

@@ -94,8 +94,17 @@ impl<'a> Run<'a> {
         let disk = CrashDisk::new(Dice::seeded(dice.roll()));
         let clients = (0..plan.clients).map(|_| Client::new(SEAT)).collect();
         let history = History::default();
-        let mut run =
-            Run { plan, dice, world, loaders, clients, workload, history, requests_left: 0, is_crashed: false };
+        let mut run = Run {
+            plan,
+            dice,
+            world,
+            loaders,
+            clients,
+            workload,
+            history,
+            requests_left: 0,
+            is_crashed: false,
+        };
         run.start(disk);
         run
     }

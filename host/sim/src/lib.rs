@@ -5,8 +5,8 @@
 //! and its replicas under a bad network). A campaign runs seeds of one of them, each twice, and keeps those that fail.
 //! Always: equal seeds give equal runs, down to the byte and the microsecond.
 
-mod world; // read me first
 mod node;
+mod world; // read me first
 
 mod clock;
 mod disk;

@@ -80,7 +80,10 @@ impl Network {
     /// Links with an end at a place: their numbers and sides.
     pub(crate) fn ends_at(&self, place: Place) -> Vec<(usize, usize)> {
         let sides = |(link, each): (usize, &Link)| {
-            (0..2).filter(|&side| each.ends[side].is_some_and(|end| end.place == place)).map(|side| (link, side)).collect::<Vec<_>>()
+            (0..2)
+                .filter(|&side| each.ends[side].is_some_and(|end| end.place == place))
+                .map(|side| (link, side))
+                .collect::<Vec<_>>()
         };
         self.links.iter().enumerate().flat_map(sides).collect()
     }
@@ -88,7 +91,8 @@ impl Network {
     /// Links between two seats.
     pub(crate) fn between(&self, one: usize, other: usize) -> Vec<usize> {
         let seats = |link: &Link| Some((link.ends[0]?.place.seat, link.ends[1]?.place.seat));
-        let is_between = |link: &Link| seats(link).is_some_and(|seats| seats == (one, other) || seats == (other, one));
+        let is_between =
+            |link: &Link| seats(link).is_some_and(|seats| seats == (one, other) || seats == (other, one));
         (0..self.links.len()).filter(|&link| is_between(&self.links[link])).collect()
     }
 
@@ -98,7 +102,14 @@ impl Network {
     }
 
     /// Sends bytes to a side. When they arrive.
-    pub(crate) fn send(&mut self, link: usize, to: usize, bytes: usize, now: Micros, dice: &mut Dice) -> Micros {
+    pub(crate) fn send(
+        &mut self,
+        link: usize,
+        to: usize,
+        bytes: usize,
+        now: Micros,
+        dice: &mut Dice,
+    ) -> Micros {
         let delay = self.delay(now, self.seats(link), dice);
         let way = &mut self.links[link].ways[to];
         way.in_flight_bytes += bytes;

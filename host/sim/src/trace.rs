@@ -41,7 +41,8 @@ impl Trace {
         if let Some(print) = &mut self.print {
             const SHOWN_BYTES_MAX: usize = 160;
             let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
-            let rest = if shown.len() < bytes.len() { format!("... {} bytes", bytes.len()) } else { String::new() };
+            let rest =
+                if shown.len() < bytes.len() { format!("... {} bytes", bytes.len()) } else { String::new() };
             print(&format!("{kind} {figures:?} {}{rest}", shown.escape_ascii()));
         }
     }

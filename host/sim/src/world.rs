@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::disk::CrashDisk;
 use crate::lanes::{Pace, Stepped};
 use crate::network::{End, Network, Place};
-use crate::node::{Far, Node, Nobody, surroundings};
+use crate::node::{Far, Nobody, Node, surroundings};
 use crate::trace::Trace;
 
 /// Rounds of requests that lead to requests, in one turn.

@@ -51,7 +51,8 @@ impl DiskFile for CrashFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.disk.lock_state();
         let (image, _) = state.image(self.file);
-        let rest = usize::try_from(offset).ok().and_then(|offset| image.content().get(offset..)).unwrap_or_default();
+        let rest =
+            usize::try_from(offset).ok().and_then(|offset| image.content().get(offset..)).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)

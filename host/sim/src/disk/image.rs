@@ -36,7 +36,8 @@ pub(in crate::disk) enum Loss {
 
 impl Loss {
     pub(in crate::disk) fn draw(dice: &mut Dice) -> Loss {
-        [Loss::Nothing, Loss::Everything, Loss::End, Loss::End, Loss::Pages, Loss::Pages][dice.below(6) as usize]
+        [Loss::Nothing, Loss::Everything, Loss::End, Loss::End, Loss::Pages, Loss::Pages]
+            [dice.below(6) as usize]
     }
 
     /// How many of `count` changes are kept that come first, if it goes by that.
