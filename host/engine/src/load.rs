@@ -439,11 +439,11 @@ impl LoadSink for Sink<'_, '_> {
         if let Some(runs) = table[id].runs {
             let own_names = self.own_names.as_ref();
             let replayed = engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
-            return replayed.map_err(|error| format!("'{name}' was refused: {error}"));
+            return replayed.map_err(|error| format!("'{}' was refused: {error}", shown()));
         }
         if table[id].full_name == "script|load" {
             let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
-            return loaded.map(drop).map_err(|error| format!("'{name}' was refused: {error}"));
+            return loaded.map(drop).map_err(|error| format!("'{}' was refused: {error}", shown()));
         }
         if table[id].full_name == "script|flush" {
             drop(engine.scripts.flush());
