@@ -9,6 +9,7 @@ mod commands;
 mod connections;
 mod eviction;
 mod memory;
+mod scripts;
 mod speed;
 mod stall;
 
@@ -52,6 +53,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.eviction {
         return eviction::run(&options, &contenders);
+    }
+    if options.scripts {
+        return scripts::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);

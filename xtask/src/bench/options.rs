@@ -18,6 +18,7 @@ usage: cargo xtask bench [OPTION...]
   --collections   instead: memory of small collections of every type
   --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
+  --scripts       instead: processor time per call of small scripts and functions, pipeline 16 and none
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
   --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000; with --commands:
                   of small values, 100000)
@@ -37,6 +38,7 @@ pub(super) struct Options {
     pub(super) collections: bool,
     pub(super) connections: bool,
     pub(super) eviction: bool,
+    pub(super) scripts: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -61,6 +63,7 @@ impl Options {
             collections: false,
             connections: false,
             eviction: false,
+            scripts: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -83,6 +86,7 @@ impl Options {
                 "--collections" => options.collections = true,
                 "--connections" => options.connections = true,
                 "--eviction" => options.eviction = true,
+                "--scripts" => options.scripts = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
