@@ -157,7 +157,7 @@ fn the_stream_gathers_at_a_replica_that_takes_its_snapshot_on_a_link_of_its_own(
         ]);
         replica.wait_for_log("MASTER <-> REPLICA sync: receiving");
         write_some(&mut writer, &mut Chance::announced("commands"), 1_000);
-        let is_gathered = field(&mut replica.client(), "replication", "replica_gathered_bytes") != "";
+        let is_gathered = !field(&mut replica.client(), "replication", "replica_gathered_bytes").is_empty();
         assert_eq!(is_gathered, is_two, "{}", replica.log());
         assert_equal(&mut writer, &mut replica.client());
         wait_until("nothing is left of it", || {

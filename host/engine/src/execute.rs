@@ -494,15 +494,22 @@ impl Engine {
 
     /// Whether so much waits for the disk, or for a replica, that this command must wait, too.
     fn must_stall(&self, connection: ConnectionId, command: Option<CommandId>) -> bool {
-        (self.durability.is_full() || self.replication.delays(connection))
-            && command.is_some_and(|id| self.writes(connection, &self.commands[id]))
+        let is_delayed = self.replication.delays(connection);
+        if !is_delayed && !self.durability.is_full() {
+            return false;
+        }
+        let Some(flags) = command.and_then(|id| self.flags_to_run(connection, &self.commands[id])) else {
+            return false;
+        };
+        // Messages and scripts make the stream longer, too.
+        flags.has(Flags::WRITE) || is_delayed && flags.has(Flags::MAY_REPLICATE)
     }
 
-    /// Whether a command is about to write: itself, or as an EXEC that does. Inside MULTI it is only queued.
-    fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
-        let Some(session) = self.sessions.get(connection) else { return false };
+    /// What a command is about to do, itself, or as an EXEC that does it. Inside MULTI it is only queued.
+    fn flags_to_run(&self, connection: ConnectionId, command: &Command) -> Option<Flags> {
+        let session = self.sessions.get(connection)?;
         let is_queued = session.transaction.is_some() && command.name != "exec";
-        !is_queued && session.effective_flags(command, command.flags).has(Flags::WRITE)
+        (!is_queued).then(|| session.effective_flags(command, command.flags))
     }
 
     /// Keeps a write, and everything behind it on its connection, until the disk or a replica has caught up.

@@ -11,6 +11,7 @@ mod connections;
 mod eviction;
 mod memory;
 mod replication;
+mod scripts;
 mod speed;
 mod stall;
 mod startup;
@@ -64,6 +65,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.replication {
         return replication::run(&options, &contenders);
+    }
+    if options.scripts {
+        return scripts::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);

@@ -18,6 +18,7 @@ usage: cargo xtask bench [OPTION...]
   --collections   instead: memory of small collections of every type
   --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
+  --scripts       instead: processor time per call of small scripts and functions, pipeline 16 and none
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
   --large         with --stall: one large value of every type, each written all the while
   --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
@@ -45,6 +46,7 @@ pub(super) struct Options {
     pub(super) load: bool,
     pub(super) large: bool,
     pub(super) replication: bool,
+    pub(super) scripts: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -73,6 +75,7 @@ impl Options {
             load: false,
             large: false,
             replication: false,
+            scripts: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -99,6 +102,7 @@ impl Options {
                 "--load" => options.load = true,
                 "--large" => options.large = true,
                 "--replication" => options.replication = true,
+                "--scripts" => options.scripts = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
