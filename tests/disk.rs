@@ -165,7 +165,7 @@ fn what_cannot_have_room_is_refused_before_it_begins() {
 }
 
 #[test]
-fn on_a_read_only_disk_saves_and_rewrites_fail_and_the_rest_goes_on() {
+fn on_a_read_only_disk_saves_and_backups_fail_and_reads_go_on() {
     let Some(disk) = SmallDisk::mount() else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let server = Server::tenon(&["--dir", &data, "--save", "3600 1"]);
