@@ -380,7 +380,6 @@ impl Engine {
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
         self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
-        tracing::info!("Server initialized");
         Ok(())
     }
 
@@ -390,6 +389,8 @@ impl Engine {
         if self.is_over {
             return;
         }
+        // Tools that wait for this line connect next.
+        tracing::info!("Server initialized");
         (self.tell_supervisor)(Milestone::Loading);
         let loaded = self.load_at_start(now, world);
         self.end_load();
