@@ -40,8 +40,6 @@ const ALWAYS_TOLD: &str = "a crash is always told in the log";
 const ALWAYS_REMOVED: &str = "files of a synchronization are removed when it has ended, always";
 const ALWAYS_ELSEWHERE: &str = "what a synchronization replaces is freed on another thread, always";
 const ALWAYS_CHECKED: &str = "payloads and files are checked in depth, always";
-const DIVERGENCE: &str =
-    "a command of the primary's stream that is refused is logged and counted (INFO errorstats)";
 const WHOLE_BATCHES: &str = "replicas are sent whole batches, so there is nothing to gather";
 const GOES_ON: &str = "a replica whose disk fails goes on, and its log and INFO say so";
 const NO_LOGO: &str = "there is no logo";
@@ -200,6 +198,11 @@ directives! {
         mutable: true, flags: PLAIN, effect: Acts },
     SnapshotMemoryMax => Row { name: "snapshot-memory-max", alias: None,
         kind: MemoryOrPercent { percent_max: 100 }, default: "10%",
+        mutable: true, flags: PLAIN, effect: Acts },
+    BackupDirectory => Row { name: "backup-directory", alias: None, kind: Text(Directory), default: "backups",
+        mutable: false, flags: Flags::OWN, effect: Acts },
+    BackupBytesPerSecond => Row { name: "backup-bytes-per-second", alias: None,
+        kind: Memory { min: 0, max: LONG_MAX as u64 }, default: "0",
         mutable: true, flags: PLAIN, effect: Acts },
     // The append-only file.
     AofRewriteIncrementalFsync => Row { name: "aof-rewrite-incremental-fsync", alias: None,
@@ -426,9 +429,15 @@ directives! {
     ReplicaServeUnsynced => Row { name: "replica-serve-unsynced", alias: None,
         kind: Bool, default: "no",
         mutable: true, flags: PLAIN, effect: Acts },
+    ReplSyncDelayMax => Row { name: "repl-sync-delay-max", alias: None,
+        kind: Integer { min: 0, max: INT_MAX }, default: "100",
+        mutable: true, flags: PLAIN, effect: Acts },
+    DualChannelReplicationEnabled => Row { name: "dual-channel-replication-enabled", alias: None,
+        kind: Bool, default: "yes",
+        mutable: true, flags: PLAIN, effect: Acts },
     PropagationErrorBehavior => Row { name: "propagation-error-behavior", alias: None,
         kind: Choice(PROPAGATION), default: "ignore",
-        mutable: true, flags: PLAIN, effect: Meaningless(DIVERGENCE) },
+        mutable: true, flags: PLAIN, effect: Acts },
     ReplicaPriority => Row { name: "replica-priority", alias: Some("slave-priority"),
         kind: Integer { min: 0, max: INT_MAX }, default: "100",
         mutable: true, flags: PLAIN, effect: Acts },

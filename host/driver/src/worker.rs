@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Pieces, Report,
     Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use crate::ahead;
 use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
 use crate::group::Group;
@@ -63,6 +64,10 @@ impl Interlude for NoInterlude {
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
+    }
+
+    fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
+        ahead::made_ahead(pieces)
     }
 }
 
