@@ -33,6 +33,8 @@ const NO_TITLE: &str = "the process keeps the command line that it was started w
 const NO_CYCLE: &str =
     "timers wake the server when they are due, so their number costs nothing while it idles";
 const BYTE_ORDER: &str = "texts are compared by their bytes, whatever the locale";
+const ONE_PROCESS: &str =
+    "there is one process and no child to be given up first; OOMScoreAdjust= of systemd sets its score";
 const BY_SYSTEM: &str =
     "the system places threads; taskset, or CPUAffinity= of systemd, keeps them to some cores";
 const ALWAYS_BY_PARTS: &str = "what is written to a file goes to the disk part by part, always";
@@ -76,7 +78,7 @@ directives! {
     Supervised => Row { name: "supervised", alias: None, kind: Choice(SUPERVISED), default: "no",
         mutable: false, flags: PLAIN, effect: Acts },
     OomScoreAdj => Row { name: "oom-score-adj", alias: None, kind: Choice(OOM_SCORE), default: "no",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Meaningless(ONE_PROCESS) },
     ShutdownOnSigint => Row { name: "shutdown-on-sigint", alias: None,
         kind: Choices(SHUTDOWN), default: "default",
         mutable: true, flags: PLAIN, effect: Acts },
@@ -95,7 +97,7 @@ directives! {
         mutable: true, flags: PLAIN, effect: Later },
     OomScoreAdjValues => Row { name: "oom-score-adj-values", alias: None,
         kind: OomScores, default: "0 200 800",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Meaningless(ONE_PROCESS) },
     // Network and clients.
     IoThreadsDoReads => Row { name: "io-threads-do-reads", alias: None, kind: Bool, default: "no",
         mutable: false, flags: PLAIN, effect: Meaningless(ONE_THREAD) },
