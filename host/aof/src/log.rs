@@ -301,7 +301,10 @@ impl Log {
         if self.phase == Phase::Off {
             return Sizes::default();
         }
-        Sizes { current: self.current_bytes(), base: self.lengths.after_rewrite }
+        let current = self.current_bytes();
+        let base_is_rdb = self.manifest.base.as_ref().is_some_and(|base| base.name.ends_with(".rdb"));
+        let loaded = if base_is_rdb { self.lengths.base } else { 0 };
+        Sizes { current, base: self.lengths.after_rewrite, replayed: current.saturating_sub(loaded) }
     }
 
     /// The settings; see `change_settings`.

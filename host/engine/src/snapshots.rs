@@ -213,7 +213,7 @@ impl Engine {
     ) -> SaveEnd {
         let (cut, mut job) = self.cut_for_save(now);
         self.snapshots.save.began = Some(now.steady);
-        let (dirty, bytes) = (self.stats.dirty_total, self.journal.offset().0);
+        let (dirty, bytes) = (self.stats.dirty_total, self.journal.effect_bytes());
         let began = world.stopwatch.read();
         let end = loop {
             self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
@@ -376,7 +376,7 @@ impl Engine {
             cut,
             began: now,
             dirty: self.stats.dirty_total,
-            bytes: self.journal.offset().0,
+            bytes: self.journal.effect_bytes(),
             walk_at: cut.map(|_| now.steady),
         });
     }
@@ -605,7 +605,7 @@ impl Engine {
             memory_limit_bytes: if memory_max == 0 { NEVER } else { memory_max },
             disk_free_bytes: world.disk.free_bytes(&self.directory()),
             changes_since_save: self.snapshots.changes(self.stats.dirty_total),
-            bytes_since_save: self.journal.offset().0.saturating_sub(self.snapshots.bytes_at_save),
+            bytes_since_save: self.journal.effect_bytes().saturating_sub(self.snapshots.bytes_at_save),
             changes_total: self.stats.dirty_total,
             commands_total: self.stats.commands_processed,
             save: self.snapshots.save.facts(now, running == Some(Kind::Save)),
@@ -613,10 +613,12 @@ impl Engine {
             aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
             aof_bytes: sizes.current,
             aof_base_bytes: sizes.base,
+            aof_replay_bytes: sizes.replayed,
             rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
                 .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
-            load_bytes_per_second: self.load_bytes_per_second,
+            load_bytes_per_second: self.load_rates.base,
+            replay_bytes_per_second: self.load_rates.replay,
             full_syncs_running: u32::from(self.replication.is_making_snapshot()),
             is_replica: self.replication.is_following,
         }

@@ -80,4 +80,6 @@ pub struct Sizes {
     pub current: u64,
     /// What `current` was after the last rewrite or at the start (`aof_base_size`).
     pub base: u64,
+    /// Of `current`, what a start would replay command by command: increments, and a base of commands.
+    pub replayed: u64,
 }

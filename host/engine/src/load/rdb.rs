@@ -12,7 +12,7 @@ use tenon_config::Directive;
 use tenon_keyspace::{AccessRule, Keyspace};
 use tenon_rdb::{Access, Decoder, FileSource, Limits, LoadError, LoadOptions, LoadReport, LoadedKey, Source};
 
-use super::GIVEN_UP;
+use super::{GIVEN_UP, LoadRates};
 use crate::engine::Engine;
 use crate::loading::Loading;
 use crate::scripts::{Loading as LibraryLoading, RestorePolicy};
@@ -39,7 +39,10 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<LoadReport, String> {
         let options = self.load_options(passes_over);
+        let began = world.stopwatch.read();
         let report = self.read_rdb(now, file, &options, Target::Keyspace { merges }, world)?;
+        let spent = world.stopwatch.read().since(began);
+        LoadRates::note(&mut self.load_rates.base, report.bytes, spent);
         for text in &report.libraries {
             let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
             let loaded = self.scripts.libraries.load(text, merges, &mut loading);
