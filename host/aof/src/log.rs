@@ -293,6 +293,8 @@ impl Log {
             mean_us: self.statistics.mean_us(),
             worst_us: self.statistics.worst_us(now.steady),
             last_succeeded: self.statistics.last_succeeded,
+            count: self.statistics.count(),
+            staleness_us: self.statistics.staleness_us(now.steady),
         }
     }
 
@@ -424,6 +426,9 @@ impl Log {
     fn synced_to(&mut self, now: Now, mark: Mark, began: Micros) {
         if mark.bytes >= self.synced.bytes {
             self.synced = mark;
+        }
+        if let Some(oldest) = self.dirt.covered.oldest {
+            self.statistics.covered(oldest, now.steady);
         }
         self.dirt.covered = Generation::default();
         if self.appended.bytes > self.synced.bytes {

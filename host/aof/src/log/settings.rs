@@ -71,6 +71,10 @@ pub struct SyncFacts {
     pub worst_us: u64,
     /// Whether the last one succeeded; `None` if none has ended.
     pub last_succeeded: Option<bool>,
+    /// How many have ended.
+    pub count: u64,
+    /// How old the oldest of what an fsync covered was when it ended: the worst of the last 60 seconds.
+    pub staleness_us: u64,
 }
 
 /// Lengths for INFO (bytes).

@@ -84,6 +84,11 @@ pub(crate) struct LogInfo {
     pub(crate) fsyncs_pending: u64,
     /// Fsyncs that were put off because one was running.
     pub(crate) fsyncs_delayed: u64,
+    /// Fsyncs that have ended, and what the worst of the last minute took.
+    pub(crate) fsyncs: u64,
+    pub(crate) fsync_worst_us: u64,
+    /// How old the oldest write was when the fsync ended that covered it, at worst in the last minute.
+    pub(crate) staleness_worst_us: u64,
 }
 
 /// A load that goes on.
@@ -107,6 +112,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
     let cut = snapshots.running_cut().and_then(|cut| engine.keyspace.cut_stats(cut)).unwrap_or_default();
     let cut_bytes = engine.keyspace.cut_memory() as u64;
     let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
+    let syncs = engine.durability.log().map(|log| log.facts(now));
     PersistenceInfo {
         cut_peak_bytes: cut_bytes,
         cut_bytes,
@@ -130,6 +136,9 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
             buffered_bytes: engine.journal.pending_bytes() as u64,
             fsyncs_pending: engine.durability.fsyncs_pending(now),
             fsyncs_delayed: engine.durability.delayed_fsyncs,
+            fsyncs: syncs.map_or(0, |syncs| syncs.count),
+            fsync_worst_us: syncs.map_or(0, |syncs| syncs.worst_us),
+            staleness_worst_us: syncs.map_or(0, |syncs| syncs.staleness_us),
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
@@ -209,6 +218,9 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_buffer_length", info.log.buffered_bytes);
     lines.field("aof_pending_bio_fsync", info.log.fsyncs_pending);
     lines.field("aof_delayed_fsync", info.log.fsyncs_delayed);
+    lines.field("aof_fsyncs", info.log.fsyncs);
+    lines.field("aof_fsync_worst_usec", info.log.fsync_worst_us);
+    lines.field("aof_staleness_worst_usec", info.log.staleness_worst_us);
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
