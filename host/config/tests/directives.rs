@@ -34,15 +34,19 @@ fn our_own_directives_are_explained() {
 }
 
 /// Directives that Redis does not have.
-const OWN: [&str; 13] = [
+const OWN: [&str; 15] = [
     "metrics-port",
     "metrics-bind",
     "log-format",
     "rdb-version",
     "snapshot-memory-max",
+    "backup-directory",
+    "backup-bytes-per-second",
     "aof-checksum",
     "aof-pending-max",
     "aof-stall-timeout",
+    "repl-sync-delay-max",
+    "dual-channel-replication-enabled",
     "policy-directory",
     "policy-fsync",
     "policy-snapshot",

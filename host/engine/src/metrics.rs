@@ -120,6 +120,7 @@ const FIELDS: &[(&str, &str, Kind)] = &[
     ("sync_full", "redis_replica_resyncs_full", Gauge),
     ("sync_partial_ok", "redis_replica_partial_resync_accepted", Gauge),
     ("sync_partial_err", "redis_replica_partial_resync_denied", Gauge),
+    ("sync_delayed_writes", "tenon_sync_delayed_writes_total", Counter),
     ("used_cpu_sys", "redis_cpu_sys_seconds_total", Counter),
     ("used_cpu_user", "redis_cpu_user_seconds_total", Counter),
     ("used_cpu_sys_children", "redis_cpu_sys_children_seconds_total", Counter),

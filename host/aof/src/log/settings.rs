@@ -71,8 +71,8 @@ pub struct SyncFacts {
     pub worst_us: u64,
     /// Whether the last one succeeded; `None` if none has ended.
     pub last_succeeded: Option<bool>,
-    /// How many have ended.
-    pub count: u64,
+    /// How many have ended since the start.
+    pub ended: u64,
     /// How old the oldest of what an fsync covered was when it ended: the worst of the last 60 seconds.
     pub staleness_us: u64,
 }

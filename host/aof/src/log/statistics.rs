@@ -15,7 +15,7 @@ pub(crate) struct SyncStatistics {
     pub(crate) last_us: u64,
     pub(crate) last_succeeded: Option<bool>,
     recent: [u64; MEAN_OF],
-    count: usize,
+    count: u64,
     worst: Worst,
     staleness: Worst,
 }
@@ -29,7 +29,7 @@ impl SyncStatistics {
     pub(crate) fn ended(&mut self, began: Micros, now: Micros, succeeded: bool) {
         let took = now.since(began).0;
         (self.last_began, self.last_us, self.last_succeeded) = (Some(began), took, Some(succeeded));
-        self.recent[self.count % MEAN_OF] = took;
+        self.recent[self.count as usize % MEAN_OF] = took;
         self.count += 1;
         self.worst.note(now, took);
     }
@@ -41,11 +41,11 @@ impl SyncStatistics {
 
     /// How many fsyncs have ended.
     pub(crate) fn count(&self) -> u64 {
-        self.count as u64
+        self.count
     }
 
     pub(crate) fn mean_us(&self) -> u64 {
-        let count = self.count.min(MEAN_OF);
+        let count = self.count.min(MEAN_OF as u64) as usize;
         if count == 0 { 0 } else { self.recent[..count].iter().sum::<u64>() / count as u64 }
     }
 
