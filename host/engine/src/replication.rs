@@ -147,7 +147,7 @@ impl Engine {
         self.replication.delay_max = settings.sync_delay_max;
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
         if let Some(following) = &mut self.replication.following {
-            following.upstream.change_greeting(greeting(&self.config));
+            following.change_greeting(&greeting(&self.config));
         }
     }
 

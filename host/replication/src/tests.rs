@@ -412,6 +412,11 @@ fn nobody_is_expected_for_ever_or_at_any_price() {
         }
         assert!(!world.primary.expects(1));
     }
+    let mut world = World::with_backlog(settings(), "0123");
+    world.sync(ONE, Handshake { wants_snapshot_only: true, is_snapshot_link: true, ..marked() });
+    world.begin_snapshot(4);
+    world.primary.close_backlog(&mut world.outputs);
+    assert!(!world.primary.expects(1), "nor across histories");
 }
 
 #[test]
