@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub handshake: Handshake,
     /// The stream that it followed, and the first byte that it has not got, counted from 1. None for SYNC.
     pub target: Option<Target<'a>>,
+    /// A snapshot would be large enough to be worth a link of its own.
+    pub is_large: bool,
 }
 
 /// Where a replica would like to go on.
@@ -264,7 +266,8 @@ impl Primary {
                 Err(reason) => tracing::info!("{reason}"),
             }
             self.counts.partial_refused += u64::from(target.id.first() != Some(&b'?'));
-            if replica.handshake.takes_two_links && self.settings.two_links && self.settings.is_diskless {
+            let may_split = self.settings.two_links && self.settings.is_diskless && request.is_large;
+            if replica.handshake.takes_two_links && may_split {
                 tracing::info!("Replica {} is to take its snapshot on a link of its own", replica.name());
                 outputs.writer(replica.connection).extend_from_slice(b"+DUALCHANNELSYNC\r\n");
                 return Answer::TwoLinks(replica.handshake);
