@@ -293,6 +293,7 @@ impl Log {
             mean_us: self.statistics.mean_us(),
             worst_us: self.statistics.worst_us(now.steady),
             last_succeeded: self.statistics.last_succeeded,
+            ended: self.statistics.count(),
         }
     }
 
@@ -345,6 +346,23 @@ impl Log {
         self.give_up_rewrite(now);
         self.forget_current();
         synced
+    }
+
+    /// Of a log that is off again the base stays alone: what was written behind it is let go, as if the log had never
+    /// been switched on but for its rewrite.
+    pub fn keep_base_alone(&mut self) {
+        if self.phase == Phase::Off && self.manifest.base.is_some() && !self.manifest.increments.is_empty() {
+            self.manifest.retire_increments(i64::MAX);
+            (self.plain_persist.wanted, self.plain_persist.comes_first) = (true, true);
+        }
+    }
+
+    /// What was read from the disk is what the next rewrite goes on from: of a log that is off, with nothing under way.
+    pub fn take_manifest(&mut self, manifest: Manifest) {
+        let is_idle = self.rewrite.is_none() && self.manifest_job.is_none() && self.removal.is_none();
+        if self.phase == Phase::Off && is_idle && !self.is_clearing() {
+            self.manifest = manifest;
+        }
     }
 
     /// Encodes what the log gets of `batch` at the tail's end.

@@ -191,6 +191,11 @@ directives! {
     SnapshotMemoryMax => Row { name: "snapshot-memory-max", alias: None,
         kind: MemoryOrPercent { percent_max: 100 }, default: "10%",
         mutable: true, flags: PLAIN, effect: Acts },
+    BackupDirectory => Row { name: "backup-directory", alias: None, kind: Text(Directory), default: "backups",
+        mutable: false, flags: Flags::OWN, effect: Acts },
+    BackupBytesPerSecond => Row { name: "backup-bytes-per-second", alias: None,
+        kind: Memory { min: 0, max: LONG_MAX as u64 }, default: "0",
+        mutable: true, flags: PLAIN, effect: Acts },
     // The append-only file.
     AofRewriteIncrementalFsync => Row { name: "aof-rewrite-incremental-fsync", alias: None,
         kind: Bool, default: "yes",

@@ -40,6 +40,8 @@ const OWN: [&str; 15] = [
     "log-format",
     "rdb-version",
     "snapshot-memory-max",
+    "backup-directory",
+    "backup-bytes-per-second",
     "aof-checksum",
     "aof-pending-max",
     "aof-stall-timeout",

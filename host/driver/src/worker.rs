@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Pieces, Report,
     Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use crate::ahead;
 use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
 use crate::group::Group;
@@ -31,7 +32,7 @@ use crate::{Clock, flusher};
 
 /// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
 /// argument take a few microseconds a buffer, those of many small requests more than this.
-const READ_SHARE: Micros = Micros(250);
+const READ_SHARE: Micros = Micros(1_000);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.
@@ -63,6 +64,10 @@ impl Interlude for NoInterlude {
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
+    }
+
+    fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
+        ahead::made_ahead(pieces)
     }
 }
 

@@ -19,6 +19,7 @@ use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
 use crate::access;
+use crate::backups::Backups;
 use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
@@ -74,6 +75,7 @@ pub struct Engine {
     pub(crate) journal: Journal,
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
+    pub(crate) backups: Backups,
     pub(crate) policies: Policies,
     pub(crate) transitions: Transitions,
     pub(crate) slow_log: SlowLog,
@@ -220,6 +222,9 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    Spill,
+    Backup,
+    ListBackups(ConnectionId),
     SnapshotForReplicas,
     Link,
     Migrate,
@@ -324,6 +329,7 @@ impl Engine {
             journal: Journal::new(Default::default(), Default::default()),
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
+            backups: Backups::default(),
             policies: Policies::new(policy_loader, started),
             transitions: Transitions::default(),
             slow_log,
@@ -342,7 +348,7 @@ impl Engine {
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
-            scripts: Scripts::default(),
+            scripts: Scripts::new(seed),
             monitors: Vec::new(),
             over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),
@@ -392,6 +398,9 @@ impl Engine {
         }
         if let Err(sentence) = loaded {
             sentence.lines().for_each(|line| tracing::warn!("{line}"));
+            if sentence.contains("RDB offset ") {
+                tracing::warn!("Terminating server after rdb file reading failure.");
+            }
             self.is_over = true;
             return world.outputs.request(Output::Exit { code: 1 });
         }
@@ -538,6 +547,9 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::Spill) => self.spilled(&*result),
+            Some(Purpose::Backup) => self.backup_ended(now, result),
+            Some(Purpose::ListBackups(connection)) => self.backups_listed(now, connection, result, world),
             Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
@@ -632,11 +644,12 @@ impl Machine for Engine {
             Some(self.cron.next_at()),
             self.durability.wake_at(),
             self.snapshots.wake_at(),
+            self.backups.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
-            self.replication.wake_at(),
+            self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
         ];

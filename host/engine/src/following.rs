@@ -39,7 +39,8 @@ pub(crate) struct Following {
     incoming: Option<Incoming>,
     /// The snapshot on a link of its own.
     aside: Aside,
-    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction.
+    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction, or what came while
+    /// clients are paused.
     raw: Vec<u8>,
     batch: Batch,
     /// What the stream has selected.
@@ -158,7 +159,7 @@ impl Engine {
             following.give_up_aside();
             return self.drop_upstream(now, world);
         }
-        if following.aside.has_gathered() && following.upstream.is_up() {
+        if following.aside.has_gathered() && following.upstream.is_up() && !self.pause.is_on() {
             self.run_gathered(now, world);
         }
         let Some(following) = &mut self.replication.following else { return };
@@ -261,13 +262,17 @@ impl Engine {
         }
         self.replication.following = Some(following);
         if let Some(reason) = failure {
-            tracing::warn!("The link to the primary is given up: {reason}");
-            if let Some(following) = &mut self.replication.following {
-                following.give_up_aside();
-            }
-            self.drop_upstream(now, world);
-            self.hand_over_refused(now, world);
+            self.give_up_link(now, &reason, world);
         }
+    }
+
+    fn give_up_link(&mut self, now: Now, reason: &str, world: &mut World<'_>) {
+        tracing::warn!("The link to the primary is given up: {reason}");
+        if let Some(following) = &mut self.replication.following {
+            following.give_up_aside();
+        }
+        self.drop_upstream(now, world);
+        self.hand_over_refused(now, world);
     }
 
     /// The connection to the primary has ended.
@@ -338,7 +343,11 @@ impl Engine {
             }
             Heard::Stream(bytes) => {
                 following.raw.extend_from_slice(bytes);
-                self.run_stream(now, following, world)
+                if self.pause.is_on() {
+                    self.hold_stream(following)
+                } else {
+                    self.run_stream(now, following, world)
+                }
             }
         }
     }
@@ -560,6 +569,11 @@ impl Following {
     pub(crate) fn change_greeting(&mut self, greeting: &Greeting) {
         let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
         links.into_iter().for_each(|link| link.change_greeting(greeting.clone()));
+    }
+
+    /// Bytes of the stream that came while clients are paused.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.raw.len()
     }
 
     /// Whether a part of the stream is here that waits to be run.

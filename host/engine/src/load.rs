@@ -2,6 +2,7 @@
 //! `loading`.
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
 
+mod keys_ahead;
 mod rdb;
 
 use std::any::Any;
@@ -14,7 +15,7 @@ use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
 use tenon_base::{ConnectionId, Disk, DiskFile, Now, World};
-use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
+use tenon_commands::Garbage;
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_keyspace::CutBounds;
@@ -25,8 +26,9 @@ use tenon_resp::{Args, Proto, Reply};
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
 use crate::loading::Loading;
+use crate::scripts::run_effect;
 use crate::server;
-use crate::table::{CommandTable, Run, Unresolved};
+use crate::table::{CommandId, CommandTable, Run, Unresolved};
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
@@ -37,6 +39,8 @@ impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
     pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         let began = world.stopwatch.read();
+        self.check_backup_at_start(world.disk)?;
+        self.tell_unfinished_backups(world.disk);
         self.begin_load(Loading::InPlace, 0, None, world);
         if self.config.bool(Directive::AppendOnly) {
             self.load_log_at_start(now, world)?;
@@ -216,6 +220,7 @@ impl Engine {
             .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
+        self.snapshots.note_size(report.bytes, self.keyspace.used_memory());
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
                 "There is no append-only file yet; loaded {} ({} keys), and the new append-only file begins with it",
@@ -270,7 +275,11 @@ impl Engine {
         self.begin_load(Loading::InPlace, 0, Some(client), world);
         let loaded = self.load_log(now, &directory, world);
         self.end_load();
-        loaded.map(drop)
+        let loaded = loaded?;
+        if let Some(log) = self.durability.log_mut() {
+            log.take_manifest(loaded.manifest);
+        }
+        Ok(())
     }
 
     pub(crate) fn forget_everything(&mut self) {
@@ -393,6 +402,30 @@ struct Sink<'a, 'w> {
     own_names: Option<CommandTable>,
 }
 
+impl Sink<'_, '_> {
+    /// What servers of old put into their logs beside commands that change data: scripts.
+    #[cold]
+    fn script_command(&mut self, id: CommandId, args: Args<'_>) -> Result<(), String> {
+        let engine = &mut *self.engine;
+        let own_names = self.own_names.as_ref();
+        let command = &own_names.unwrap_or(&engine.commands)[id];
+        if let Some(runs) = command.runs {
+            return engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
+        }
+        match command.full_name.as_str() {
+            "script|load" => {
+                let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
+                loaded.map(drop).map_err(|error| error.to_string())
+            }
+            "script|flush" => {
+                drop(engine.scripts.flush());
+                Ok(())
+            }
+            _ => Err("it is no command that changes data".to_owned()),
+        }
+    }
+}
+
 impl LoadSink for Sink<'_, '_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
@@ -400,10 +433,13 @@ impl LoadSink for Sink<'_, '_> {
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 
+    fn coming(&mut self, commands: &mut dyn Iterator<Item = Args<'_>>) {
+        self.engine.fetch_for_load(self.database, commands);
+    }
+
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {
         let name = args.get(0);
-        let name = String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
-        if name.eq_ignore_ascii_case("select") {
+        if name.eq_ignore_ascii_case(b"select") {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());
             let databases = self.engine.keyspace.databases();
@@ -412,44 +448,29 @@ impl LoadSink for Sink<'_, '_> {
             })?;
             return Ok(());
         }
-        if name.eq_ignore_ascii_case("ping") {
+        if name.eq_ignore_ascii_case(b"ping") {
             return Ok(());
         }
         let engine = &mut *self.engine;
-        if name.eq_ignore_ascii_case("function") {
+        if name.eq_ignore_ascii_case(b"function") {
             return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
         }
+        let shown = || String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
         let table = self.own_names.as_ref().unwrap_or(&engine.commands);
         let id = table.resolve(args).map_err(|unresolved| match unresolved {
-            Unresolved::Command => format!("Unknown command '{name}'"),
-            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{name}'"),
+            Unresolved::Command => format!("Unknown command '{}'", shown()),
+            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{}'", shown()),
         })?;
         if !table[id].accepts(args.len()) {
-            return Err(format!("wrong number of arguments for '{name}'"));
+            return Err(format!("wrong number of arguments for '{}'", shown()));
         }
         let Run::Data(handler) = table[id].run else {
-            return Err(format!("'{name}' is no command that changes data"));
+            return self.script_command(id, args).map_err(|error| format!("'{}' was refused: {error}", shown()));
         };
-        let mut db = Db::new(
-            &mut engine.keyspace,
-            self.database,
-            self.now,
-            UnitOrigin::Load,
-            &mut engine.lookups,
-            &mut engine.unit,
-        );
-        db.lazy_expire = false;
-        let mut context = Context {
-            db,
-            reply: Reply::new(&mut self.reply, Proto::Resp2),
-            dice: &mut engine.dice,
-            limits: &engine.limits,
-            garbage: &mut engine.garbage,
-        };
-        let outcome = handler(&mut context, args);
-        engine.unit.clear();
+        let reply = Reply::new(&mut self.reply, Proto::Resp2);
+        let outcome = run_effect(engine, self.now, self.database, handler, args, reply);
         self.reply.clear();
-        outcome.map_err(|error| format!("'{name}' was refused: {error}"))?;
+        outcome.map_err(|error| format!("'{}' was refused: {error}", shown()))?;
         if self.engine.load_took(self.world).is_break() { Err(GIVEN_UP.to_owned()) } else { Ok(()) }
     }
 

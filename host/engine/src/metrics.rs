@@ -79,6 +79,7 @@ const FIELDS: &[(&str, &str, Kind)] = &[
     ("aof_buffer_length", "redis_aof_buffer_length", Gauge),
     ("aof_pending_bio_fsync", "redis_aof_pending_bio_fsync", Gauge),
     ("aof_delayed_fsync", "redis_aof_delayed_fsync", Gauge),
+    ("aof_fsyncs", "tenon_aof_fsyncs_total", Counter),
     ("aof_last_bgrewrite_status", "redis_aof_last_bgrewrite_status", Gauge),
     ("aof_last_write_status", "redis_aof_last_write_status", Gauge),
     ("total_connections_received", "redis_connections_received_total", Counter),

@@ -1,15 +1,32 @@
-//! A script's way to its host: the functions of `redis` that leave the interpreter.
+//! A script's way to its host: the functions of `redis` that leave the interpreter. A command's words and what it came
+//! to cross without a handle on Lua's values where they can; `sandbox.lua` has the other half of it.
 //! They are made once and outlast every run, as scripts may keep them; which host they reach is known for the time of
 //! a run only, to the thread that runs it. Not a global: whatever outlives the run finds nobody there.
 
-use mlua::{Error, Lua, MultiValue, Result, Table, Value};
+use mlua::{BString, Either, Lua, MultiValue, Result, Table, Value};
 use scoped_tls_hkt::scoped_thread_local;
-use tenon_resp::{OwnedArgs, Proto};
+use tenon_resp::{DOUBLE_TEXT_BYTES_MAX, OwnedArgs, Proto};
 
-use crate::convert::read_reply;
-use crate::memory::beside_limit;
-use crate::told::{Raised, coded, coded_table, number, text};
+use crate::convert::{bulk_of, error_text, read_reply, status_of};
+use crate::memory::{Crosses, Lift, Limit, beside_limit, crossing_text};
+use crate::told::{coded, number, text};
 use crate::{Called, Host, sha1_hex};
+
+/// A word of a command, or none; only strings are handed over as words.
+type Word = Option<BString>;
+/// As many words as most commands have at most.
+type Words = (Word, Word, Word, Word);
+/// What a command came to, one of [`VALUE`] and so on, and the value or text.
+type Answer = (Lift<u8>, Crosses, Limit);
+
+/// What is behind it is what the script is to get.
+const VALUE: u8 = 0;
+/// What is behind it is the text of a status.
+const STATUS: u8 = 1;
+/// What is behind it is the text of an error, code first, which was counted when it arose.
+const ERROR: u8 = 2;
+/// It is the status `OK`, and nothing is behind it. Not 3, by which the other side has errors of its own.
+const OK: u8 = 4;
 
 /// What is reached for one run.
 pub(crate) struct Crossing<'a> {
@@ -22,7 +39,8 @@ pub(crate) struct Crossing<'a> {
 
 /// A [`Crossing`] whatever it borrows.
 trait Cross {
-    fn call(&mut self, lua: &Lua, args: &MultiValue) -> Result<Answer>;
+    fn words(&mut self) -> &mut OwnedArgs;
+    fn call(&mut self, lua: &Lua) -> Result<Answer>;
     fn check(&mut self, args: &MultiValue) -> Result<bool>;
     fn set_targets(&mut self, log: bool, replicas: bool);
     fn speak(&mut self, proto: Proto);
@@ -31,13 +49,6 @@ trait Cross {
 }
 
 scoped_thread_local!(static mut CROSSING: for<'a> &'a mut (dyn Cross + 'a));
-
-/// What a command came to, for a script.
-enum Answer {
-    Value(Value),
-    /// The error's text, code first, counted already or not.
-    Error(Vec<u8>, bool),
-}
 
 impl Crossing<'_> {
     /// Runs something for which this is the way out.
@@ -53,16 +64,28 @@ pub(crate) fn goes_on() -> bool {
 
 /// Puts the functions into `native`.
 pub(crate) fn install(lua: &Lua, native: &Table) -> Result<()> {
-    let call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))? {
-        Answer::Value(value) => Ok(value),
-        Answer::Error(text, is_counted) => Err(Error::external(Raised::Coded { text, is_counted })),
+    let send = |lua: &Lua, words: Words| {
+        cross(|crossing| {
+            crossing.words().clear();
+            add(crossing.words(), words);
+            crossing.call(lua)
+        })
     };
-    native.raw_set("call", lua.create_function(call)?)?;
-    let protected_call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call(lua, &args))? {
-        Answer::Value(value) => Ok(value),
-        Answer::Error(text, is_counted) => coded_table(lua, &text, is_counted).map(Value::Table),
+    native.raw_set("send", lua.create_function(send)?)?;
+    let gather = |_: &Lua, (is_first, a, b, c, d, rest): (bool, Word, Word, Word, Word, Words)| {
+        cross(|crossing| {
+            if is_first {
+                crossing.words().clear();
+            }
+            add(crossing.words(), (a, b, c, d));
+            add(crossing.words(), rest);
+            Ok(())
+        })
     };
-    native.raw_set("pcall", lua.create_function(protected_call)?)?;
+    native.raw_set("gather", lua.create_function(gather)?)?;
+    let send_gathered = |lua: &Lua, ()| cross(|crossing| crossing.call(lua));
+    native.raw_set("send_gathered", lua.create_function(send_gathered)?)?;
+    native.raw_set("number_text", lua.create_function(number_text)?)?;
     let check = |_: &Lua, args: MultiValue| cross(|crossing| crossing.check(&args));
     native.raw_set("acl_check_cmd", lua.create_function(check)?)?;
     native.raw_set("set_repl", lua.create_function(set_targets)?)?;
@@ -76,6 +99,25 @@ fn cross<R>(act: impl FnOnce(&mut dyn Cross) -> Result<R>) -> Result<R> {
         return Err(coded("ERR this function can only be called while a script runs"));
     }
     CROSSING.with(|crossing| act(crossing))
+}
+
+fn add(words: &mut OwnedArgs, (a, b, c, d): Words) {
+    [a, b, c, d].into_iter().flatten().for_each(|word| words.push(&word));
+}
+
+/// A number as a word of a command: never with an exponent if it is whole and fits, as commands may want an integer.
+fn number_text(lua: &Lua, number: f64) -> Result<(Lift<()>, Crosses, Limit)> {
+    let mut words = OwnedArgs::new();
+    push_number(&mut words, number);
+    crossing_text(lua, (), words.as_args().get(0))
+}
+
+fn push_number(words: &mut OwnedArgs, number: f64) {
+    if number == number.trunc() && number.abs() <= (i64::MAX / 2) as f64 {
+        return words.push_integer(number as i64);
+    }
+    let mut digits = [0; DOUBLE_TEXT_BYTES_MAX];
+    words.push(tenon_resp::format_double(number, &mut digits));
 }
 
 fn set_targets(lua: &Lua, args: MultiValue) -> Result<()> {
@@ -145,17 +187,24 @@ fn digest(lua: &Lua, args: MultiValue) -> Result<Value> {
 }
 
 impl Cross for Crossing<'_> {
-    fn call(&mut self, lua: &Lua, args: &MultiValue) -> Result<Answer> {
-        if let Err(sentence) = self.take_words(args) {
-            return Ok(Answer::Error(sentence.as_bytes().to_vec(), false));
+    fn words(&mut self) -> &mut OwnedArgs {
+        self.words
+    }
+
+    fn call(&mut self, lua: &Lua) -> Result<Answer> {
+        match self.host.call(self.words.as_args(), self.speaks) {
+            Called::Refused(text) => crossing_text(lua, ERROR, &error_text(text.as_bytes())),
+            Called::Reply([b'-', text @ ..]) => crossing_text(lua, ERROR, &error_text(text)),
+            Called::Reply(reply) => match (status_of(reply), bulk_of(reply)) {
+                (Some(b"OK"), _) => Ok((Lift::not(OK), Either::Right(Value::Nil), Limit::not())),
+                (Some(text), _) => crossing_text(lua, STATUS, text),
+                (None, Some(text)) => crossing_text(lua, VALUE, text),
+                (None, None) => {
+                    let value = beside_limit(lua, reply.len(), || read_reply(lua, reply, &mut 0))?;
+                    Ok((Lift::not(VALUE), Either::Right(value), Limit::not()))
+                }
+            },
         }
-        Ok(match self.host.call(self.words.as_args(), self.speaks) {
-            Called::Refused(text) => Answer::Error(text.into_bytes(), true),
-            Called::Reply([b'-', text @ ..]) => Answer::Error(text.to_vec(), true),
-            Called::Reply(reply) => {
-                Answer::Value(beside_limit(lua, reply.len(), || read_reply(lua, reply, &mut 0))?)
-            }
-        })
     }
 
     fn check(&mut self, args: &MultiValue) -> Result<bool> {
@@ -191,10 +240,7 @@ impl Crossing<'_> {
             match value {
                 Value::String(text) => self.words.push(&text.as_bytes()),
                 Value::Integer(number) => self.words.push_integer(*number),
-                Value::Number(number) => {
-                    let mut digits = [0; tenon_resp::DOUBLE_TEXT_BYTES_MAX];
-                    self.words.push(tenon_resp::format_double(*number, &mut digits));
-                }
+                Value::Number(number) => push_number(self.words, *number),
                 _ => return Err("ERR Lua redis lib command arguments must be strings or integers"),
             }
         }

@@ -11,7 +11,7 @@ local next, rawget, rawset = next, rawget, rawset
 local setmetatable, getmetatable = setmetatable, getmetatable
 local setfenv, getfenv, loadstring = setfenv, getfenv, loadstring
 local collectgarbage, newproxy = collectgarbage, newproxy
-local insert, concat = table.insert, table.concat
+local insert, concat, unpack = table.insert, table.concat, unpack
 local byte, find, gsub = string.byte, string.find, string.gsub
 local place, open = native.place, native.open
 
@@ -260,7 +260,97 @@ for key, value in next, versions do
 end
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
 
-for _, name in next, { 'call', 'pcall', 'acl_check_cmd', 'set_repl', 'setresp', 'sha1hex' } do
+-- Commands. A word is a string; numbers are written as such, the whole ones of few digits but once.
+
+local send, gather, send_gathered, number_text = native.caller, native.gather, native.send_gathered, native.number_text
+local numerals = {}
+
+local function numeral(number)
+  local known = numerals[number]
+  if known then
+    return known
+  end
+  local _, text = number_text(number)
+  if number > -1000 and number < 1000 and number % 1 == 0 then
+    numerals[number] = text
+  end
+  return text
+end
+
+-- Sends what is more than a few strings. Returns what came of it: see `calling`.
+local function send_any(...)
+  local count, words = select('#', ...), { ... }
+  if count == 0 then
+    return 3, 'ERR Please specify at least one argument for this redis lib call'
+  end
+  for index = 1, count do
+    local word = words[index]
+    local kind = type(word)
+    if kind == 'number' then
+      words[index] = numeral(word)
+    elseif kind ~= 'string' then
+      return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+    end
+  end
+  if count <= 4 then
+    return send(words[1], words[2], words[3], words[4])
+  end
+  for index = 1, count, 8 do
+    gather(index == 1, unpack(words, index, index + 7))
+  end
+  return send_gathered()
+end
+
+-- The last status that a script got in this run, as a table, and its text.
+local status, status_text
+
+-- A function that has a command run. What came of it, and then:
+-- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
+local function calling(fail)
+  return function(...)
+    local count, a, b, c, d = select('#', ...), ...
+    local kind, value
+    if
+      count <= 4
+      and type(a) == 'string'
+      and (count < 2 or type(b) == 'string')
+      and (count < 3 or type(c) == 'string')
+      and (count < 4 or type(d) == 'string')
+    then
+      kind, value = send(a, b, c, d)
+    else
+      kind, value = send_any(...)
+    end
+    if kind == 0 then
+      return value
+    elseif kind == 4 or kind == 1 then
+      status_text = value or 'OK'
+      status = { ok = status_text }
+      return status
+    end
+    return fail({ err = value, ignore_error_stats_update = kind == 2 or nil })
+  end
+end
+
+-- What a script calls has to be in C: a function in Lua that is called last of all takes the place of its caller,
+-- of which then nobody knows the line; and its environment could be set. `xpcall` puts C before its handler: that is
+-- the handler's caller, and calls it with whatever it is called with.
+local function behind_c(run)
+  local _, front = xpcall(function()
+    error('', 0)
+  end, run)
+  return front
+end
+
+redis.call = behind_c(calling(function(failure)
+  error(failure, 0)
+end))
+redis.pcall = behind_c(calling(function(failure)
+  return failure
+end))
+send = native.send
+
+for _, name in next, { 'acl_check_cmd', 'set_repl', 'setresp', 'sha1hex' } do
   redis[name] = native[name]
 end
 
@@ -313,18 +403,31 @@ end
 
 -- What came of a run, and then:
 -- 0, an error: its text, nothing, where it was raised, whether it has been counted already.
--- 1, a value: the value.
+-- 1, a value: the value; 4, the same of a table that is nothing but an array.
 -- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle.
 local function outcome(is_fine, value)
   if is_fine then
-    if type(value) == 'string' then
+    -- A status is mostly returned as it came. What has no metatable can be looked at without a script's code running.
+    if status and getmetatable(value) == nil and value == status and value.ok == status_text and value.err == nil then
+      return 3, nil, status_text
+    end
+    local kind = type(value)
+    if kind == 'string' then
       if #value <= 1024 then
         return 2, nil, value
       end
-    elseif type(value) == 'table' and rawget(value, 'err') == nil then
-      local status = rawget(value, 'ok')
-      if type(status) == 'string' then
-        return 3, nil, status
+    elseif kind == 'table' and getmetatable(value) == nil and value.err == nil then
+      local text = value.ok
+      if type(text) == 'string' then
+        return 3, nil, text
+      elseif
+        value.double == nil
+        and value.big_number == nil
+        and value.verbatim_string == nil
+        and value.map == nil
+        and value.set == nil
+      then
+        return 4, value
       end
     end
     return 1, value
@@ -335,10 +438,27 @@ local function outcome(is_fine, value)
   return 0, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
 end
 
+-- For each kind of run: with tables of keys and arguments, and with so many keys and the arguments behind them. Behind
+-- those is a nil, which leaves no trace in a table.
 local runner = {}
 
 function runner.script(script, keys, arguments)
-  source, base.KEYS, base.ARGV = nil, keys, arguments
+  source, status, base.KEYS, base.ARGV = nil, nil, keys, arguments
+  return outcome(xpcall(script, handle))
+end
+
+function runner.script_0(script, ...)
+  source, status, base.KEYS, base.ARGV = nil, nil, {}, { ... }
+  return outcome(xpcall(script, handle))
+end
+
+function runner.script_1(script, key, ...)
+  source, status, base.KEYS, base.ARGV = nil, nil, { key }, { ... }
+  return outcome(xpcall(script, handle))
+end
+
+function runner.script_2(script, key, other, ...)
+  source, status, base.KEYS, base.ARGV = nil, nil, { key, other }, { ... }
   return outcome(xpcall(script, handle))
 end
 
@@ -348,8 +468,20 @@ local function call_back()
 end
 
 function runner.callback(run, keys, arguments)
-  source, callback, callback_keys, callback_arguments = nil, run, keys, arguments
+  source, status, callback, callback_keys, callback_arguments = nil, nil, run, keys, arguments
   return outcome(xpcall(call_back, handle))
+end
+
+function runner.callback_0(run, ...)
+  return runner.callback(run, {}, { ... })
+end
+
+function runner.callback_1(run, key, ...)
+  return runner.callback(run, { key }, { ... })
+end
+
+function runner.callback_2(run, key, other, ...)
+  return runner.callback(run, { key, other }, { ... })
 end
 
 -- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.

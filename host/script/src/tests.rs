@@ -20,6 +20,7 @@ impl Host for Echo {
             b"fail" => reply.error("WRONG it is wrong"),
             b"refuse" => return Called::Refused("ERR not from here".to_owned()),
             b"nil" => reply.null(),
+            b"status" => reply.simple(&String::from_utf8_lossy(args.get(1))),
             b"map" => {
                 reply.map(1);
                 reply.bulk(b"field");
@@ -377,4 +378,76 @@ fn short_texts_and_statuses_are_returned_as_they_are() {
         run("return redis.call('x', '\\254', 1.5, 2^53)"),
         "*4 $1 x $1 \\xfe $3 1.5 $16 9007199254740992"
     );
+}
+
+#[test]
+fn commands_of_any_number_of_words_are_called() {
+    let cases = [
+        (
+            "return redis.call()",
+            "ERR Please specify at least one argument for this redis lib call on @user_script:1",
+        ),
+        ("return redis.pcall()", "-ERR Please specify at least one argument for this redis lib call"),
+        (
+            "return redis.call('a', nil)",
+            "ERR Lua redis lib command arguments must be strings or integers on @user_script:1",
+        ),
+        (
+            "return redis.pcall('a', 'b', {})",
+            "-ERR Lua redis lib command arguments must be strings or integers",
+        ),
+        (
+            "return redis.pcall('a', 'b', 'c', 'd', 'e', false)",
+            "-ERR Lua redis lib command arguments must be strings or integers",
+        ),
+        ("return redis.call(1, -0, 1e15, -1000)", "*4 $1 1 $1 0 $16 1000000000000000 $5 -1000"),
+        (
+            "return redis.call('a', 2.9999999999999996, 0/0 ~= 0/0 and 'nan')",
+            "*3 $1 a $18 2.9999999999999996 $3 nan",
+        ),
+        ("local t = {} for i = 1, 500 do t[i] = i end return #redis.call(unpack(t))", ":500"),
+        ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9', 10)[10]", "$2 10"),
+        ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9')[9]", "$1 9"),
+        ("return #redis.call('a', ('x'):rep(100000))[2]", ":100000"),
+        ("local a = redis.call('nil', 'b') return redis.call('x')", "*1 $1 x"),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(run(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn what_leaves_the_interpreter_is_in_c() {
+    let cases = [
+        // Called last of all, it does not take the place of its caller.
+        (
+            "local function f()\nreturn redis.call('fail')\nend\nreturn f()",
+            "WRONG it is wrong on @user_script:2",
+        ),
+        ("local call = redis.call\nreturn call('refuse')", "ERR not from here on @user_script:2"),
+        ("return {pcall(setfenv, redis.call, {})}", "*2 $-1"),
+        ("return getfenv(redis.call) == _G and getfenv(redis.pcall) == _G", ":1"),
+        ("return pcall(string.dump, redis.pcall)", "$-1"),
+        ("return coroutine.wrap(function() return redis.call('x', 'y') end)()", "*2 $1 x $1 y"),
+    ];
+    for (script, expected) in cases {
+        let found = run(script);
+        assert!(found.starts_with(expected), "{script}: {found}");
+    }
+}
+
+#[test]
+fn statuses_are_tables_that_scripts_may_change() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |script: &str| run_in(&mut interpreter, &mut Echo::default(), Proto::Resp2, script);
+    assert_eq!(run("return redis.call('status', 'OK')"), "+OK");
+    assert_eq!(run("return redis.call('status', 'QUITE')"), "+QUITE");
+    assert_eq!(run("return redis.call('status', 'OK').ok"), "$2 OK");
+    assert_eq!(run("local a = redis.call('status', 'OK') a.ok = 'not' return a"), "+not");
+    assert_eq!(run("local a = redis.call('status', 'OK') a.err = 'NO way' return a"), "-NO way");
+    assert_eq!(run("local a = redis.call('status', 'OK') redis.call('status', 'b') return a"), "+OK");
+    let equal = "local t = {__eq = function() error('called') end} \
+        return setmetatable(redis.call('status', 'OK'), t) and setmetatable({ok = 'x'}, t)";
+    assert_eq!(run(equal), "+x");
+    assert_eq!(run("return {ok = 'OK'}"), "+OK");
 }

@@ -3,9 +3,7 @@
 
 use std::fmt;
 
-use mlua::{Error, Lua, LuaString, Result, Table, Value};
-
-use crate::convert::error_table;
+use mlua::{Error, Lua, LuaString, Result, Value};
 
 /// What a library's function came to; its error is a sentence.
 pub(crate) type Told<R> = std::result::Result<R, String>;
@@ -15,20 +13,15 @@ pub(crate) type Told<R> = std::result::Result<R, String>;
 pub(crate) enum Raised {
     /// A sentence, with the place where it was raised.
     Sentence(String),
-    /// A table with this text, code first; a command's own error is marked as counted.
-    Coded {
-        /// Code and sentence.
-        text: Vec<u8>,
-        /// See above.
-        is_counted: bool,
-    },
+    /// A table with this text, code first.
+    Coded(Vec<u8>),
 }
 
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Raised::Sentence(sentence) => f.write_str(sentence),
-            Raised::Coded { text, .. } => f.write_str(&String::from_utf8_lossy(text)),
+            Raised::Coded(text) => f.write_str(&String::from_utf8_lossy(text)),
         }
     }
 }
@@ -48,7 +41,7 @@ pub(crate) fn tell<R>(lua: &Lua, told: Told<R>) -> Result<R> {
 
 /// An error with a code, as a table.
 pub(crate) fn coded(text: impl Into<Vec<u8>>) -> Error {
-    Error::external(Raised::Coded { text: text.into(), is_counted: false })
+    Error::external(Raised::Coded(text.into()))
 }
 
 /// As Lua has it: a string or a table for what was raised in Rust, and anything else as it is.
@@ -60,22 +53,16 @@ pub(crate) fn open(lua: &Lua, value: Value) -> Result<Value> {
     }
     match error.downcast_ref::<Raised>() {
         Some(Raised::Sentence(sentence)) => Ok(Value::String(lua.create_string(sentence)?)),
-        Some(Raised::Coded { text, is_counted }) => coded_table(lua, text, *is_counted).map(Value::Table),
+        Some(Raised::Coded(text)) => {
+            let table = lua.create_table_with_capacity(0, 1)?;
+            table.raw_set("err", lua.create_string(text)?)?;
+            Ok(Value::Table(table))
+        }
         None if matches!(error, Error::MemoryError(_)) => {
             Ok(Value::String(lua.create_string("not enough memory")?))
         }
         None => Ok(Value::String(lua.create_string(error.to_string())?)),
     }
-}
-
-/// `{err = text}`.
-pub(crate) fn coded_table(lua: &Lua, text: &[u8], is_counted: bool) -> Result<Table> {
-    if is_counted {
-        return error_table(lua, text);
-    }
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set("err", lua.create_string(text)?)?;
-    Ok(table)
 }
 
 /// The sentence about argument `index` (from 1) of `function`.

@@ -137,7 +137,7 @@ fn synchronized(options: &Options, contender: &Contender, judge: &Contender) -> 
     let (stop, probe) = (AtomicBool::new(false), Probe::default());
     thread::scope(|scope| {
         let writer = scope.spawn(|| write_paced(port, rate, keys, &stop));
-        let prober = scope.spawn(|| probe.run(port, &stop));
+        let prober = scope.spawn(|| probe.run(port, &[], &stop));
         let outcome = observe(&primary, &replica, &probe);
         stop.store(true, Ordering::Relaxed);
         for client in [writer, prober] {

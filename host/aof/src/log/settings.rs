@@ -71,6 +71,8 @@ pub struct SyncFacts {
     pub worst_us: u64,
     /// Whether the last one succeeded; `None` if none has ended.
     pub last_succeeded: Option<bool>,
+    /// How many have ended since the start.
+    pub ended: u64,
 }
 
 /// Lengths for INFO (bytes).

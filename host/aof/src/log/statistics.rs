@@ -14,7 +14,7 @@ pub(crate) struct SyncStatistics {
     pub(crate) last_us: u64,
     pub(crate) last_succeeded: Option<bool>,
     recent: [u64; MEAN_OF],
-    count: usize,
+    count: u64,
     /// The worst of each span of `BUCKET` microseconds, by the span's number from 1.
     worst: [(u64, u64); BUCKETS],
 }
@@ -24,7 +24,7 @@ impl SyncStatistics {
     pub(crate) fn ended(&mut self, began: Micros, now: Micros, succeeded: bool) {
         let took = now.since(began).0;
         (self.last_began, self.last_us, self.last_succeeded) = (Some(began), took, Some(succeeded));
-        self.recent[self.count % MEAN_OF] = took;
+        self.recent[self.count as usize % MEAN_OF] = took;
         self.count += 1;
         let span = now.0 / BUCKET + 1;
         let bucket = &mut self.worst[span as usize % BUCKETS];
@@ -32,8 +32,13 @@ impl SyncStatistics {
         *bucket = (span, before.max(took));
     }
 
+    /// How many fsyncs have ended.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     pub(crate) fn mean_us(&self) -> u64 {
-        let count = self.count.min(MEAN_OF);
+        let count = self.count.min(MEAN_OF as u64) as usize;
         if count == 0 { 0 } else { self.recent[..count].iter().sum::<u64>() / count as u64 }
     }
 

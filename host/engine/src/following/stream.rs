@@ -12,6 +12,27 @@ use crate::pubsub::Space;
 use crate::table::Run;
 
 impl Engine {
+    /// While clients are paused the stream is heard and not run. What of it finds no room is asked for again later.
+    pub(super) fn hold_stream(&mut self, following: &Following) -> Result<(), String> {
+        self.pause.hold_stream();
+        let bytes_max = self.config.memory(Directive::ClientQueryBufferLimit);
+        if following.raw.len() as u64 <= bytes_max {
+            return Ok(());
+        }
+        Err(format!("more than {bytes_max} bytes of its stream came while clients are paused"))
+    }
+
+    /// Runs what was held while clients were paused.
+    pub(crate) fn run_held_stream(&mut self, now: Now, world: &mut World<'_>) {
+        let Some(mut following) = self.replication.following.take() else { return };
+        let outcome =
+            if following.raw.is_empty() { Ok(()) } else { self.run_stream(now, &mut following, world) };
+        self.replication.following = Some(following);
+        if let Err(reason) = outcome {
+            self.give_up_link(now, &reason, world);
+        }
+    }
+
     /// Runs what is complete of the stream, and passes it on as it is.
     pub(super) fn run_stream(
         &mut self,

@@ -88,6 +88,50 @@ fn a_follower_with_a_log_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_pause_holds_the_stream_until_it_ends() {
+    let offset = |bench: &mut Bench, name: &str| -> usize {
+        let text = bench.text(9, "INFO replication");
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.and_then(|value| value.parse().ok()).expect("a number")
+    };
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("client-query-buffer-limit", "1mb")]);
+    sync(&mut bench, &["SET n 5"]);
+    bench.run(1, "CLIENT PAUSE 1000 WRITE");
+    let writes = stream(&["SELECT 0", "INCR n", "INCR n"]);
+    let (whole, torn) = writes.split_at(writes.len() - 3);
+    hear(&mut bench, whole);
+    assert_eq!(bench.run(1, "GET n"), "\"5\"");
+    assert_eq!(offset(&mut bench, "slave_repl_offset"), 1_000);
+    assert_eq!(offset(&mut bench, "slave_read_repl_offset"), 1_000 + whole.len());
+    bench.run(1, "CLIENT UNPAUSE");
+    assert_eq!(bench.run(1, "GET n"), "\"6\"");
+    hear(&mut bench, torn);
+    assert_eq!(bench.run(1, "GET n"), "\"7\"");
+    assert_eq!(offset(&mut bench, "slave_repl_offset"), 1_000 + writes.len());
+
+    // What it ends by is the clock, too.
+    bench.run(1, "CLIENT PAUSE 1000 WRITE");
+    hear(&mut bench, &stream(&["INCR n"]));
+    bench.sleep(999);
+    assert_eq!(bench.run(1, "GET n"), "\"7\"");
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "GET n"), "\"8\"");
+
+    // More than may be held is asked for again, from where it was run.
+    let stands_at = offset(&mut bench, "slave_repl_offset");
+    bench.run(1, "CLIENT PAUSE 60000 WRITE");
+    let large = stream(&[&format!("SET big {}", "v".repeat(1 << 20))]);
+    hear(&mut bench, &large);
+    assert!(bench.text(9, "INFO replication").contains("master_link_status:down"));
+    // What it confirmed until then has left.
+    raw(&mut bench, LINK.slot);
+    bench.sleep(1_000);
+    let asked = greet(&mut bench);
+    assert!(asked.ends_with(&psync(stands_at)), "{asked}");
+}
+
+#[test]
 fn a_torn_log_of_a_follower_stands_where_its_last_whole_batch_does() {
     let disk = Arc::new(MemoryDisk::default());
     let directives = [("appendonly", "yes")];
@@ -270,7 +314,13 @@ fn the_stream_is_gathered_while_the_snapshot_comes_over_another_link() {
         information.contains("master_link_status:down") && information.contains("master_sync_in_progress:1")
     );
     assert_eq!(bench.run(1, "GET n"), "(nil)", "nothing of it runs before the snapshot is here");
+    bench.run(1, "CLIENT PAUSE 100 WRITE");
     hear_aside(&mut bench, &snapshot[20..]);
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "GET n"), "\"5\"", "nor while clients are paused");
+    let wakes_at = tenon_base::Machine::wake_at(&bench.engine).expect("it wakes");
+    assert!(wakes_at > bench.now().steady, "which is no reason to be awake");
+    bench.run(1, "CLIENT UNPAUSE");
     bench.sleep(1);
     assert_eq!(bench.run(1, "MGET n own"), "[\"9\", \"1\"]");
     let more = stream(&["INCR n"]);

@@ -81,7 +81,7 @@ fn follower(lines: &mut Lines, facts: &Facts<'_>, following: &Following) {
     }
     let progress = following.snapshot_progress();
     lines.flag("master_sync_in_progress", progress.is_some());
-    lines.field("slave_read_repl_offset", offset);
+    lines.field("slave_read_repl_offset", offset + following.held_bytes() as u64);
     lines.field("slave_repl_offset", offset);
     if let Some((received, all)) = progress {
         let total = all.unwrap_or(0);
