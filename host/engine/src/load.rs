@@ -465,7 +465,9 @@ impl LoadSink for Sink<'_, '_> {
             return Err(format!("wrong number of arguments for '{}'", shown()));
         }
         let Run::Data(handler) = table[id].run else {
-            return self.script_command(id, args).map_err(|error| format!("'{}' was refused: {error}", shown()));
+            return self
+                .script_command(id, args)
+                .map_err(|error| format!("'{}' was refused: {error}", shown()));
         };
         let reply = Reply::new(&mut self.reply, Proto::Resp2);
         let outcome = run_effect(engine, self.now, self.database, handler, args, reply);
