@@ -70,7 +70,7 @@ fn gather(directory: &Path, sources: &mut String) {
 }
 
 /// Directives that Redis does not have.
-const OWN: [&str; 15] = [
+const OWN: [&str; 17] = [
     "metrics-port",
     "metrics-bind",
     "log-format",

@@ -438,7 +438,7 @@ impl Engine {
         let plan = self.policies.ask_fsync(&facts, || stopwatch.read_ns());
         self.durability.plan = plan;
         self.durability.gather_until = match plan {
-            FsyncPlan::Sync { gather_us } => Some(now.steady + Micros(u64::from(gather_us))),
+            FsyncPlan::Sync(gather) => Some(now.steady + Micros(u64::from(gather.us))),
             FsyncPlan::Wait { .. } => None,
         };
     }
@@ -452,9 +452,11 @@ impl Engine {
         let Some(log) = self.durability.log.as_mut() else { return };
         let facts = log.facts(now);
         let is_due = match self.durability.plan {
-            FsyncPlan::Sync { .. } => {
+            FsyncPlan::Sync(gather) => {
                 let expected = self.durability.released;
-                let is_gathered = expected == 0 || world.outputs.held_segments() >= expected;
+                let is_gathered = expected == 0
+                    || world.outputs.held_segments() >= expected
+                    || facts.unsynced_bytes >= gather.bytes;
                 is_gathered || self.durability.gather_until.is_none_or(|until| until <= now.steady)
             }
             FsyncPlan::Wait { sync, .. } => is_reached(sync, &facts),

@@ -126,12 +126,12 @@ pub struct Engine {
     pub(crate) is_started: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
-    /// Bytes read by loads, and how quickly.
+    /// Bytes read by loads.
     pub(crate) loaded_bytes: u64,
     /// Of the last RDB.
     pub(crate) keys_loaded: u64,
     pub(crate) keys_expired_at_load: u64,
-    pub(crate) load_bytes_per_second: Option<u64>,
+    pub(crate) load_rates: crate::load::LoadRates,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
@@ -367,7 +367,7 @@ impl Engine {
             loaded_bytes: 0,
             keys_loaded: 0,
             keys_expired_at_load: 0,
-            load_bytes_per_second: None,
+            load_rates: crate::load::LoadRates::default(),
             dump_lock: None,
             set_log_level,
             tell_supervisor,
@@ -653,7 +653,7 @@ impl Machine for Engine {
             self.pause.wake_at(),
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
-            self.replication.wake_at(),
+            self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
             self.departs_at(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
-use tenon_base::{ConnectionId, Disk, DiskFile, Now, World};
+use tenon_base::{ConnectionId, Disk, DiskFile, Micros, Now, World};
 use tenon_commands::Garbage;
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
@@ -61,12 +61,10 @@ impl Engine {
             }
         }
         self.stats.dirty_total = 0;
-        self.snapshots.nothing_changed(0, self.journal.offset().0);
+        self.snapshots.nothing_changed(0, self.journal.effect_bytes());
         let spent = world.stopwatch.read().since(began);
         if self.loaded_bytes > 0 {
-            let seconds = spent.0 as f64 / 1e6;
-            self.load_bytes_per_second = Some((self.loaded_bytes as f64 / seconds.max(1e-6)) as u64);
-            tracing::info!("DB loaded from disk: {seconds:.3} seconds");
+            tracing::info!("DB loaded from disk: {:.3} seconds", spent.0 as f64 / 1e6);
         }
         Ok(())
     }
@@ -157,9 +155,14 @@ impl Engine {
         // What is in the file has its own names, whatever clients call it.
         let own_names = !self.config.renames().is_empty();
         let own_names = own_names.then(|| CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]));
-        let mut sink = Sink { engine: self, world, now, database: 0, reply: Vec::new(), own_names };
+        let began = world.stopwatch.read();
+        let base = (0, Micros(0));
+        let mut sink = Sink { engine: self, world, now, database: 0, reply: Vec::new(), own_names, base };
         let loaded = tenon_aof::load(disk, directory, Some(&old_file), options, &mut sink)
             .map_err(|error| error.to_string())?;
+        let (base_bytes, base_spent) = sink.base;
+        let replayed = Micros(world.stopwatch.read().since(began).0.saturating_sub(base_spent.0));
+        LoadRates::note(&mut self.load_rates.replay, loaded.bytes.saturating_sub(base_bytes), replayed);
         self.loaded_bytes += loaded.bytes;
         if loaded.found {
             tracing::info!("Append-only file loaded: {} bytes, {} commands", loaded.bytes, loaded.commands);
@@ -379,6 +382,27 @@ fn second_of(origin: Origin) -> Second {
 /// What is encoded of a base between two looks at who wants to be heard.
 const ENCODED_UNITS: usize = 10_000;
 
+/// How quickly loads went, in bytes a second; `None` before one of weight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LoadRates {
+    /// Of RDB files, also as bases.
+    pub(crate) base: Option<u64>,
+    /// Of commands that were replayed.
+    pub(crate) replay: Option<u64>,
+}
+
+impl LoadRates {
+    /// Less says more about fixed costs than about the rate.
+    const BYTES_MIN: u64 = 1 << 20;
+
+    fn note(rate: &mut Option<u64>, bytes: u64, spent: Micros) {
+        if bytes >= Self::BYTES_MIN {
+            let per_second = u128::from(bytes) * 1_000_000 / u128::from(spent.0.max(1));
+            *rate = Some(u64::try_from(per_second).unwrap_or(u64::MAX));
+        }
+    }
+}
+
 /// What DEBUG RELOAD does besides loading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReloadSteps {
@@ -400,6 +424,8 @@ struct Sink<'a, 'w> {
     reply: Vec<u8>,
     /// Commands by their own names, if clients have others for them.
     own_names: Option<CommandTable>,
+    /// The bytes of the RDB part, and how long it took.
+    base: (u64, Micros),
 }
 
 impl Sink<'_, '_> {
@@ -429,7 +455,9 @@ impl Sink<'_, '_> {
 impl LoadSink for Sink<'_, '_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
+        let began = self.world.stopwatch.read();
         let report = self.engine.load_rdb(self.now, file, None, false, self.world)?;
+        self.base = (report.bytes, self.world.stopwatch.read().since(began));
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
     }
 

@@ -80,6 +80,8 @@ const FIELDS: &[(&str, &str, Kind)] = &[
     ("aof_pending_bio_fsync", "redis_aof_pending_bio_fsync", Gauge),
     ("aof_delayed_fsync", "redis_aof_delayed_fsync", Gauge),
     ("aof_fsyncs", "tenon_aof_fsyncs_total", Counter),
+    ("aof_fsync_worst_usec", "tenon_aof_fsync_worst_usec", Gauge),
+    ("aof_staleness_worst_usec", "tenon_aof_staleness_worst_usec", Gauge),
     ("aof_last_bgrewrite_status", "redis_aof_last_bgrewrite_status", Gauge),
     ("aof_last_write_status", "redis_aof_last_write_status", Gauge),
     ("total_connections_received", "redis_connections_received_total", Counter),

@@ -268,7 +268,7 @@ impl Engine {
         let (walk, mut job) = self.cut_for_save(now);
         let cut = walk.cut;
         self.snapshots.save.began = Some(now.steady);
-        let (dirty, bytes) = (self.stats.dirty_total, self.journal.offset().0);
+        let (dirty, bytes) = (self.stats.dirty_total, self.journal.effect_bytes());
         let began = world.stopwatch.read();
         let end = loop {
             self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
@@ -424,8 +424,12 @@ impl Engine {
             Kind::Rewrite => &mut self.snapshots.rewrite,
         };
         history.began = Some(now.steady);
-        self.snapshots.running =
-            Some(Running { kind, began: now, dirty: self.stats.dirty_total, bytes: self.journal.offset().0 });
+        self.snapshots.running = Some(Running {
+            kind,
+            began: now,
+            dirty: self.stats.dirty_total,
+            bytes: self.journal.effect_bytes(),
+        });
     }
 
     /// The job that wrote a snapshot has ended.
@@ -634,7 +638,7 @@ impl Engine {
             memory_limit_bytes: if memory_max == 0 { NEVER } else { memory_max },
             disk_free_bytes: world.disk.free_bytes(&self.directory()),
             changes_since_save: self.snapshots.changes(self.stats.dirty_total),
-            bytes_since_save: self.journal.offset().0.saturating_sub(self.snapshots.bytes_at_save),
+            bytes_since_save: self.journal.effect_bytes().saturating_sub(self.snapshots.bytes_at_save),
             changes_total: self.stats.dirty_total,
             commands_total: self.stats.commands_processed,
             save: self.snapshots.save.facts(now, running == Some(Kind::Save)),
@@ -642,10 +646,12 @@ impl Engine {
             aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
             aof_bytes: sizes.current,
             aof_base_bytes: sizes.base,
+            aof_replay_bytes: sizes.replayed,
             rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
                 .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
-            load_bytes_per_second: self.load_bytes_per_second,
+            load_bytes_per_second: self.load_rates.base,
+            replay_bytes_per_second: self.load_rates.replay,
             full_syncs_running: u32::from(self.replication.is_making_snapshot()),
             is_replica: self.replication.is_following,
         }

@@ -11,8 +11,8 @@ use tenon_config::Directive;
 use tenon_keyspace::{AccessRule, Keyspace, NewEntry};
 use tenon_rdb::{Access, Decoder, FileSource, Limits, LoadError, LoadOptions, LoadReport};
 
-use super::GIVEN_UP;
 use super::keys_ahead::{KeyPiece, KeyRead, KeysAhead};
+use super::{GIVEN_UP, LoadRates};
 use crate::engine::Engine;
 use crate::loading::Loading;
 use crate::scripts::{Loading as LibraryLoading, RestorePolicy};
@@ -42,7 +42,10 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<LoadReport, String> {
         let options = self.load_options(passes_over);
+        let began = world.stopwatch.read();
         let report = self.read_rdb(now, file, &options, Target::Keyspace { merges }, world)?;
+        let spent = world.stopwatch.read().since(began);
+        LoadRates::note(&mut self.load_rates.base, report.bytes, spent);
         for text in &report.libraries {
             let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
             let loaded = self.scripts.libraries.load(text, merges, &mut loading);

@@ -96,6 +96,10 @@ pub(crate) struct LogInfo {
     pub(crate) fsyncs: u64,
     /// Duration of the last of them, microseconds.
     pub(crate) last_fsync_us: u64,
+    /// Duration of the worst of the last minute, microseconds.
+    pub(crate) fsync_worst_us: u64,
+    /// How old the oldest write was when the fsync ended that covered it, at worst in the last minute.
+    pub(crate) staleness_worst_us: u64,
 }
 
 /// A load that goes on.
@@ -149,6 +153,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
             fsyncs_delayed: engine.durability.delayed_fsyncs,
             fsyncs: syncs.map_or(0, |facts| facts.ended),
             last_fsync_us: syncs.map_or(0, |facts| facts.last_us),
+            fsync_worst_us: syncs.map_or(0, |syncs| syncs.worst_us),
+            staleness_worst_us: syncs.map_or(0, |syncs| syncs.staleness_us),
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
@@ -235,6 +241,8 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_delayed_fsync", info.log.fsyncs_delayed);
     lines.field("aof_fsyncs", info.log.fsyncs);
     lines.field("aof_last_fsync_usec", info.log.last_fsync_us);
+    lines.field("aof_fsync_worst_usec", info.log.fsync_worst_us);
+    lines.field("aof_staleness_worst_usec", info.log.staleness_worst_us);
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
