@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,9 +105,9 @@ fn resident_bytes(server: &Server) -> u64 {
 fn synchronize(server: &Server) -> (bool, Duration) {
     let is_over = AtomicBool::new(false);
     let before = resident_bytes(server);
-    let (mut peak, mut client) = (before, server.client());
+    let (peak, mut client) = (Cell::new(before), server.client());
     let look = || {
-        peak = peak.max(resident_bytes(server));
+        peak.set(peak.get().max(resident_bytes(server)));
         let gathered = field(&mut client, "replication", "replica_sync_gathered_bytes");
         // It is let go in the turn in which it reaches the limit.
         let gathered: u64 = gathered.parse().unwrap_or(0);
@@ -117,7 +118,7 @@ fn synchronize(server: &Server) -> (bool, Duration) {
         let ended_well = read_slowly(server, look);
         is_over.store(true, Ordering::Relaxed);
         let longest = writer.join().expect("it writes until told to stop");
-        let grown = peak.saturating_sub(before);
+        let grown = peak.get().saturating_sub(before);
         assert!(grown <= LIMIT_BYTES + UNDER_WAY_BYTES, "it took {grown} bytes more\n{}", server.log());
         (ended_well, longest)
     })
