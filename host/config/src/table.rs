@@ -94,7 +94,7 @@ directives! {
         mutable: true, flags: HIDDEN, effect: Meaningless(NO_HANDLER) },
     ShutdownTimeout => Row { name: "shutdown-timeout", alias: None,
         kind: Integer { min: 0, max: INT_MAX }, default: "10",
-        mutable: true, flags: PLAIN, effect: Later },
+        mutable: true, flags: PLAIN, effect: Acts },
     OomScoreAdjValues => Row { name: "oom-score-adj-values", alias: None,
         kind: OomScores, default: "0 200 800",
         mutable: true, flags: PLAIN, effect: Meaningless(ONE_PROCESS) },
