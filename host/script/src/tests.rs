@@ -20,6 +20,7 @@ impl Host for Echo {
             b"fail" => reply.error("WRONG it is wrong"),
             b"refuse" => return Called::Refused("ERR not from here".to_owned()),
             b"nil" => reply.null(),
+            b"count" => reply.integer(args.len() as i64),
             b"status" => reply.simple(&String::from_utf8_lossy(args.get(1))),
             b"map" => {
                 reply.map(1);
@@ -406,6 +407,10 @@ fn commands_of_any_number_of_words_are_called() {
             "*3 $1 a $18 2.9999999999999996 $3 nan",
         ),
         ("local t = {} for i = 1, 500 do t[i] = i end return #redis.call(unpack(t))", ":500"),
+        ("local t = {} for i = 1, 7999 do t[i] = i end return redis.call('count', 'b', unpack(t))", ":8001"),
+        ("return redis.pcall('fail', ('x'):byte())", "-WRONG it is wrong"),
+        ("local a = {'y'}\nreturn redis.call('fail', unpack(a))", "WRONG it is wrong on @user_script:2"),
+        ("return redis.call('status', 'OK', unpack({}))", "+OK"),
         ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9', 10)[10]", "$2 10"),
         ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9')[9]", "$1 9"),
         ("return #redis.call('a', ('x'):rep(100000))[2]", ":100000"),
