@@ -12,6 +12,7 @@ use crate::bridge::{self, Crossing};
 use crate::convert::{write_array, write_line, write_value};
 use crate::hook::{self, run_endable};
 use crate::memory::{Limit, until_unlimited, within_limit};
+use crate::scan::{leaves_tables, may_be_wide};
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
@@ -46,6 +47,8 @@ pub struct Interpreter {
 
 /// What runs something compiled.
 struct Runner {
+    /// With at most so many keys and arguments, in tables that are used again.
+    again: LuaFunction,
     /// With so many keys, and the arguments behind them.
     few: [LuaFunction; FEW_KEYS_MAX + 1],
     /// With a table of each.
@@ -58,6 +61,8 @@ pub struct Code {
     function: LuaFunction,
     /// Whether it may call commands of thousands of words.
     is_wide: bool,
+    /// Whether it can be given the same tables as others.
+    leaves_tables: bool,
 }
 
 /// A function that a library has registered.
@@ -170,7 +175,11 @@ impl Interpreter {
 
     /// Compiles a script; an error is Lua's sentence.
     pub fn compile(&self, code: &[u8]) -> std::result::Result<Code, String> {
-        self.compile_as(code, "@user_script").map(|function| Code { function, is_wide: may_be_wide(code) })
+        self.compile_as(code, "@user_script").map(|function| Code {
+            function,
+            is_wide: may_be_wide(code),
+            leaves_tables: leaves_tables(code),
+        })
     }
 
     fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<LuaFunction, String> {
@@ -247,7 +256,11 @@ impl Interpreter {
 impl Runner {
     fn find(runner: &Table, name: &str) -> Result<Runner> {
         let few = |keys: usize| runner.raw_get(format!("{name}_{keys}"));
-        Ok(Runner { few: [few(0)?, few(1)?, few(2)?], many: runner.raw_get(name)? })
+        Ok(Runner {
+            again: runner.raw_get(format!("{name}_again"))?,
+            few: [few(0)?, few(1)?, few(2)?],
+            many: runner.raw_get(name)?,
+        })
     }
 
     fn run(
@@ -260,6 +273,11 @@ impl Runner {
     ) -> Ended {
         type Outcome = (u8, Value, Option<BString>, MultiValue);
         let ran = with_host(words, host, || match self.few.get(keys.len()) {
+            Some(_) if arguments.len() <= FEW_KEYS_MAX && code.leaves_tables => until_unlimited(lua, || {
+                let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
+                let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
+                self.again.call::<Outcome>((&code.function, key, other, first, second, Limit::on()))
+            }),
             Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX && !code.is_wide => {
                 until_unlimited(lua, || {
                     let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
@@ -319,12 +337,6 @@ fn with_host<R>(
     Ok((ran, crossing.speaks))
 }
 
-/// Whether a text names what returns as many values as one likes.
-fn may_be_wide(code: &[u8]) -> bool {
-    let has = |name: &[u8]| code.windows(name.len()).any(|window| window == name);
-    has(b"unpack") || has(b"byte") || has(b"load")
-}
-
 /// A word for Lua, without a handle where that is possible.
 type Word<'a> = Either<&'a str, LuaString>;
 
@@ -333,6 +345,10 @@ fn word<'a>(lua: &Lua, bytes: &'a [u8]) -> Result<Word<'a>> {
         Ok(text) => Ok(Either::Left(text)),
         Err(_) => lua.create_string(bytes).map(Either::Right),
     }
+}
+
+fn word_at<'a>(lua: &Lua, words: Args<'a>, index: usize) -> Result<Option<Word<'a>>> {
+    words.try_get(index).map(|bytes| word(lua, bytes)).transpose()
 }
 
 fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
@@ -355,7 +371,7 @@ fn registered(function: &Table, is_wide: bool) -> Result<Function> {
             .raw_get::<Option<LuaString>>("description")?
             .map(|text| text.as_bytes().to_vec()),
         flags,
-        code: Code { function: function.raw_get("callback")?, is_wide },
+        code: Code { function: function.raw_get("callback")?, is_wide, leaves_tables: false },
     })
 }
 

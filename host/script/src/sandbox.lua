@@ -15,6 +15,9 @@ local insert, concat = table.insert, table.concat
 local byte, find, gsub = string.byte, string.find, string.gsub
 local place, open = native.place, native.open
 
+-- The last status that a script got in this run, as a table, and its text; forgotten when a metatable is set.
+local status, status_text
+
 -- The globals as scripts see them, and as they are.
 local globals, base = {}, {}
 setfenv(1, globals)
@@ -107,6 +110,7 @@ function base.setmetatable(table, metatable)
   if shown[table] then
     error('Attempt to modify a readonly table', 2)
   end
+  status = nil
   return setmetatable(table, metatable)
 end
 
@@ -323,8 +327,6 @@ end
 -- How many calls are still to be made carefully at once: where one has numbers, others have some too.
 local careful = 0
 
--- The last status that a script got in this run, as a table, and its text.
-local status, status_text
 
 -- A function that has a command run. What came of it, and then:
 -- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
@@ -432,8 +434,8 @@ end
 -- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle; 5, the status OK.
 local function outcome(is_fine, value)
   if is_fine then
-    -- A status is mostly returned as it came. What has no metatable can be looked at without a script's code running.
-    if status and getmetatable(value) == nil and value == status and value.ok == status_text and value.err == nil then
+    -- A status is mostly returned as it came. It has no metatable, so it can be looked at without a script's code running.
+    if status and value == status and status.ok == status_text and status.err == nil then
       if status_text == 'OK' then
         return 5
       end
@@ -476,6 +478,15 @@ function runner.script(script, keys, arguments, is_wide)
   return outcome(xpcall(script, handle))
 end
 
+-- Scripts that leave these as they find them have them in turn.
+local again_keys, again_arguments = {}, {}
+
+function runner.script_again(script, key, other, first, second)
+  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, again_keys, again_arguments, redis_library
+  return outcome(xpcall(script, handle))
+end
+
 function runner.script_0(script, ...)
   source, status, base.KEYS, base.ARGV, base.redis = nil, nil, {}, { ... }, redis_library
   return outcome(xpcall(script, handle))
@@ -500,6 +511,10 @@ function runner.callback(run, keys, arguments, is_wide)
   base.redis = is_wide and wide_library or redis_library
   source, status, callback, callback_keys, callback_arguments = nil, nil, run, keys, arguments
   return outcome(xpcall(call_back, handle))
+end
+
+function runner.callback_again(run, key, other, first, second)
+  return runner.callback(run, { key, other }, { first, second })
 end
 
 function runner.callback_0(run, ...)

@@ -456,3 +456,23 @@ fn statuses_are_tables_that_scripts_may_change() {
     assert_eq!(run(equal), "+x");
     assert_eq!(run("return {ok = 'OK'}"), "+OK");
 }
+
+#[test]
+fn tables_that_are_used_again_hold_what_was_given() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |keys: &[&[u8]], arguments: &[&[u8]], script: &str| {
+        let code = interpreter.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let (keys, arguments) = (OwnedArgs::from(keys), OwnedArgs::from(arguments));
+        let ended = interpreter.run(&code, keys.as_args(), arguments.as_args(), &mut Echo::default());
+        let Ended::Returned(returned) = ended else { panic!("a script that returns") };
+        let mut out = Vec::new();
+        returned.write(&mut Reply::new(&mut out, Proto::Resp2));
+        out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
+    };
+    let all = "return redis.call('x', KEYS[1] or 'none', KEYS[2] or 'none', ARGV[1] or 'none')";
+    assert_eq!(run(&[b"a", b"b"], &[b"c"], all), "*4 $1 x $1 a $1 b $1 c");
+    assert_eq!(run(&[b"\xff"], &[], all), "*4 $1 x $1 \\xff $4 none $4 none");
+    assert_eq!(run(&[b"a", b"b", b"c"], &[], "return KEYS[3]"), "$1 c");
+    assert_eq!(run(&[b"a"], &[b"b"], "return #KEYS + #ARGV"), ":2");
+    assert_eq!(run(&[], &[], "return {KEYS[1] == nil, ARGV[2] == nil}"), "*2 :1 :1");
+}
