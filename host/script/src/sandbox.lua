@@ -502,15 +502,9 @@ function runner.script_2(script, key, other, ...)
   return outcome(xpcall(script, handle))
 end
 
-local callback, callback_keys, callback_arguments
-local function call_back()
-  return callback(callback_keys, callback_arguments)
-end
-
 function runner.callback(run, keys, arguments, is_wide)
-  base.redis = is_wide and wide_library or redis_library
-  source, status, callback, callback_keys, callback_arguments = nil, nil, run, keys, arguments
-  return outcome(xpcall(call_back, handle))
+  source, status, base.redis = nil, nil, is_wide and wide_library or redis_library
+  return outcome(xpcall(run, handle, keys, arguments))
 end
 
 function runner.callback_again(run, key, other, first, second)
@@ -518,15 +512,18 @@ function runner.callback_again(run, key, other, first, second)
 end
 
 function runner.callback_0(run, ...)
-  return runner.callback(run, {}, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, {}, { ... }))
 end
 
 function runner.callback_1(run, key, ...)
-  return runner.callback(run, { key }, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key }, { ... }))
 end
 
 function runner.callback_2(run, key, other, ...)
-  return runner.callback(run, { key, other }, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key, other }, { ... }))
 end
 
 -- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.
