@@ -14,7 +14,7 @@ use crate::workspace;
 use manifest::{Dependency, Manifest, dependencies_of};
 
 /// Package and floor. A crate depends only on lower floors, and on `BESIDE`.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("tenon-base", 0),
     ("tenon-resp", 0),
     ("tenon-keyspace", 1),
@@ -30,14 +30,15 @@ const FLOORS: [(&str, u8); 16] = [
     ("tenon-engine", 3),
     ("tenon-driver", 4),
     ("tenon-wasm", 4),
+    ("tenon-sim", 4),
     ("tenon", 5),
 ];
 
 /// The edges drawn within one floor: (from, to).
-const BESIDE: [(&str, &str); 1] = [("tenon-rdb", "tenon-keyspace")];
+const BESIDE: [(&str, &str); 2] = [("tenon-rdb", "tenon-keyspace"), ("tenon-sim", "tenon-wasm")];
 
 /// Who may name the components' host.
-const NAMES_WASM: [&str; 1] = ["tenon"];
+const NAMES_WASM: [&str; 2] = ["tenon", "tenon-sim"];
 
 /// The highest floor that must stay pure: same inputs at the same times, same outputs.
 const PURE_UP_TO: u8 = 3;

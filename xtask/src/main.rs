@@ -1,4 +1,5 @@
-//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential` and `fuzz`.
+//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential`,
+//! `fuzz` and `policies`.
 //! Depends on no crate of the house: it judges the house from outside, by its files and its binary.
 //! Always: what fails says where, what was found and what was expected, and the exit status is 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who ran it")]
@@ -11,6 +12,7 @@ mod tidy;
 mod bench;
 mod differential;
 mod fuzz;
+mod policies;
 
 mod problem;
 mod source;
@@ -27,6 +29,7 @@ usage: cargo xtask CHORE
   bench [OPTION]   Tenon against redis-server; `cargo xtask bench --help` lists the options
   differential     random commands to Tenon and to redis-server; `cargo xtask differential --help` lists the options
   fuzz [OPTION]    hostile bytes for what reads them; `cargo xtask fuzz --help` lists the options
+  policies [DIR]   the policies below plugins/ as components, in a directory that the server can load them from
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => bench::run(options),
         ["differential", options @ ..] => differential::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["policies", options @ ..] => policies::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -19,6 +19,7 @@ use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
 use crate::access;
+use crate::backups::Backups;
 use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
 use crate::durability::Durability;
@@ -74,6 +75,7 @@ pub struct Engine {
     pub(crate) journal: Journal,
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
+    pub(crate) backups: Backups,
     pub(crate) policies: Policies,
     pub(crate) transitions: Transitions,
     pub(crate) slow_log: SlowLog,
@@ -123,12 +125,12 @@ pub struct Engine {
     pub(crate) is_started: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
-    /// Bytes read by loads, and how quickly.
+    /// Bytes read by loads.
     pub(crate) loaded_bytes: u64,
     /// Of the last RDB.
     pub(crate) keys_loaded: u64,
     pub(crate) keys_expired_at_load: u64,
-    pub(crate) load_bytes_per_second: Option<u64>,
+    pub(crate) load_rates: crate::load::LoadRates,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
@@ -220,6 +222,9 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    Spill,
+    Backup,
+    ListBackups(ConnectionId),
     SnapshotForReplicas,
     Link,
     Migrate,
@@ -324,6 +329,7 @@ impl Engine {
             journal: Journal::new(Default::default(), Default::default()),
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
+            backups: Backups::default(),
             policies: Policies::new(policy_loader, started),
             transitions: Transitions::default(),
             slow_log,
@@ -358,7 +364,7 @@ impl Engine {
             loaded_bytes: 0,
             keys_loaded: 0,
             keys_expired_at_load: 0,
-            load_bytes_per_second: None,
+            load_rates: crate::load::LoadRates::default(),
             dump_lock: None,
             set_log_level,
             tell_supervisor,
@@ -392,6 +398,9 @@ impl Engine {
         }
         if let Err(sentence) = loaded {
             sentence.lines().for_each(|line| tracing::warn!("{line}"));
+            if sentence.contains("RDB offset ") {
+                tracing::warn!("Terminating server after rdb file reading failure.");
+            }
             self.is_over = true;
             return world.outputs.request(Output::Exit { code: 1 });
         }
@@ -538,6 +547,9 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::Spill) => self.spilled(&*result),
+            Some(Purpose::Backup) => self.backup_ended(now, result),
+            Some(Purpose::ListBackups(connection)) => self.backups_listed(now, connection, result, world),
             Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
@@ -632,11 +644,12 @@ impl Machine for Engine {
             Some(self.cron.next_at()),
             self.durability.wake_at(),
             self.snapshots.wake_at(),
+            self.backups.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
-            self.replication.wake_at(),
+            self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
         ];

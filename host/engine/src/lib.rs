@@ -2,6 +2,7 @@
 //! without sockets, threads or clocks.
 
 mod access;
+mod backups;
 mod client_memory;
 mod command_base;
 mod cron;
@@ -35,6 +36,8 @@ mod session;
 mod settings;
 mod snapshots;
 mod sockets;
+mod spill;
+mod standing;
 mod stats;
 mod sync_job;
 mod table;
@@ -44,11 +47,14 @@ mod tracking;
 mod transaction;
 mod transition;
 mod waiting;
+mod walks;
 mod watch;
 
+pub use backups::{BackupFile, BackupManifest, read_manifest};
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;
+pub use standing::{LogReach, Standing};
 pub use stats::{CallCounts, Stats};
 pub use table::{Command, CommandId, CommandTable};
 

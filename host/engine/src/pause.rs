@@ -27,6 +27,8 @@ pub(crate) struct Pause {
     /// A failover wants what is here to stay as it is, whatever clients ask for.
     is_for_failover: bool,
     kept: VecDeque<ConnectionId>,
+    /// What came from the primary that is followed waits, too.
+    holds_stream: bool,
 }
 
 impl Pause {
@@ -66,11 +68,20 @@ impl Pause {
         self.running = None;
     }
 
+    /// Notes that the primary's stream waits for the end of the pause.
+    pub(crate) fn hold_stream(&mut self) {
+        self.holds_stream = true;
+    }
+
+    fn keeps_any(&self) -> bool {
+        self.holds_stream || !self.kept.is_empty()
+    }
+
     /// When settling is due if nothing else happens.
     pub(crate) fn wake_at(&self) -> Option<Micros> {
         match self.running {
             Some((_, end)) => Some(end),
-            None => Some(Micros(0)).filter(|_| !self.is_for_failover && !self.kept.is_empty()),
+            None => Some(Micros(0)).filter(|_| !self.is_for_failover && self.keeps_any()),
         }
     }
 }
@@ -92,7 +103,13 @@ impl Engine {
         if self.pause.running.is_some_and(|(_, end)| end <= now.steady) {
             self.pause.end();
         }
-        if self.pause.is_on() || self.pause.kept.is_empty() {
+        if self.pause.is_on() {
+            return;
+        }
+        if std::mem::take(&mut self.pause.holds_stream) {
+            self.run_held_stream(now, world);
+        }
+        if self.pause.kept.is_empty() {
             return;
         }
         // What pauses anew keeps the others, behind those that it already has.

@@ -220,21 +220,16 @@ impl Engine {
         let fsync = spec(&self.config, Directive::PolicyFsync);
         let loaded = loader.load_fsync(&fsync, &fsync.start(TENANT, crate::TENON_VERSION));
         self.policies.fsync = guard_at_start(loaded, now)
-            .map_err(|text| self.refusal_at_start(Directive::PolicyFsync, text))?;
+            .map_err(|sentence| refused(&self.config, Directive::PolicyFsync, &sentence))?;
         let snapshot = spec(&self.config, Directive::PolicySnapshot);
         let loaded = loader.load_snapshot(&snapshot, &snapshot.start(TENANT, crate::TENON_VERSION));
         self.policies.snapshot = guard_at_start(loaded, now)
-            .map_err(|text| self.refusal_at_start(Directive::PolicySnapshot, text))?;
+            .map_err(|sentence| refused(&self.config, Directive::PolicySnapshot, &sentence))?;
         log_notices(self.policies.fsync.take_notices());
         log_notices(self.policies.snapshot.take_notices());
         tracing::info!("{}", self.policies.fsync.loaded_line());
         tracing::info!("{}", self.policies.snapshot.loaded_line());
         Ok(())
-    }
-
-    /// With file and line, where the directive has them.
-    fn refusal_at_start(&self, directive: Directive, sentence: String) -> String {
-        self.config.refuse(directive, format!("{}: {sentence}", directive.name())).to_string()
     }
 
     /// Loads policies as `config` names them, off the engine's thread.
@@ -358,15 +353,25 @@ fn guard_at_start<D: Decision>(loaded: Result<Loaded<D>, Refusal>, now: Now) -> 
     }
 }
 
-/// What a directive names, as policies are loaded by it.
-/// Why the policies that a configuration names cannot run; empty if they can. Loads them, so it may take long.
-pub fn policy_refusals(loader: &dyn PolicyLoader, config: &Config) -> Vec<Refusal> {
+/// Why the policies that a configuration names cannot run, with file and line where it has them; empty if they can.
+/// Loads them, so it may take long.
+pub fn policy_refusals(loader: &dyn PolicyLoader, config: &Config) -> Vec<String> {
     let (fsync, snapshot) = (spec(config, Directive::PolicyFsync), spec(config, Directive::PolicySnapshot));
     let fsync = loader.load_fsync(&fsync, &fsync.start(TENANT, crate::TENON_VERSION)).err();
     let snapshot = loader.load_snapshot(&snapshot, &snapshot.start(TENANT, crate::TENON_VERSION)).err();
-    fsync.into_iter().chain(snapshot).collect()
+    let told = |directive: Directive, refusal: Option<Refusal>| {
+        refusal.map(|refusal| refused(config, directive, &refusal.sentence))
+    };
+    let fsync = told(Directive::PolicyFsync, fsync);
+    fsync.into_iter().chain(told(Directive::PolicySnapshot, snapshot)).collect()
 }
 
+/// With file and line, where the directive has them.
+fn refused(config: &Config, directive: Directive, sentence: &str) -> String {
+    config.refuse(directive, format!("{}: {sentence}", directive.name())).to_string()
+}
+
+/// What a directive names, as policies are loaded by it.
 fn spec(config: &Config, directive: Directive) -> PolicySpec {
     let PolicySelection { component, sha256, settings } = config.policy(directive).clone();
     PolicySpec {

@@ -5,6 +5,7 @@
 
 mod caller; // how a script's commands run
 mod libraries;
+mod replay;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlag
 
 use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
+pub(crate) use self::replay::run_effect;
 use crate::engine::Engine;
 use crate::table::{CommandId, Runs};
 

@@ -23,7 +23,7 @@ pub use decision::{
 };
 pub use fsync::{
     ALWAYS_CEILING_US, Bound, Cause, Durability, EVERYSEC_CEILING_US, Fsync, FsyncFacts, FsyncPlan,
-    FsyncPolicy, FsyncVerdict, ceiling_us, durability_in_force,
+    FsyncPolicy, FsyncVerdict, Gather, ceiling_us, durability_in_force,
 };
 pub use guard::{FsyncGuard, Guard, SnapshotGuard, Status};
 pub use loader::{AvailableFile, FileChange, NativePolicies, PolicyLoader, Refusal, RefusalKind};

@@ -12,19 +12,24 @@ pub type Digest = [u8; 20];
 
 /// What DEBUG DIGEST says: all keys and values of all databases, and which of them expire.
 pub fn dataset_digest(keyspace: &Keyspace) -> Digest {
-    digest_of(keyspace, Detail::Redis)
+    digest_of(keyspace, Detail::Redis, sha1)
 }
 
 /// As [`dataset_digest`], and when the keys expire, and of streams the figures, the groups and what is pending.
 pub fn full_digest(keyspace: &Keyspace) -> Digest {
-    digest_of(keyspace, Detail::Full)
+    digest_of(keyspace, Detail::Full, sha1)
+}
+
+/// As [`full_digest`], with another hash: for simulations, which take a digest after every change.
+pub fn full_digest_by(keyspace: &Keyspace, hash: fn(&[u8]) -> Digest) -> Digest {
+    digest_of(keyspace, Detail::Full, hash)
 }
 
 /// What DEBUG DIGEST-VALUE says: a value, and whether it expires. The key is not part of it.
 pub fn value_digest(value: ValueRef<'_>, expires_at: Option<UnixMillis>) -> Digest {
-    let mut sum = Sum::default();
+    let mut sum = Sum::new(sha1);
     sum.add_value(value, expires_at, Detail::Redis);
-    sum.0
+    sum.sum
 }
 
 /// How much counts.
@@ -36,35 +41,45 @@ enum Detail {
     Full,
 }
 
-fn digest_of(keyspace: &Keyspace, detail: Detail) -> Digest {
-    let mut all = Sum::default();
+fn sha1(bytes: &[u8]) -> Digest {
+    Sha1::digest(bytes).into()
+}
+
+fn digest_of(keyspace: &Keyspace, detail: Detail, hash: fn(&[u8]) -> Digest) -> Digest {
+    let mut all = Sum::new(hash);
     for number in (0..keyspace.databases()).filter(|&number| !keyspace.db(number).is_empty()) {
         all.mix(&(number as u32).to_be_bytes());
         for entry in keyspace.db(number).entries() {
-            let mut one = Sum::default();
+            let mut one = Sum::new(hash);
             one.mix(entry.key());
             one.add_value(entry.value(), entry.expires_at(), detail);
-            all.add(&one.0);
+            all.add(&one.sum);
         }
     }
-    all.0
+    all.sum
 }
 
 /// A digest that is being added to.
-#[derive(Default)]
-struct Sum(Digest);
+struct Sum {
+    sum: Digest,
+    hash: fn(&[u8]) -> Digest,
+}
 
 impl Sum {
+    fn new(hash: fn(&[u8]) -> Digest) -> Sum {
+        Sum { sum: Digest::default(), hash }
+    }
+
     /// Adds bytes such that order does not matter.
     fn add(&mut self, bytes: &[u8]) {
-        let hash: Digest = Sha1::digest(bytes).into();
-        self.0.iter_mut().zip(hash).for_each(|(own, added)| *own ^= added);
+        let hash = (self.hash)(bytes);
+        self.sum.iter_mut().zip(hash).for_each(|(own, added)| *own ^= added);
     }
 
     /// Adds bytes such that order matters.
     fn mix(&mut self, bytes: &[u8]) {
         self.add(bytes);
-        self.0 = Sha1::digest(self.0).into();
+        self.sum = (self.hash)(&self.sum);
     }
 
     fn mix_element(&mut self, element: Element<'_>) {
@@ -109,16 +124,16 @@ impl Sum {
             ValueRef::List(list) => list.iter().for_each(|element| self.mix_element(element)),
             ValueRef::Set(set) => set.iter().for_each(|member| self.add(member.as_bytes(&mut [0; 20]))),
             ValueRef::Hash(hash) => hash.iter().for_each(|(field, value)| {
-                let mut pair = Sum::default();
+                let mut pair = Sum::new(self.hash);
                 pair.mix_element(field);
                 pair.mix_element(value);
-                self.add(&pair.0);
+                self.add(&pair.sum);
             }),
             ValueRef::Zset(zset) => zset.iter().for_each(|(member, score)| {
-                let mut pair = Sum::default();
+                let mut pair = Sum::new(self.hash);
                 pair.mix_element(member);
                 pair.mix(score_text(score).as_bytes());
-                self.add(&pair.0);
+                self.add(&pair.sum);
             }),
             ValueRef::Stream(stream) => {
                 self.mix_entries(stream);

@@ -31,7 +31,7 @@ pub use aux::Aux;
 pub use decoder::{
     Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, Piece, load, load_bytes,
 };
-pub use digest::{Digest, dataset_digest, full_digest, value_digest};
+pub use digest::{Digest, dataset_digest, full_digest, full_digest_by, value_digest};
 pub use dump::{RestoreError, dump, dump_functions, restore, restore_functions, restore_unsigned};
 pub use encoder::{AccessField, DatabaseSize, Encoder, EncoderOptions};
 pub use error::{LoadError, LoadErrorKind};

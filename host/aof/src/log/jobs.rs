@@ -56,7 +56,7 @@ impl Job for SyncJob {
 
 /// One thing to do to the disk.
 pub(crate) enum Action {
-    MakeDirectory(PathBuf),
+    MakeDirectory,
     /// Makes the job's file.
     Create(PathBuf),
     /// Goes on with a file that an earlier attempt made.
@@ -98,7 +98,7 @@ impl Actions {
 
     fn act(&mut self, disk: &dyn Disk, action: Action) -> io::Result<()> {
         match action {
-            Action::MakeDirectory(path) => disk.make_directory(&path),
+            Action::MakeDirectory => self.directory.make(disk),
             Action::Create(path) => make_anew(disk, &path).map(|file| self.file = Some(file)),
             Action::Adopt(file) => {
                 self.file = Some(file);

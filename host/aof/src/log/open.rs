@@ -67,7 +67,7 @@ impl Log {
         empty_base: &[u8],
     ) -> Result<Log, AofError> {
         let path = directory.path().to_owned();
-        disk.make_directory(&path).map_err(AofError::disk("Making the AOF directory", &path))?;
+        directory.make(disk).map_err(AofError::disk("Making the AOF directory", &path))?;
         directory.remove_temporary_files(disk);
         let mut log = Log::off(directory, settings, start, manifest);
         let before = log.manifest.clone();

@@ -271,7 +271,7 @@ impl Log {
         let name = candidate.add_increment(self.directory.file_name());
         let mut actions = Vec::new();
         if self.phase == Phase::Off {
-            actions.push(Action::MakeDirectory(self.directory.path().to_owned()));
+            actions.push(Action::MakeDirectory);
         }
         actions.push(Action::Create(self.directory.file(&name)));
         actions.push(Action::SyncDirectory);

@@ -165,6 +165,43 @@ fn a_replica_that_goes_on_may_be_as_far_behind_as_the_backlog_reaches() {
     assert_eq!(bench.closed, [10], "and no further");
 }
 
+#[test]
+fn a_write_waits_for_the_sake_of_a_synchronization_but_not_for_long() {
+    let mut bench = bench(&[
+        ("client-output-buffer-limit", "replica 64kb 0 0"),
+        ("repl-backlog-size", "16kb"),
+        ("repl-sync-delay-max", "50"),
+    ]);
+    let connection = bench.connect(9);
+    bench.input(Input::Received { connection, bytes: b"REPLCONF capa eof\r\n" });
+    bench.settle();
+    raw(&mut bench, 9);
+    bench.input(Input::Received { connection, bytes: b"PSYNC ? -1\r\n" });
+    bench.settle();
+    assert_eq!(
+        bench.run(1, &format!("SET a {}", "x".repeat(40_000))),
+        "OK",
+        "less than half of it was used up"
+    );
+    assert_eq!(bench.run(1, &format!("SET b {}", "x".repeat(20_000))), "OK");
+    assert_eq!(bench.run(1, "SET c 1"), "", "it waits");
+    assert_eq!(bench.run(2, "STRLEN b"), "20000", "a read does not");
+    assert_eq!(bench.run(2, "MULTI"), "OK");
+    assert_eq!(bench.run(2, "SET d 1"), "QUEUED");
+    assert_eq!(bench.run(4, "PUBLISH channel message"), "", "nor does a message go into the stream");
+    bench.sleep(49);
+    assert!(bench.replies(1).is_empty());
+    bench.sleep(2);
+    assert_eq!((bench.replies(1).len(), bench.replies(4).len()), (1, 1));
+    assert!(bench.text(3, "INFO stats").contains("sync_delayed_writes:2\r\n"));
+    let information = bench.text(3, "INFO replication");
+    assert!(information.contains("replica_sync_gathered_bytes:60"), "{information}");
+    bench.run(3, "CONFIG SET repl-sync-delay-max 0");
+    assert_eq!(bench.run(1, &format!("SET e {}", "x".repeat(30_000))), "OK");
+    assert_eq!(bench.closed, [9], "nobody is delayed, so what gathers comes to its bound");
+    assert_eq!(bench.run(1, "SET f 1"), "OK");
+}
+
 /// A bench that follows, as far as the answer to PSYNC.
 fn follower() -> Bench {
     let mut bench = bench(&[]);

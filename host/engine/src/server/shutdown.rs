@@ -129,6 +129,11 @@ fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_
     }
     (engine.tell_supervisor)(Milestone::Stopping);
     engine.abort_save();
+    if engine.abort_backup() {
+        tracing::warn!(
+            "A backup was being written: it is given up, and what is left of it is not to be used"
+        );
+    }
     engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
         && log.phase() != tenon_aof::Phase::Off

@@ -23,6 +23,7 @@ pub(super) fn stats(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("sync_full", syncs.full);
     lines.field("sync_partial_ok", syncs.partial_ok);
     lines.field("sync_partial_err", syncs.partial_refused);
+    lines.field("sync_delayed_writes", stats.delayed_for_sync);
     lines.field("expired_keys", stats.expired_keys);
     lines.hundredths("expired_stale_perc", 0.0);
     lines.field("expired_time_cap_reached_count", stats.expire_cycle_cut_short);
