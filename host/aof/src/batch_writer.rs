@@ -28,6 +28,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) offset: ReplicationOffset,
     /// The database in which the first record runs.
     pub(crate) db: u32,
+    /// Bytes before the batch that no fsync has covered.
+    pub(crate) unsynced_bytes: u64,
 }
 
 impl Frame<'_> {
@@ -48,7 +50,7 @@ impl Frame<'_> {
             out.extend_from_slice(piece);
         }
         if let (Some(start), Some((unix, id))) = (start, self.header) {
-            header::fill(out, start, unix, self.offset, self.db, id);
+            header::fill(out, start, unix, self.offset, self.db, self.unsynced_bytes, id);
         }
     }
 }

@@ -99,6 +99,7 @@ impl CommandBase {
             select: false,
             offset: self.origin.offset,
             db: self.first_db,
+            unsynced_bytes: 0,
         };
         frame.write(out, std::iter::once(self.gathered.as_slice()));
         self.gathered.clear();

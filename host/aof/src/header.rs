@@ -1,8 +1,8 @@
 //! The command in front of every batch: Redis runs it and ignores it, we check the batch with it.
 //!
-//! `PING "tenon1 <bytes> <crc64> <unix-ms> <offset> <db> <replid>"`: how many bytes the batch has, CRC-64/XZ of the
-//! fields behind the checksum and of the batch, when it was written, the replication offset behind it, the database in
-//! which it starts, and whose offset that is.
+//! `PING "tenon1 <bytes> <crc64> <unix-ms> <offset> <db> <unsynced> <replid>"`: how many bytes the batch has, CRC-64/XZ
+//! of the fields behind the checksum and of the batch, when it was written, the replication offset behind it, the
+//! database in which it starts, how many bytes before it no fsync had covered by then, and whose offset that is.
 //! Always: a header has `HEADER_BYTES` bytes, whatever is in it, so that it can be filled in place.
 
 use crc64fast::Digest;
@@ -13,14 +13,14 @@ use tenon_journal::{ReplicationId, ReplicationOffset};
 pub const HEADER_BYTES: usize = OPENING.len() + FIELDS_BYTES + 2;
 
 /// What every header, and nothing else that a server writes, starts with.
-pub(crate) const OPENING: &[u8] = b"*2\r\n$4\r\nPING\r\n$125\r\ntenon1 ";
+pub(crate) const OPENING: &[u8] = b"*2\r\n$4\r\nPING\r\n$138\r\ntenon1 ";
 
 /// The part of the opening that no other command in a log starts with: of a torn header it may be all there is.
-pub(crate) const OPENING_START: &[u8] = b"*2\r\n$4\r\nPING\r\n$125\r\n";
+pub(crate) const OPENING_START: &[u8] = b"*2\r\n$4\r\nPING\r\n$138\r\n";
 
 /// Widths of the fields; one space between two.
-const WIDTHS: [usize; 6] = [12, 16, 15, 20, 10, ReplicationId::BYTES];
-const FIELDS_BYTES: usize = 12 + 16 + 15 + 20 + 10 + ReplicationId::BYTES + 5;
+const WIDTHS: [usize; 7] = [12, 16, 15, 20, 10, 12, ReplicationId::BYTES];
+const FIELDS_BYTES: usize = 12 + 16 + 15 + 20 + 10 + 12 + ReplicationId::BYTES + 6;
 /// Where the checksum's cover starts, from the header's start.
 const COVERED_START: usize = OPENING.len() + 12 + 1 + 16 + 1;
 const BATCH_BYTES_MAX: u64 = 999_999_999_999;
@@ -39,6 +39,8 @@ pub struct BatchHeader {
     pub offset: ReplicationOffset,
     /// The database in which its first record runs.
     pub db: u32,
+    /// How many bytes before it might have been lost with it: what lies before those was durable when it was written.
+    pub unsynced_bytes: u64,
     /// Whose offset that is.
     pub replication_id: ReplicationId,
 }
@@ -67,7 +69,8 @@ impl BatchHeader {
             unix: UnixMillis(decimal(parts[2])? as i64),
             offset: ReplicationOffset(decimal(parts[3])?),
             db: u32::try_from(decimal(parts[4])?).ok()?,
-            replication_id: ReplicationId::parse(parts[5])?,
+            unsynced_bytes: decimal(parts[5])?,
+            replication_id: ReplicationId::parse(parts[6])?,
         })
     }
 
@@ -93,6 +96,7 @@ pub(crate) fn fill(
     unix: UnixMillis,
     offset: ReplicationOffset,
     db: u32,
+    unsynced_bytes: u64,
     replication_id: &ReplicationId,
 ) {
     let (header, batch) = out[start..].split_at_mut(HEADER_BYTES);
@@ -107,6 +111,8 @@ pub(crate) fn fill(
     at += 21;
     write_decimal(&mut header[at..at + 10], u64::from(db));
     at += 11;
+    write_decimal(&mut header[at..at + 12], unsynced_bytes.min(BATCH_BYTES_MAX));
+    at += 13;
     header[at..at + ReplicationId::BYTES].copy_from_slice(&replication_id.0);
     header[HEADER_BYTES - 2..].copy_from_slice(b"\r\n");
     let mut digest = BatchHeader::begin_checksum(header);
@@ -155,7 +161,7 @@ mod tests {
         let mut out = b"before".to_vec();
         let start = reserve(&mut out);
         out.extend_from_slice(b"*1\r\n$8\r\nFLUSHALL\r\n");
-        fill(&mut out, start, UnixMillis(1_700_000_000_123), ReplicationOffset(42), 7, &ID);
+        fill(&mut out, start, UnixMillis(1_700_000_000_123), ReplicationOffset(42), 7, 99, &ID);
         out.split_off(start)
     }
 
@@ -165,21 +171,22 @@ mod tests {
         let header = BatchHeader::parse(&bytes).expect("a header");
         assert_eq!((header.batch_bytes, header.unix.0), (18, 1_700_000_000_123));
         assert_eq!((header.offset, header.db, header.replication_id), (ReplicationOffset(42), 7, ID));
+        assert_eq!(header.unsynced_bytes, 99);
         let mut digest = BatchHeader::begin_checksum(&bytes);
         digest.write(&bytes[HEADER_BYTES..]);
         assert_eq!(digest.sum64(), header.checksum);
         let payload = &bytes[OPENING.len() - 7..HEADER_BYTES - 2];
-        assert_eq!(payload.len(), 125, "the length that the opening announces");
+        assert_eq!(payload.len(), 138, "the length that the opening announces");
     }
 
     #[test]
     fn extremes_fit() {
         let mut out = Vec::new();
         let start = reserve(&mut out);
-        fill(&mut out, start, UnixMillis(i64::MAX), ReplicationOffset(u64::MAX), u32::MAX, &ID);
+        fill(&mut out, start, UnixMillis(i64::MAX), ReplicationOffset(u64::MAX), u32::MAX, u64::MAX, &ID);
         let header = BatchHeader::parse(&out).expect("a header");
         assert_eq!((header.unix.0, header.offset.0, header.db), (UNIX_MS_MAX, u64::MAX, u32::MAX));
-        fill(&mut out, start, UnixMillis(-5), ReplicationOffset(0), 0, &ID);
+        fill(&mut out, start, UnixMillis(-5), ReplicationOffset(0), 0, 0, &ID);
         assert_eq!(BatchHeader::parse(&out).expect("a header").unix.0, 0);
     }
 

@@ -373,6 +373,7 @@ impl Log {
     fn encode(&mut self, now: Now, batch: &BatchBytes, bytes_max: usize) {
         let mut begins = self.tail.end();
         let (databases, select_next) = (&mut self.databases, &mut self.select_next);
+        let synced = self.synced.bytes;
         let (settings, id, seconds) = (&self.settings, &self.replication_id, &mut self.timestamp_seconds);
         self.tail.append(bytes_max, |out| {
             for each in batch.log_batches() {
@@ -390,6 +391,7 @@ impl Log {
                     select: std::mem::take(select_next),
                     offset: each.end_offset(),
                     db: each.db(),
+                    unsynced_bytes: begins.saturating_sub(synced),
                 };
                 frame.write(out, each.pieces());
                 begins += (out.len() - before) as u64;

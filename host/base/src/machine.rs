@@ -256,6 +256,8 @@ pub enum Output {
         /// The exit code.
         code: i32,
     },
+    /// End the process as a bad access to memory would, at once: whoever watches it is to be tried.
+    Crash,
 }
 
 /// Threads beside the engine's. Jobs of one lane run in the order asked for; lanes do not wait for each other.

@@ -28,7 +28,7 @@ use crate::links::Links;
 use crate::listen::Listeners;
 use crate::signals::Signals;
 use crate::spin::Spin;
-use crate::{Clock, flusher};
+use crate::{Clock, flusher, signals};
 
 /// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
 /// argument take a few microseconds a buffer, those of many small requests more than this.
@@ -413,6 +413,7 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         Output::Connect { ticket, host, port, patience, source, tls } => {
             connection::spawn_connector(worker, ticket, Destination { host, port, source, tls }, patience);
         }
+        Output::Crash => signals::crash(),
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
             // Before clients find their connections closed: who connects anew then must not be let in.

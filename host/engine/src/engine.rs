@@ -649,7 +649,7 @@ impl Machine for Engine {
             self.pause.wake_at(),
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
-            self.replication.wake_at(),
+            self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
         ];

@@ -170,7 +170,8 @@ impl Engine {
         if upstream.take_connect(now.steady) {
             let mut greeting = greeting(&self.config);
             greeting.takes_two_links &= !following.aside.has_failed;
-            upstream.change_greeting(greeting);
+            following.change_greeting(&greeting);
+            let upstream = &following.upstream;
             let address = upstream.address();
             let address = (address.0.to_owned(), address.1);
             let ticket = self.connect_to_primary(address, world);
@@ -564,6 +565,12 @@ impl Engine {
 }
 
 impl Following {
+    /// Takes up what the configuration now says, on every link.
+    pub(crate) fn change_greeting(&mut self, greeting: &Greeting) {
+        let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
+        links.into_iter().for_each(|link| link.change_greeting(greeting.clone()));
+    }
+
     /// Bytes of the stream that came while clients are paused.
     pub(crate) fn held_bytes(&self) -> usize {
         self.raw.len()

@@ -126,10 +126,11 @@ impl Replication {
         self.snapshot.as_ref().filter(|snapshot| !snapshot.is_made).map(|snapshot| snapshot.began)
     }
 
-    pub(crate) fn wake_at(&self) -> Option<Micros> {
+    /// When settling is due if nothing else happens. In a pause nothing of a stream is run.
+    pub(crate) fn wake_at(&self, is_paused: bool) -> Option<Micros> {
         let follows_up =
             self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
-        let gathered = follows_up.then_some(Micros(0));
+        let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
         self.pump_at.into_iter().chain(gathered).chain(waits).min()
     }
@@ -147,7 +148,7 @@ impl Engine {
         self.replication.delay_max = settings.sync_delay_max;
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
         if let Some(following) = &mut self.replication.following {
-            following.upstream.change_greeting(greeting(&self.config));
+            following.change_greeting(&greeting(&self.config));
         }
     }
 

@@ -77,6 +77,8 @@ pub struct Request<'a> {
     pub handshake: Handshake,
     /// The stream that it followed, and the first byte that it has not got, counted from 1. None for SYNC.
     pub target: Option<Target<'a>>,
+    /// A snapshot would be large enough to be worth a link of its own.
+    pub is_large: bool,
 }
 
 /// Where a replica would like to go on.
@@ -213,6 +215,9 @@ impl Primary {
 
     /// Forgets what was kept.
     pub fn close_backlog(&mut self, outputs: &mut Outputs) {
+        // Offsets of another history mean nothing in the next one.
+        self.expected.clear();
+        self.pace.stop();
         if let Some(stream) = self.backlog.take() {
             outputs.close_stream(stream);
         }
@@ -261,7 +266,8 @@ impl Primary {
                 Err(reason) => tracing::info!("{reason}"),
             }
             self.counts.partial_refused += u64::from(target.id.first() != Some(&b'?'));
-            if replica.handshake.takes_two_links && self.settings.two_links && self.settings.is_diskless {
+            let may_split = self.settings.two_links && self.settings.is_diskless && request.is_large;
+            if replica.handshake.takes_two_links && may_split {
                 tracing::info!("Replica {} is to take its snapshot on a link of its own", replica.name());
                 outputs.writer(replica.connection).extend_from_slice(b"+DUALCHANNELSYNC\r\n");
                 return Answer::TwoLinks(replica.handshake);
@@ -387,7 +393,7 @@ impl Primary {
                 Some(_) => outputs.pending_bytes(replica.connection.slot) as u64,
                 None if replica.holds_stream() => end - replica.start.0,
                 None if self.expected.iter().any(|one| one.serial == replica.connection.serial) => {
-                    end - replica.start.0
+                    end.saturating_sub(replica.start.0)
                 }
                 None => 0,
             };
@@ -403,7 +409,7 @@ impl Primary {
         }
         let hard_bytes = self.settings.output.hard_bytes;
         let bytes_max = if hard_bytes > 0 { hard_bytes.max(self.settings.backlog_bytes) } else { u64::MAX };
-        self.expected.retain(|expected| end - expected.start.0 < bytes_max);
+        self.expected.retain(|expected| end.saturating_sub(expected.start.0) < bytes_max);
         let was_set = self.pace.is_set();
         let mut pace = std::mem::take(&mut self.pace);
         pace.look(now, end, &self.settings, self.gatherings(now, end, outputs));
@@ -532,6 +538,8 @@ impl Primary {
             return;
         }
         self.counts.partial_ok += 1;
+        // What it missed is in the backlog, and nothing gathers for it.
+        replica.has_caught_up = true;
         tracing::info!(
             "Partial resynchronization request from {} accepted. Sending {} bytes of backlog starting from offset {}.",
             replica.name(),

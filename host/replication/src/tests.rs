@@ -62,12 +62,13 @@ impl World {
 
     fn psync(&mut self, connection: ConnectionId, handshake: Handshake, id: &str, first: i64) -> Answer {
         let target = Some(Target { id: id.as_bytes(), first });
-        let request = Request { connection, peer_address: "10.0.0.1", handshake, target };
+        let request = Request { connection, peer_address: "10.0.0.1", handshake, target, is_large: true };
         self.primary.request(self.now, request, &mut self.outputs)
     }
 
     fn sync(&mut self, connection: ConnectionId, handshake: Handshake) -> Answer {
-        let request = Request { connection, peer_address: "10.0.0.1", handshake, target: None };
+        let request =
+            Request { connection, peer_address: "10.0.0.1", handshake, target: None, is_large: true };
         self.primary.request(self.now, request, &mut self.outputs)
     }
 
@@ -368,6 +369,15 @@ fn a_replica_that_can_takes_its_snapshot_on_one_link_and_the_stream_on_another()
     assert_eq!(world.psync(ONE, both.clone(), "?", -1), Answer::TwoLinks(both.clone()));
     assert_eq!(world.sent(ONE), "+DUALCHANNELSYNC\r\n");
     assert!(world.primary.replicas().is_empty(), "it is an ordinary connection");
+    let target = Some(Target { id: b"?", first: -1 });
+    let small =
+        Request { connection: ONE, peer_address: "", handshake: both.clone(), target, is_large: false };
+    assert_eq!(
+        world.primary.request(Micros(0), small, &mut world.outputs),
+        Answer::Waits,
+        "it would not pay"
+    );
+    world.primary.closed(Micros(0), ONE);
     assert_eq!(world.sync(TWO, aside), Answer::Waits);
     assert_eq!(world.begin_snapshot(4), Some(Framing::Marked));
     assert_eq!(world.sent(TWO), format!("$ENDOFF:4 {ID} 0 2\r\n"));
@@ -388,7 +398,7 @@ fn a_replica_that_can_takes_its_snapshot_on_one_link_and_the_stream_on_another()
     world.ack(ONE, 4);
     assert_eq!(world.primary.replicas()[0].state, State::Online);
     assert!(!world.primary.expects(2));
-    assert_eq!((world.primary.counts().full, world.primary.counts().partial_ok), (1, 0));
+    assert_eq!((world.primary.counts().full, world.primary.counts().partial_ok), (2, 0));
 }
 
 #[test]
@@ -412,6 +422,11 @@ fn nobody_is_expected_for_ever_or_at_any_price() {
         }
         assert!(!world.primary.expects(1));
     }
+    let mut world = World::with_backlog(settings(), "0123");
+    world.sync(ONE, Handshake { wants_snapshot_only: true, is_snapshot_link: true, ..marked() });
+    world.begin_snapshot(4);
+    world.primary.close_backlog(&mut world.outputs);
+    assert!(!world.primary.expects(1), "nor across histories");
 }
 
 #[test]

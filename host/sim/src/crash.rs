@@ -92,6 +92,9 @@ impl<'a> Run<'a> {
         let world = World::new(1, Dice::seeded(dice.roll()), trace);
         let workload = Workload::new(Dice::seeded(dice.roll()), plan.taste);
         let disk = CrashDisk::new(Dice::seeded(dice.roll()));
+        if !plan.has_checksums {
+            disk.keep_order();
+        }
         let clients = (0..plan.clients).map(|_| Client::new(SEAT)).collect();
         let history = History::default();
         let mut run = Run {

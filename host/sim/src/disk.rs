@@ -47,6 +47,7 @@ pub(in crate::disk) struct State {
     names: Names,
     locks: HashSet<PathBuf>,
     trouble: Trouble,
+    keeps_order: bool,
     /// Calls that still succeed before the machine or the process stops in the midst of one.
     calls_left: Option<u64>,
     is_halted: bool,
@@ -81,6 +82,7 @@ impl CrashDisk {
             names: Names::default(),
             locks: HashSet::new(),
             trouble: Trouble::default(),
+            keeps_order: false,
             calls_left: None,
             is_halted: false,
             calls: 0,
@@ -111,16 +113,21 @@ impl CrashDisk {
         state.restart();
     }
 
+    /// From now on, whatever is lost of a file, the rest is a beginning of what it was: what a log without checksums needs.
+    pub fn keep_order(&self) {
+        self.lock_state().keeps_order = true;
+    }
+
     /// The machine died: of what no fsync covered some is there, and some is not.
     pub fn lose_power(&self) {
         let mut state = self.lock_state();
         state.restart();
-        let State { dice, files, names, .. } = &mut *state;
+        let State { dice, files, names, keeps_order, .. } = &mut *state;
         for file in files.iter_mut() {
-            let loss = Loss::draw(dice);
+            let loss = Loss::draw(dice, *keeps_order);
             file.lose_power(loss, dice);
         }
-        let loss = Loss::draw(dice);
+        let loss = Loss::draw(dice, false);
         names.lose_power(loss, dice);
     }
 
@@ -222,7 +229,7 @@ impl State {
     }
 
     fn make(&mut self, path: &Path) -> usize {
-        self.files.push(Image::default());
+        self.files.push(Image::new(self.keeps_order));
         let file = self.files.len() - 1;
         self.names.put(path, file);
         file

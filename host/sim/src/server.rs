@@ -1,11 +1,12 @@
 //! Engines as the server would make them, out of directives, with chance that follows from a seed.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, Mutex};
 
 use tenon_base::{Dice, Now, World as Surroundings};
-use tenon_config::{Config, Place, Source};
+use tenon_config::{Config, Place, Source as ConfigSource};
 use tenon_engine::{Allocator, Engine, Gauges, Identity, Setup};
-use tenon_policy::{NativePolicies, PolicyLoader};
+use tenon_policy::{NativePolicies, PolicyLoader, PolicySpec, Source};
 use tenon_wasm::{Limits, WasmPolicies};
 
 /// Both forms of the default policies.
@@ -13,16 +14,24 @@ use tenon_wasm::{Limits, WasmPolicies};
 pub struct Loaders {
     native: Arc<dyn PolicyLoader>,
     components: Option<Arc<dyn PolicyLoader>>,
+    /// One of each component: while somebody uses its code, nobody compiles it again.
+    users: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
 }
 
 impl Loaders {
     /// Both, or the native ones alone where the program holds no components. What limits guests is fuel: time would make
     /// two runs differ.
     pub fn new() -> Result<Loaders, String> {
-        let mut loaders = Loaders { native: Arc::new(NativePolicies), components: None };
+        let native = Arc::new(NativePolicies);
+        let mut loaders = Loaders { native, components: None, users: Arc::default() };
         if WasmPolicies::builtins_are_components() {
             let limits = Limits { call_ms_max: 500, ..Limits::default() };
             let policies = WasmPolicies::new(None, limits).map_err(|error| error.to_string())?;
+            let spec = PolicySpec { source: Source::Builtin, sha256: None, settings: Vec::new() };
+            let start = spec.start("default", tenon_engine::TENON_VERSION);
+            let fsync = policies.load_fsync(&spec, &start).map_err(|refusal| refusal.sentence)?;
+            let snapshot = policies.load_snapshot(&spec, &start).map_err(|refusal| refusal.sentence)?;
+            loaders.users = Arc::new(Mutex::new(vec![Box::new(fsync), Box::new(snapshot)]));
             loaders.components = Some(Arc::new(policies));
         }
         Ok(loaders)
@@ -46,7 +55,7 @@ pub(crate) fn engine(
 ) -> Engine {
     let mut config = Config::default();
     for (name, value) in directives {
-        let place = Place { source: Source::Arguments, found: format!("{name} {value}") };
+        let place = Place { source: ConfigSource::Arguments, found: format!("{name} {value}") };
         let words: Vec<&[u8]> = match value.as_str() {
             "" => vec![b""],
             value => value.split(' ').map(str::as_bytes).collect(),

@@ -73,7 +73,7 @@ const RDB_WORDS: &[&[u8]] = &[
 ];
 const AOF_WORDS: &[&[u8]] = &[
     PART_END,
-    b"*2\r\n$4\r\nPING\r\n$125\r\ntenon1 ",
+    b"*2\r\n$4\r\nPING\r\n$138\r\ntenon1 ",
     b"*1\r\n$5\r\nMULTI\r\n",
     b"*1\r\n$4\r\nEXEC\r\n",
     b"*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n",
@@ -385,8 +385,8 @@ fn batch(offset: u64, db: u32, lines: &[&str]) -> Vec<u8> {
     let content = commands(lines);
     let id = "0123456789abcdef0123456789abcdef01234567";
     let (bytes, unix_ms) = (content.len(), 1_700_000_000_000_u64);
-    let fields = format!("tenon1 {bytes:012} {:016x} {unix_ms:015} {offset:020} {db:010} {id}", 0);
-    [format!("*2\r\n$4\r\nPING\r\n$125\r\n{fields}\r\n").as_bytes(), &content].concat()
+    let fields = format!("tenon1 {bytes:012} {:016x} {unix_ms:015} {offset:020} {db:010} {:012} {id}", 0, 0);
+    [format!("*2\r\n$4\r\nPING\r\n$138\r\n{fields}\r\n").as_bytes(), &content].concat()
 }
 
 fn aof_seeds() -> Vec<Vec<u8>> {

@@ -17,7 +17,7 @@ use tenon_resp::Args;
 const NAME: &str = "appendonly.aof";
 const FILES_MAX: usize = 4;
 /// As `host/aof/src/header.rs` has it: what opens a header, and where the part that its checksum covers begins.
-const OPENING: &[u8] = b"*2\r\n$4\r\nPING\r\n$125\r\ntenon1 ";
+const OPENING: &[u8] = b"*2\r\n$4\r\nPING\r\n$138\r\ntenon1 ";
 const BATCH_BYTES_WIDTH: usize = 12;
 const CHECKSUM_WIDTH: usize = 16;
 

@@ -211,6 +211,14 @@ impl FileLoad<'_, '_> {
                 let end = self.from.end;
                 if ours && judge::is_blank_end(&mut self.window, at, end).map_err(self.unreadable())? {
                     None
+                } else if ours
+                    && judge::is_lost_page(&mut self.window, place, end).map_err(self.unreadable())?
+                {
+                    match judge::judge_lost_page(&mut self.window, at, end).map_err(self.unreadable())? {
+                        Verdict::Damaged { good_at } => return Err(self.damaged(at, good_at)),
+                        Verdict::Unclear { at: place } => return Err(self.unclear(at, place)),
+                        Verdict::Torn { .. } | Verdict::TakenOver => None,
+                    }
                 } else {
                     return Err(self.bad(place, finding));
                 }

@@ -1,7 +1,8 @@
 //! A batch whose checksum fails: torn by a crash, taken over by Redis, or damaged.
 //!
 //! Runs nothing. Outside MULTI we write SELECT only as a batch's first command, while Redis begins with one when it goes
-//! on with our file: so a SELECT elsewhere tells that Redis was here. A good batch behind a bad one tells of damage.
+//! on with our file: so a SELECT elsewhere tells that Redis was here. A good batch behind a bad one tells of damage, if the
+//! bad one was durable when the good one was written; if not, a loss of power took some pages and left later ones.
 //! Always: the work is in proportion to the bytes that are left, whatever they look like.
 
 use std::io;
@@ -14,6 +15,8 @@ use crate::load::window::Window;
 
 /// How often the bytes that are left may be read to look for a good batch: honest batches do not overlap, so once does.
 const READINGS_MAX: u64 = 4;
+/// Of a line with a number, what is looked at.
+const NUMBER_BYTES: usize = 16;
 /// Bytes that may be read in any case.
 const READ_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
@@ -24,7 +27,7 @@ pub(super) enum Verdict {
     Torn { commands: u64 },
     /// Redis went on here.
     TakenOver,
-    /// A good batch follows at this offset: the file is damaged.
+    /// A good batch follows at this offset, which was written when this place was durable: the file is damaged.
     Damaged { good_at: u64 },
     /// So much looks like batches, up to this offset, that the search was given up: a value made to look like that.
     Unclear { at: u64 },
@@ -45,7 +48,7 @@ pub(super) fn verifies(window: &mut Window, at: u64, end: u64, header: &BatchHea
 /// Judges the batch at `at`, which does not verify, by everything up to the file's `end`.
 pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdict> {
     let mut args = OwnedArgs::new();
-    let mut search = Search { allowed: (end - at).saturating_mul(READINGS_MAX).max(READ_BYTES_MIN) };
+    let mut search = Search::new(at, end);
     let mut place = at + HEADER_BYTES as u64;
     let (mut commands, mut first, mut in_transaction, mut taken_over) = (0, true, false, false);
     loop {
@@ -77,13 +80,32 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
     Ok(if taken_over { Verdict::TakenOver } else { Verdict::Torn { commands } })
 }
 
+/// Judges the place `at`, where a batch should begin and pages are that never reached the disk.
+pub(super) fn judge_lost_page(window: &mut Window, at: u64, end: u64) -> io::Result<Verdict> {
+    Ok(Search::new(at, end).find(window, at, end)?.unwrap_or(Verdict::Torn { commands: 0 }))
+}
+
+/// Whether what is at `place`, where a command's number should be, is a page that never reached the disk: zeros, which
+/// nobody writes there.
+pub(super) fn is_lost_page(window: &mut Window, place: u64, end: u64) -> io::Result<bool> {
+    let bytes = window.bytes(place, end, NUMBER_BYTES)?;
+    Ok(bytes[..bytes.len().min(NUMBER_BYTES)].contains(&0))
+}
+
 /// The search for a good batch behind a bad one.
 struct Search {
+    /// Where the bad one is.
+    bad_at: u64,
     /// Bytes that may still be read for it.
     allowed: u64,
 }
 
 impl Search {
+    fn new(bad_at: u64, end: u64) -> Search {
+        let allowed = (end - bad_at).saturating_mul(READINGS_MAX).max(READ_BYTES_MIN);
+        Search { bad_at, allowed }
+    }
+
     /// Whether the batch at `at` ends the search, and how.
     fn look(
         &mut self,
@@ -99,7 +121,8 @@ impl Search {
             return Ok(Some(Verdict::Unclear { at }));
         };
         self.allowed = left;
-        Ok(verifies(window, at, end, header)?.then_some(Verdict::Damaged { good_at: at }))
+        let was_durable = at.saturating_sub(header.unsynced_bytes) > self.bad_at;
+        Ok((was_durable && verifies(window, at, end, header)?).then_some(Verdict::Damaged { good_at: at }))
     }
 
     /// Goes on behind `at`, where commands cannot be told apart any more.

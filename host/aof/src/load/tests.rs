@@ -79,6 +79,7 @@ fn batch(offset: u64, db: u32, lines: &[&str]) -> Vec<u8> {
         select: false,
         offset: ReplicationOffset(offset),
         db,
+        unsynced_bytes: 0,
     };
     let (mut out, content) = (Vec::new(), commands(lines));
     frame.write(&mut out, std::iter::once(content.as_slice()));
@@ -430,6 +431,7 @@ fn a_value_that_looks_like_very_many_batches_does_not_stall_a_load() {
         select: false,
         offset: ReplicationOffset(9),
         db: 0,
+        unsynced_bytes: 0,
     };
     let mut set = Vec::new();
     write_request(&mut set, OwnedArgs::from(&[b"SET".as_slice(), b"k", &value, b"KEEPTTL"]).as_args());

@@ -176,6 +176,7 @@ impl Log {
                     select: false,
                     offset: self.kept.offset,
                     db,
+                    unsynced_bytes: 0,
                 };
                 let mut select = Vec::new();
                 batch_writer::write_select(&mut select, db);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tenon_aof::memory_disk::MemoryDisk;
-use tenon_base::{ConnectionId, Input, Peer, Transport};
+use tenon_base::{ConnectionId, Input, Machine, Peer, Transport};
 use tenon_resp::{OwnedArgs, write_request};
 
 use crate::replication::tests::{LINK, greet, hear, raw, say, snapshot_of};
@@ -292,14 +292,7 @@ fn the_stream_is_gathered_while_the_snapshot_comes_over_another_link() {
     hear(&mut bench, b"+DUALCHANNELSYNC\r\n");
     let (ticket, address) = bench.connects.pop().expect("a second connection is asked for");
     assert_eq!(address, "primary.example:6379");
-    let peer = Peer {
-        address: "10.0.0.1:6379".to_owned(),
-        local: "10.0.0.2:40001".to_owned(),
-        descriptor: 31,
-        transport: Transport::Tcp,
-        is_local: false,
-    };
-    bench.input(Input::Linked { ticket, result: Ok((ASIDE, peer)) });
+    bench.input(Input::Linked { ticket, result: Ok((ASIDE, peer())) });
     let hear_aside = |bench: &mut Bench, bytes: &[u8]| {
         bench.input(Input::Received { connection: ASIDE, bytes });
         bench.settle();
@@ -321,7 +314,13 @@ fn the_stream_is_gathered_while_the_snapshot_comes_over_another_link() {
         information.contains("master_link_status:down") && information.contains("master_sync_in_progress:1")
     );
     assert_eq!(bench.run(1, "GET n"), "(nil)", "nothing of it runs before the snapshot is here");
+    bench.run(1, "CLIENT PAUSE 100 WRITE");
     hear_aside(&mut bench, &snapshot[20..]);
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "GET n"), "\"5\"", "nor while clients are paused");
+    let sleeps = bench.with_world(|engine, now, _| engine.wake_at() > Some(now.steady));
+    assert!(sleeps, "which is no reason to be awake");
+    bench.run(1, "CLIENT UNPAUSE");
     bench.sleep(1);
     assert_eq!(bench.run(1, "MGET n own"), "[\"9\", \"1\"]");
     let more = stream(&["INCR n"]);
@@ -334,15 +333,42 @@ fn the_stream_is_gathered_while_the_snapshot_comes_over_another_link() {
     assert!(bench.closed.contains(&ASIDE.serial) && !bench.closed.contains(&LINK.serial));
 }
 
+fn peer() -> Peer {
+    Peer {
+        address: "10.0.0.1:6379".to_owned(),
+        local: "10.0.0.2:40001".to_owned(),
+        descriptor: 31,
+        transport: Transport::Tcp,
+        is_local: false,
+    }
+}
+
 #[test]
 fn a_synchronization_over_two_links_that_fails_is_followed_by_one_over_one() {
+    [false, true].into_iter().for_each(fails_over_two_links);
+}
+
+fn fails_over_two_links(is_silent: bool) {
     let mut bench = follower_on(&Arc::new(MemoryDisk::default()), &[]);
     assert!(bench.engine.config.bool(tenon_config::Directive::DualChannelReplicationEnabled));
     greet(&mut bench);
     hear(&mut bench, b"+DUALCHANNELSYNC\r\n");
     let (ticket, _) = bench.connects.pop().expect("a second connection is asked for");
-    bench.input(Input::Linked { ticket, result: Err("Connection refused".to_owned()) });
-    bench.settle();
+    if is_silent {
+        let aside = ConnectionId { serial: 1_001, slot: 101 };
+        bench.input(Input::Linked { ticket, result: Ok((aside, peer())) });
+        bench.settle();
+        assert_eq!(bench.run(1, "CONFIG SET repl-timeout 5"), "OK");
+        bench.sleep(4_900);
+        assert!(bench.closed.is_empty());
+        bench.sleep(200);
+        assert_eq!(bench.closed, [LINK.serial, aside.serial], "the new time counts for both links");
+        bench.closed.clear();
+        bench.closed.push(LINK.serial);
+    } else {
+        bench.input(Input::Linked { ticket, result: Err("Connection refused".to_owned()) });
+        bench.settle();
+    }
     bench.sleep(1_000);
     greet(&mut bench);
     hear(&mut bench, b"+DUALCHANNELSYNC\r\n");

@@ -14,6 +14,9 @@ use crate::replication::{NO_LOG, Wait};
 /// Longest address that a replica may announce (bytes).
 const ADDRESS_BYTES_MAX: usize = 255;
 
+/// From so much data on, a snapshot is worth a link of its own. What gathers while less is sent is little.
+const TWO_LINKS_FROM_BYTES: usize = 32 * 1024 * 1024;
+
 /// In alphabetical order.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
     Row {
@@ -219,7 +222,8 @@ fn begin(context: &mut ServerContext<'_, '_>, target: Option<Target<'_>>) {
     session.is_replica = true;
     let handshake = session.handshake.take().map_or_else(Handshake::default, |handshake| *handshake);
     let peer_address = host_of(&session.peer.address);
-    let request = Request { connection, peer_address: &peer_address, handshake, target };
+    let is_large = context.engine.keyspace.used_memory() >= TWO_LINKS_FROM_BYTES;
+    let request = Request { connection, peer_address: &peer_address, handshake, target, is_large };
     let primary = &mut context.engine.replication.primary;
     match primary.request(context.now.steady, request, context.world.outputs) {
         Answer::Continues => {}

@@ -283,7 +283,7 @@ impl Primary {
         outputs: &'a Outputs,
     ) -> impl Iterator<Item = Gathering> + 'a {
         let of_replica = move |replica: &Replica| {
-            if replica.is_catching_up(now) {
+            if replica.state == State::Loading || replica.is_catching_up(now) {
                 let bytes = outputs.pending_bytes(replica.connection.slot) as u64;
                 return Some(Gathering { bytes, left: CATCH_UP });
             }

@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) directives: Directives,
     pub(super) level: Level,
     pub(super) has_log: bool,
+    /// Without them nobody can tell a page that was lost from one that was written.
+    pub(super) has_checksums: bool,
     /// The level is lowered while a snapshot is written.
     pub(super) relents: bool,
     pub(super) components: bool,
@@ -57,10 +59,12 @@ impl Plan {
         let has_log = dice.below(10) > 0;
         let relents = dice.below(8) == 0;
         let scripts = dice.below(16) == 0;
+        let has_checksums = dice.below(4) > 0;
         Plan {
-            directives: directives(dice, level, has_log, relents),
+            directives: directives(dice, level, has_log, has_checksums, relents),
             level,
             has_log,
+            has_checksums,
             relents,
             components: dice.below(24) == 0,
             clients: 1 + dice.below(4),
@@ -82,7 +86,13 @@ impl Plan {
     }
 }
 
-fn directives(dice: &mut Dice, level: Level, has_log: bool, relents: bool) -> Directives {
+fn directives(
+    dice: &mut Dice,
+    level: Level,
+    has_log: bool,
+    has_checksums: bool,
+    relents: bool,
+) -> Directives {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let level = match level {
         Level::Always => "always",
@@ -96,7 +106,7 @@ fn directives(dice: &mut Dice, level: Level, has_log: bool, relents: bool) -> Di
         ("save", ["", "", "1 3", "2 1"][dice.below(4) as usize].to_owned()),
         ("appendonly", yes_no(has_log)),
         ("appendfsync", level.to_owned()),
-        ("aof-checksum", yes_no(dice.below(4) > 0)),
+        ("aof-checksum", yes_no(has_checksums)),
         ("aof-use-rdb-preamble", yes_no(dice.below(4) > 0)),
         ("aof-timestamp-enabled", yes_no(dice.below(4) == 0)),
         ("no-appendfsync-on-rewrite", yes_no(relents)),
