@@ -253,7 +253,7 @@ directives! {
     PolicySnapshot => Row { name: "policy-snapshot", alias: None, kind: Policy, default: "builtin",
         mutable: true, flags: PLAIN, effect: Acts },
     PolicyFsyncShadow => Row { name: "policy-fsync-shadow", alias: None, kind: OptionalText(Any), default: "",
-        mutable: false, flags: Flags::OWN, effect: Later },
+        mutable: false, flags: Flags::OWN, effect: Acts },
     PolicyFsyncCeilingMs => Row { name: "policy-fsync-ceiling-ms", alias: None,
         kind: Integer { min: 0, max: INT_MAX }, default: "0",
         mutable: true, flags: PLAIN, effect: Acts },
