@@ -142,7 +142,11 @@ fn nothing_is_repaired_under_a_running_server() {
     server.client().command(&["SET", "a", "value"]);
     let output = check(&["aof", text(&server.directory().join("appendonlydir")), "--repair"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(complaint(&output).contains("Another server uses this AOF directory"), "{}", complaint(&output));
+    assert!(
+        complaint(&output).contains("Another server uses this append-only file"),
+        "{}",
+        complaint(&output)
+    );
 }
 
 #[test]

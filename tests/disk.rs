@@ -134,6 +134,63 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
 }
 
 #[test]
+fn what_cannot_have_room_is_refused_before_it_begins() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", "3600 1"]);
+    let mut client = server.client();
+    let count = (DISK_BYTES - BALLAST_BYTES) * 3 / 4 / VALUE_BYTES;
+    for number in 0..count {
+        assert_eq!(client.command(&assignment(number)).text(), "OK");
+    }
+    assert_eq!(client.command(&["SAVE"]).text(), "OK");
+    let files = || fs::read_dir(disk.path()).expect("the disk can be read").count();
+    let before = files();
+    for (request, refusal) in [
+        (&["BGSAVE"][..], "ERR Background save cannot begin: No space left on device: "),
+        (&["BACKUP", "START"], "ERR The backup cannot begin: No space left on device: "),
+        (&["BGREWRITEAOF"], "ERR Can't execute an AOF background rewriting: No space left on device: "),
+    ] {
+        let told = client.command(request).to_string();
+        assert!(told.contains(refusal) && told.contains(" bytes free, and about "), "{told}");
+    }
+    assert_eq!(files(), before, "nothing was begun");
+    assert_eq!(info(&mut client, "persistence", "rdb_last_bgsave_status"), "err");
+    assert!(server.log().contains("Background saving error: No space left on device"), "{}", server.log());
+    assert!(client.command(&["SET", "more", "1"]).to_string().starts_with("(error) MISCONF "));
+    disk.drop_ballast();
+    assert_eq!(client.command(&["BGSAVE"]).text(), "Background saving started");
+    wait_until("the save succeeds", || info(&mut client, "persistence", "rdb_last_bgsave_status") == "ok");
+    assert_eq!(client.command(&["SET", "more", "1"]).text(), "OK");
+}
+
+#[test]
+fn on_a_read_only_disk_saves_and_backups_fail_and_reads_go_on() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let data = disk.path().to_str().expect("a path of letters").to_owned();
+    let server = Server::tenon(&["--dir", &data, "--save", "3600 1"]);
+    let mut client = server.client();
+    assert_eq!(client.command(&["SET", "a", "1"]).text(), "OK");
+    assert_eq!(client.command(&["SAVE"]).text(), "OK");
+    let Some(read_only) = ReadOnly::mount(disk.path()) else { return };
+    assert_eq!(client.command(&["BGSAVE"]).text(), "Background saving started");
+    wait_until("the save fails", || info(&mut client, "persistence", "rdb_last_bgsave_status") == "err");
+    assert!(server.log().contains("Background saving error: Read-only file system"), "{}", server.log());
+    client.command(&["BACKUP", "START", "b"]);
+    wait_until("the backup fails", || info(&mut client, "persistence", "backup_last_status") == "err");
+    assert!(client.command(&["BACKUP", "STATUS"]).to_string().contains("Read-only file system"));
+    assert!(client.command(&["SET", "a", "2"]).to_string().starts_with("(error) MISCONF "));
+    assert_eq!(client.command(&["GET", "a"]).text(), "1");
+    drop(read_only);
+    wait_until("a save succeeds", || {
+        client.command(&["BGSAVE"]);
+        sleep(Duration::from_millis(50));
+        info(&mut client, "persistence", "rdb_last_bgsave_status") == "ok"
+    });
+    assert_eq!(client.command(&["SET", "a", "2"]).text(), "OK");
+}
+
+#[test]
 fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
     let Some(disk) = SmallDisk::mount() else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
@@ -272,6 +329,29 @@ impl SmallDisk {
 
     fn drop_ballast(&self) {
         fs::remove_file(self.ballast()).expect("the ballast is dropped once");
+    }
+}
+
+/// The same directory, mounted over itself so that nothing new can be opened for writing.
+struct ReadOnly {
+    path: PathBuf,
+}
+
+impl ReadOnly {
+    fn mount(path: &Path) -> Option<ReadOnly> {
+        let shown = path.to_str().expect("a path of letters");
+        if !as_root(&["mount", "--bind", shown], path) {
+            tools::tell("skipped: a directory cannot be mounted a second time here");
+            return None;
+        }
+        let read_only = ReadOnly { path: path.to_owned() };
+        as_root(&["mount", "-o", "remount,ro,bind"], path).then_some(read_only)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        as_root(&["umount", "-l"], &self.path);
     }
 }
 

@@ -57,6 +57,17 @@ fn an_abort_from_outside_is_told_in_the_log() {
 }
 
 #[test]
+fn an_end_that_is_asked_for_is_told_in_the_log() {
+    for (word, line) in [("SEGFAULT", "crashed by signal: 11"), ("PANIC", "DEBUG PANIC was called")] {
+        let mut server = Server::tenon(&["--save", "", "--enable-debug-command", "yes"]);
+        server.client().send(&["DEBUG", word]);
+        let code = server.exit_code();
+        assert_eq!(code, (word == "PANIC").then_some(70), "{word}: a signal has no code");
+        server.wait_for_log(line);
+    }
+}
+
+#[test]
 fn who_interrupts_the_last_save_ends_the_server_at_once() {
     let server = Server::tenon(&["--save", "900 1"]);
     let mut client = server.client();

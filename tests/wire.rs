@@ -75,7 +75,7 @@ fn a_wrong_reply_is_told_with_its_line() {
 }
 
 /// Commands that no script calls, and why.
-const UNCALLED: [(&str, &str); 15] = [
+const UNCALLED: [(&str, &str); 16] = [
     ("memory|doctor", "it advises in each server's own words; the engine's tests call it"),
     ("memory|malloc-stats", "it prints what the allocator says"),
     ("latency|doctor", "it advises in each server's own words; the engine's tests call it"),
@@ -85,6 +85,7 @@ const UNCALLED: [(&str, &str); 15] = [
     ("monitor", "it is sent what other connections do; the engine's tests call it"),
     ("pfselftest", "it takes Redis seconds; a unit test calls it"),
     ("shutdown", "it ends the server; tests of the program itself call it"),
+    ("backup", "Tenon's own, so that there is no judge; tests/backup calls it"),
     ("policy", "Tenon's own, so that there is no judge; tests/policies calls it"),
     ("client|no-touch", "came with 7.2; the judge is 7.0.15"),
     ("cluster|myshardid", "came with 7.2; the judge is 7.0.15"),

@@ -2,7 +2,9 @@
 //! Runs beside a server or without one; reads, and changes nothing unless `--repair` asks for it.
 
 mod aof;
+mod backup;
 mod rdb;
+mod repeats;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -13,9 +15,11 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Usage: tenon check rdb FILE
        tenon check aof DIRECTORY [--repair]
+       tenon check backup DIRECTORY
 
   rdb FILE          reads every key of a dump, compares the checksum, says what is in it
   aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir)
+  backup DIRECTORY  compares what BACKUP START wrote with its manifest, and reads every key of it
   --repair          cuts the last file off at the first place that is not sound, and keeps what is cut off
                     in a file beside it; refused while a server uses the directory
 
@@ -32,6 +36,7 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [b"rdb", file] => rdb::check(&path(file)),
+        [b"backup", directory] => backup::check(&path(directory)),
         [b"aof", directory] => aof::check(&path(directory)),
         [b"aof", b"--repair", directory] | [b"aof", directory, b"--repair"] => aof::repair(&path(directory)),
         _ => {

@@ -48,7 +48,7 @@ fn judge(config: &Config, source: &Source) -> ExitCode {
     }
     match crate::policies(config, source) {
         Ok(loader) => {
-            faults.extend(tenon_engine::policy_refusals(&*loader, config).iter().map(ToString::to_string));
+            faults.extend(tenon_engine::policy_refusals(&*loader, config));
         }
         Err(sentence) => faults.push(sentence),
     }

@@ -11,7 +11,7 @@ use crate::configure::Source;
 const HELP: &str = "\
 Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
        tenon check-config [FILE] [--directive value ...]
-       tenon check rdb FILE | check aof DIRECTORY [--repair]
+       tenon check rdb FILE | check aof DIRECTORY [--repair] | check backup DIRECTORY
        tenon dump FILE --json
        tenon restore --to TIME|OFFSET DIRECTORY --into DIRECTORY2
        tenon --version | --help
@@ -23,7 +23,7 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   -               read more configuration (as in redis.conf) from standard input
   --directive     any directive, as in the file; what stands here wins
   check-config    whether a server would start with a configuration, and what in it has no effect
-  check           whether a dump or an append-only file is sound (tenon check --help); a configuration file
+  check           whether a dump, an append-only file or a backup is sound (tenon check --help); a configuration file
                   of that name is ./check
   dump            what is in a dump or an append-only file, one JSON object a line (tenon dump --help)
   restore         a copy of an append-only log that ends at a time or an offset (tenon restore --help)

@@ -42,6 +42,7 @@ fn fsync_guest_with_import(import: &str, gather_us: u32, start: &str, later: &st
                 (if (i64.ge_u (local.get 3) (i64.const {TRIGGER_BYTES})) (then {later}))
                 (i32.store8 (i32.const 32) (i32.const 0))
                 (i32.store (i32.const 40) (i32.const {gather_us}))
+                (i64.store (i32.const 48) (i64.const -1))
                 (i32.const 32))
             (global $free (mut i32) (i32.const 62000))
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)

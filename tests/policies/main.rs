@@ -6,6 +6,7 @@
 mod support;
 
 mod guests;
+mod plugins;
 
 use std::fs;
 use std::path::{Path, PathBuf};

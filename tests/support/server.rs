@@ -70,6 +70,14 @@ impl Server {
         self.child.as_ref().expect("a stopped server has no process").id()
     }
 
+    /// The most memory that the process has had so far, in bytes of the machine's.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of Linux");
+        let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kilobytes * 1_024
+    }
+
     /// The data directory, which outlives restarts.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory.path

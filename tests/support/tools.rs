@@ -22,6 +22,18 @@ pub(crate) fn python_with_redis() -> Option<PathBuf> {
     None
 }
 
+/// Where node finds ioredis: `TENON_NODE_MODULES`, or nowhere in particular.
+pub(crate) fn node_with_ioredis() -> Option<PathBuf> {
+    let modules = std::env::var_os("TENON_NODE_MODULES").map_or_else(PathBuf::new, PathBuf::from);
+    let mut command = Command::new("node");
+    command.args(["-e", "require('ioredis')"]).env("NODE_PATH", &modules).stdin(Stdio::null());
+    if command.output().is_ok_and(|output| output.status.success()) {
+        return Some(modules);
+    }
+    missing("no node with ioredis: npm install ioredis, and name its node_modules in TENON_NODE_MODULES");
+    None
+}
+
 /// Says why a test is skipped; panics in CI.
 pub(crate) fn missing(how: &str) -> bool {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{how}");

@@ -1,4 +1,4 @@
-//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential`, `fuzz` and
+//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential`, `fuzz`, `policies` and
 //! `sim`.
 //! Depends on no crate of the house: it judges the house from outside, by its files and its binary.
 //! Always: what fails says where, what was found and what was expected, and the exit status is 1.
@@ -12,6 +12,7 @@ mod tidy;
 mod bench;
 mod differential;
 mod fuzz;
+mod policies;
 mod sim;
 
 mod problem;
@@ -29,6 +30,7 @@ usage: cargo xtask CHORE
   bench [OPTION]   Tenon against redis-server; `cargo xtask bench --help` lists the options
   differential     random commands to Tenon and to redis-server; `cargo xtask differential --help` lists the options
   fuzz [OPTION]    hostile bytes for what reads them; `cargo xtask fuzz --help` lists the options
+  policies [DIR]   the policies below plugins/ as components, in a directory that the server can load them from
   sim SCENARIO     crashes and bad networks by seeds; `cargo xtask sim --help` lists scenarios and options
 ";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => bench::run(options),
         ["differential", options @ ..] => differential::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["policies", options @ ..] => policies::run(options),
         ["sim", options @ ..] => sim::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -12,7 +12,7 @@ use deadline::{Deadline, Target};
 
 wit_bindgen::generate!({ path: "../../wit/v0.1", world: "fsync-policy" });
 
-use exports::tenon::policy::fsync::{Bound, Cause, Durability, Facts, Guest, Start, Verdict};
+use exports::tenon::policy::fsync::{Bound, Cause, Durability, Facts, Gather, Guest, Start, Verdict};
 use tenon::policy::log::{self, Level};
 use tenon::policy::types::Outcome;
 
@@ -53,7 +53,7 @@ impl Guest for AdaptiveFsync {
             match facts.durability {
                 _ if facts.unsynced_bytes == 0 => Verdict::AskWhen(NEVER),
                 // Replies wait for it: at once.
-                Durability::Always => Verdict::Sync(0),
+                Durability::Always => Verdict::Sync(Gather { us: 0, bytes: u64::MAX }),
                 Durability::Everysec => {
                     // A deadline that has passed means now; past the ceiling the host syncs anyway.
                     let age_us = deadline.age_us().min(facts.ceiling_us);

@@ -12,7 +12,7 @@ use crate::load::Origin;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Wraps the commands of a base in batches. Where `checksum` is off, passes them through.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CommandBase {
     origin: Origin,
     checksum: bool,
@@ -20,26 +20,36 @@ pub struct CommandBase {
     timestamp: bool,
     /// The database in which the gathered commands begin, and the one in which they end.
     first_db: u32,
-    db: Option<u32>,
+    db: Selected,
     gathered: Vec<u8>,
+}
+
+/// The database that what was added so far ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selected {
+    /// The one in which a file starts.
+    Start,
+    Db(u32),
+    /// Whichever a piece ends in.
+    Unknown,
 }
 
 impl CommandBase {
     /// A base of the state at `origin`. Its file starts in database 0, and with a `#TS:` line if `timestamp` asks for
     /// it.
     pub fn new(origin: Origin, checksum: bool, timestamp: bool) -> CommandBase {
-        CommandBase { origin, checksum, timestamp, first_db: 0, db: None, gathered: Vec::new() }
+        CommandBase { origin, checksum, timestamp, first_db: 0, db: Selected::Start, gathered: Vec::new() }
     }
 
     /// Adds whole commands, encoded, that run in database `db`; `out` gets what is complete by that. Selects the
     /// database by itself.
     pub fn add(&mut self, unix: UnixMillis, db: u32, commands: &[u8], out: &mut Vec<u8>) {
-        if self.db != Some(db) {
+        if self.db != Selected::Db(db) {
             // Outside MULTI a SELECT stands only first in a batch.
             self.finish(unix, out);
             self.first_db = db;
             batch_writer::write_select(&mut self.gathered, db);
-            self.db = Some(db);
+            self.db = Selected::Db(db);
         } else if self.gathered.len() + commands.len() > BATCH_BYTES_MAX {
             self.finish(unix, out);
             self.first_db = db;
@@ -50,10 +60,32 @@ impl CommandBase {
     /// Puts what is gathered into `out`, and ends in the database of the place that the base stands at. The caller
     /// does so at the end.
     pub fn end(&mut self, unix: UnixMillis, out: &mut Vec<u8>) {
-        if self.db.is_some_and(|db| db != self.origin.db) {
+        if self.db != Selected::Start && self.db != Selected::Db(self.origin.db) {
             self.add(unix, self.origin.db, b"", out);
         }
         self.finish(unix, out);
+    }
+
+    /// Another base of the same state, whose batches become a part of this one's file: see
+    /// [`CommandBase::piece`].
+    pub fn piece_writer(&self) -> CommandBase {
+        let mut writer = CommandBase::new(self.origin, self.checksum, false);
+        writer.db = Selected::Unknown;
+        writer
+    }
+
+    /// Puts whole batches that the [`CommandBase::piece_writer`] made behind what was added so far. `bytes` may be any
+    /// part of them, as long as all parts come one behind the other.
+    pub fn piece(&mut self, unix: UnixMillis, bytes: &[u8], out: &mut Vec<u8>) {
+        self.finish(unix, out);
+        self.db = Selected::Unknown;
+        out.extend_from_slice(bytes);
+    }
+
+    /// Puts what is gathered into `out`. What is added afterwards selects its database again.
+    pub fn finish_piece(&mut self, unix: UnixMillis, out: &mut Vec<u8>) {
+        self.finish(unix, out);
+        self.db = Selected::Unknown;
     }
 
     /// Puts what is gathered into `out`.

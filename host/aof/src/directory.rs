@@ -14,7 +14,6 @@ use crate::manifest::Manifest;
 
 /// A manifest of more bytes is refused before it is read.
 const MANIFEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const LOCK_NAME: &str = ".tenon.lock";
 const TEMPORARY_BASE_PREFIX: &str = "temp-rewriteaof-";
 
 /// Where a log lives, and what its files are called.
@@ -51,11 +50,11 @@ impl Directory {
         }
     }
 
-    /// Makes the directory if there is none and marks it as ours until the returned value is dropped. Redis ignores
-    /// the lock's file.
+    /// Makes the directory if there is none and marks the log in it as ours until the returned value is dropped. Logs of
+    /// other names may lie beside it. Redis ignores the lock's file.
     pub fn lock(&self, disk: &dyn Disk) -> Result<Box<dyn Any + Send>, AofError> {
         disk.make_directory(&self.path).map_err(AofError::disk("Making the AOF directory", &self.path))?;
-        let path = self.file(LOCK_NAME);
+        let path = self.file(&format!(".{}.lock", self.file_name));
         disk.lock(&path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => AofError::Locked { path },
             _ => AofError::Disk { action: "Locking the AOF directory by", path, error },
@@ -95,16 +94,24 @@ impl Directory {
 
     /// A name for the base that a rewrite is writing.
     pub(crate) fn temporary_base(&self, number: u64) -> String {
-        format!("{TEMPORARY_BASE_PREFIX}{number}.base")
+        format!("{TEMPORARY_BASE_PREFIX}{}-{number}.base", self.file_name)
     }
 
     /// Removes what interrupted rewrites left: unfinished bases. Failing to costs room, not data.
     pub(crate) fn remove_temporary_files(&self, disk: &dyn Disk) {
         for listed in disk.list(&self.path).unwrap_or_default() {
-            if listed.kind == FileKind::File && listed.name.starts_with(TEMPORARY_BASE_PREFIX) {
+            if listed.kind == FileKind::File && self.is_temporary_base(&listed.name) {
                 let _ = disk.remove(&self.file(&listed.name));
             }
         }
+    }
+
+    /// Not one of another log, whose name may begin as this one's does.
+    fn is_temporary_base(&self, name: &str) -> bool {
+        let rest =
+            name.strip_prefix(TEMPORARY_BASE_PREFIX).and_then(|rest| rest.strip_prefix(&*self.file_name));
+        let number = rest.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".base"));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     pub(crate) fn manifest_name(&self) -> String {
@@ -147,4 +154,25 @@ fn read_whole(file: &dyn DiskFile, length: usize) -> io::Result<Vec<u8>> {
     }
     bytes.truncate(read);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory_disk::MemoryDisk;
+
+    #[test]
+    fn logs_of_two_names_share_a_directory() {
+        let disk = MemoryDisk::new();
+        let (first, second) = (Directory::new("/d", "a"), Directory::new("/d", "a-1"));
+        let _held = first.lock(&disk).expect("nobody has it");
+        let _other = second.lock(&disk).expect("it is another's");
+        assert!(matches!(first.lock(&disk), Err(AofError::Locked { .. })));
+        for directory in [&first, &second] {
+            disk.put(&directory.file(&directory.temporary_base(2)), b"unfinished");
+        }
+        first.remove_temporary_files(&disk);
+        assert_eq!(disk.content(&first.file(&first.temporary_base(2))), None);
+        assert!(disk.content(&second.file(&second.temporary_base(2))).is_some());
+    }
 }

@@ -18,7 +18,7 @@ pub enum AofError {
         /// The disk's answer.
         error: io::Error,
     },
-    /// Another server uses the directory.
+    /// Another server uses the log.
     Locked {
         /// The lock's file.
         path: PathBuf,
@@ -69,8 +69,8 @@ impl fmt::Display for AofError {
             }
             AofError::Locked { path } => write!(
                 f,
-                "Another server uses this AOF directory (it holds the lock {}): give each server its own \
-                 'dir' or 'appenddirname'",
+                "Another server uses this append-only file (it holds the lock {}): give each server its own \
+                 'dir', 'appenddirname' or 'appendfilename'",
                 path.display()
             ),
             AofError::Manifest(error) => error.fmt(f),

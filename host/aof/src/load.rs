@@ -3,6 +3,7 @@
 //! Runs no command itself and opens no new file: `Log::open` goes on from what is returned.
 //! Always: a file is cut only at its torn end, only if nothing follows it, and with a line that says what was lost.
 
+mod ahead;
 mod command;
 mod file; // read me first: the rules
 mod judge;

@@ -293,6 +293,8 @@ impl Log {
             mean_us: self.statistics.mean_us(),
             worst_us: self.statistics.worst_us(now.steady),
             last_succeeded: self.statistics.last_succeeded,
+            ended: self.statistics.count(),
+            staleness_us: self.statistics.staleness_us(now.steady),
         }
     }
 
@@ -301,7 +303,10 @@ impl Log {
         if self.phase == Phase::Off {
             return Sizes::default();
         }
-        Sizes { current: self.current_bytes(), base: self.lengths.after_rewrite }
+        let current = self.current_bytes();
+        let base_is_rdb = self.manifest.base.as_ref().is_some_and(|base| base.name.ends_with(".rdb"));
+        let loaded = if base_is_rdb { self.lengths.base } else { 0 };
+        Sizes { current, base: self.lengths.after_rewrite, replayed: current.saturating_sub(loaded) }
     }
 
     /// The settings; see `change_settings`.
@@ -345,6 +350,23 @@ impl Log {
         self.give_up_rewrite(now);
         self.forget_current();
         synced
+    }
+
+    /// Of a log that is off again the base stays alone: what was written behind it is let go, as if the log had never
+    /// been switched on but for its rewrite.
+    pub fn keep_base_alone(&mut self) {
+        if self.phase == Phase::Off && self.manifest.base.is_some() && !self.manifest.increments.is_empty() {
+            self.manifest.retire_increments(i64::MAX);
+            (self.plain_persist.wanted, self.plain_persist.comes_first) = (true, true);
+        }
+    }
+
+    /// What was read from the disk is what the next rewrite goes on from: of a log that is off, with nothing under way.
+    pub fn take_manifest(&mut self, manifest: Manifest) {
+        let is_idle = self.rewrite.is_none() && self.manifest_job.is_none() && self.removal.is_none();
+        if self.phase == Phase::Off && is_idle && !self.is_clearing() {
+            self.manifest = manifest;
+        }
     }
 
     /// Encodes what the log gets of `batch` at the tail's end.
@@ -423,6 +445,9 @@ impl Log {
     fn synced_to(&mut self, now: Now, mark: Mark, began: Micros) {
         if mark.bytes >= self.synced.bytes {
             self.synced = mark;
+        }
+        if let Some(oldest) = self.dirt.covered.oldest {
+            self.statistics.covered(oldest, now.steady);
         }
         self.dirt.covered = Generation::default();
         if self.appended.bytes > self.synced.bytes {

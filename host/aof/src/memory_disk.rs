@@ -333,16 +333,28 @@ impl Disk for MemoryDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
         let state = self.lock_state();
-        let within = state.names.iter().filter(|(name, _)| name.parent() == Some(path));
-        Ok(within
-            .filter_map(|(name, &node)| {
-                Some(Listed {
-                    name: name.file_name()?.to_str()?.to_owned(),
-                    kind: FileKind::File,
-                    bytes: state.nodes[node].content.len() as u64,
-                })
+        let files = state.names.iter().filter(|(name, _)| name.parent() == Some(path));
+        let files = files.filter_map(|(name, &node)| {
+            Some(Listed {
+                name: name.file_name()?.to_str()?.to_owned(),
+                kind: FileKind::File,
+                bytes: state.nodes[node].content.len() as u64,
             })
-            .collect())
+        });
+        let directories = state.directories.iter().filter(|name| name.parent() == Some(path));
+        let directories = directories.filter_map(|name| {
+            let name = name.file_name()?.to_str()?.to_owned();
+            Some(Listed { name, kind: FileKind::Directory, bytes: 0 })
+        });
+        Ok(files.chain(directories).collect())
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock_state();
+        if state.names.keys().any(|name| name.parent() == Some(path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if state.directories.remove(path) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn free_bytes(&self, _path: &Path) -> Option<u64> {

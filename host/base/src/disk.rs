@@ -18,6 +18,11 @@ pub trait Disk: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes a directory if there is none.
     fn make_directory(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory that is empty. A disk that is only looked at, or has none, refuses.
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Makes names created, renamed and removed in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory.

@@ -17,8 +17,8 @@ pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe};
 pub use glob::{glob_matches, glob_matches_ignore_case};
 pub use id::{ConnectionId, Ticket};
 pub use machine::{
-    Heard, Input, Interlude, Lane, ListenError, Listener, Listening, Machine, Output, Peer, Protocol, Report,
-    Reported, Signal, Stopwatch, Transport, World,
+    Heard, Input, Interlude, Lane, ListenError, Listener, Listening, Machine, NextPiece, Output, Peer,
+    Pieces, Protocol, Report, Reported, Signal, Stopwatch, Transport, World,
 };
 pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
 pub use shared_stream::SharedStream;

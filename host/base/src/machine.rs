@@ -74,6 +74,27 @@ pub trait Interlude {
     fn signal(&mut self) -> Option<Signal>;
     /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
     fn sleep(&mut self, span: Micros);
+    /// Has pieces made by another thread, a few ahead of whoever takes them; what they are does not depend on it. Where
+    /// there is no other thread they are made as they are taken.
+    fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
+        pieces
+    }
+}
+
+/// Long work in pieces, one after the other: a file that is read and taken apart.
+pub trait Pieces: Send {
+    /// The next piece.
+    fn next(&mut self) -> NextPiece;
+}
+
+/// What comes next of [`Pieces`].
+pub enum NextPiece {
+    /// A piece, of the type that its maker names.
+    Piece(Box<dyn Any + Send>),
+    /// It is not ready: see to others, then ask again.
+    NotYet,
+    /// There is none any more.
+    Over,
 }
 
 /// What happens in the middle of long work.
@@ -235,6 +256,8 @@ pub enum Output {
         /// The exit code.
         code: i32,
     },
+    /// End the process as a bad access to memory would, at once: whoever watches it is to be tried.
+    Crash,
 }
 
 /// Threads beside the engine's. Jobs of one lane run in the order asked for; lanes do not wait for each other.

@@ -2,6 +2,7 @@
 //! Always: run with `TENON_UPDATE=1` it writes the file anew instead; what is written by hand stays.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::{env, fs};
 
 use tenon_config::{Config, Directive, Effect};
@@ -33,16 +34,55 @@ fn our_own_directives_are_explained() {
     }
 }
 
+/// What the table says of a directive is so: what acts is read somewhere, and what is said not to is not.
+#[test]
+fn what_acts_is_read_and_nothing_else() {
+    let mut sources = String::new();
+    gather(concat!(env!("CARGO_MANIFEST_DIR"), "/..").as_ref(), &mut sources);
+    // `Directive::Port` is no `Directive::PortOfSomething`.
+    let is_read = |name: &str| {
+        let mut found = sources.match_indices(name).map(|(at, _)| sources[at + name.len()..].chars().next());
+        found.any(|next| next.is_none_or(|next| !next.is_alphanumeric()))
+    };
+    for directive in Directive::ALL {
+        // Asking for a cluster is answered by a refusal.
+        let is_odd = directive == Directive::ClusterEnabled;
+        let acts = directive.row().effect == Effect::Acts;
+        assert!(
+            is_odd || is_read(&format!("Directive::{directive:?}")) == acts,
+            "{}: what the table says of its effect is not what the sources do",
+            directive.name()
+        );
+    }
+}
+
+/// The house's sources, but for its tests and the table itself.
+fn gather(directory: &Path, sources: &mut String) {
+    for entry in fs::read_dir(directory).expect("the house is there").map_while(Result::ok) {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && name != "tests" && name != "target" {
+            gather(&path, sources);
+        } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" && name != "table.rs"
+        {
+            sources.push_str(&fs::read_to_string(&path).expect("a source is text"));
+        }
+    }
+}
+
 /// Directives that Redis does not have.
-const OWN: [&str; 13] = [
+const OWN: [&str; 17] = [
     "metrics-port",
     "metrics-bind",
     "log-format",
     "rdb-version",
     "snapshot-memory-max",
+    "backup-directory",
+    "backup-bytes-per-second",
     "aof-checksum",
     "aof-pending-max",
     "aof-stall-timeout",
+    "repl-sync-delay-max",
+    "dual-channel-replication-enabled",
     "policy-directory",
     "policy-fsync",
     "policy-snapshot",

@@ -7,9 +7,10 @@ use std::io;
 use std::rc::Rc;
 
 use tenon_base::{
-    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Protocol, Report, Reported, Signal,
+    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Pieces, Protocol, Report, Reported, Signal,
 };
 
+use crate::ahead;
 use crate::connection::{Link, Stream};
 use crate::group::Behind;
 use crate::http::{Visit, Visitor};
@@ -275,6 +276,10 @@ impl Interlude for Meanwhile<'_> {
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
+    }
+
+    fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
+        ahead::made_ahead(pieces)
     }
 }
 

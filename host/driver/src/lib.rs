@@ -3,6 +3,7 @@
 //! Always: one machine runs on one thread; nothing on the path from a socket to a reply locks or sends on a
 //! channel; replies leave from one flusher, after the machine has settled.
 
+mod ahead;
 mod clock;
 mod connect;
 mod connection;

@@ -15,13 +15,13 @@ mod sessions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 use tenon_base::{ClientCertificates, Tls};
 
 pub(crate) use handshakes::{Handshaken, Handshakes, Raw};
@@ -50,7 +50,8 @@ pub(crate) fn context(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
         ClientCertificates::Unasked => builder.with_no_client_auth(),
         asked => {
             let roots = authorities::read(settings)?;
-            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let mut verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
             if asked == ClientCertificates::Optional {
                 verifier = verifier.allow_unauthenticated();
             }
@@ -60,9 +61,7 @@ pub(crate) fn context(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        format!("Failed to load certificate: {}: it does not fit its key: {error}", certificate.display())
-    })?;
+    let mut config = builder.with_cert_resolver(identity(certificate, chain, key, &provider)?);
     config.ignore_client_order = settings.prefers_own_order;
     match settings.session_cache {
         Some(bounds) => config.session_storage = Arc::new(sessions::Sessions::new(bounds)),
@@ -72,6 +71,37 @@ pub(crate) fn context(settings: &Tls) -> Result<Arc<ServerConfig>, String> {
         }
     }
     Ok(Arc::new(config))
+}
+
+/// A chain and its key. A certificate of X.509's first version is shown like any other, though it could not be verified
+/// here: that is its reader's affair, and `openssl x509` makes such where it is told of no extensions.
+fn identity(
+    path: &Path,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<Arc<SingleCertAndKey>, String> {
+    let failed = |error: Error| {
+        format!("Failed to load certificate: {}: it does not fit its key: {error}", path.display())
+    };
+    let certified = CertifiedKey::new(chain, provider.key_provider.load_private_key(key).map_err(failed)?);
+    match certified.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(error @ Error::InvalidCertificate(_)) => {
+            let public = certified.key.public_key();
+            let is_in = |bytes: &[u8]| certified.cert[0].windows(bytes.len()).any(|part| part == bytes);
+            if !public.is_some_and(|public| !public.is_empty() && is_in(&public)) {
+                return Err(failed(error));
+            }
+            tracing::warn!(
+                "The certificate {} is of a kind that no Tenon accepts from a peer: {error}. If it has no \
+                 extensions, make it anew with some (openssl x509 -req -extfile ...)",
+                path.display()
+            );
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 /// What may be spoken.

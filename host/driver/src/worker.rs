@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tenon_base::{
-    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    ConnectionId, Disk, Heard, Input, Interlude, Machine, Micros, Now, Output, Outputs, Peer, Pieces, Report,
     Reported, Signal, World,
 };
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use crate::ahead;
 use crate::connect::Destination;
 use crate::connection::{self, Link, Stream};
 use crate::group::Group;
@@ -27,11 +28,11 @@ use crate::links::Links;
 use crate::listen::Listeners;
 use crate::signals::Signals;
 use crate::spin::Spin;
-use crate::{Clock, flusher};
+use crate::{Clock, flusher, signals};
 
 /// While a turn is no older than this, a connection that has filled the buffer is read from again: the bytes of a large
 /// argument take a few microseconds a buffer, those of many small requests more than this.
-const READ_SHARE: Micros = Micros(250);
+const READ_SHARE: Micros = Micros(1_000);
 /// Tasks polled between two looks at the sockets: all connections that have bytes are heard before a flush.
 const EVENT_INTERVAL: u32 = 1_024;
 /// Exit code after a panic of the machine.
@@ -63,6 +64,10 @@ impl Interlude for NoInterlude {
 
     fn sleep(&mut self, span: Micros) {
         std::thread::sleep(std::time::Duration::from_micros(span.0));
+    }
+
+    fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
+        ahead::made_ahead(pieces)
     }
 }
 
@@ -408,6 +413,7 @@ pub(crate) fn carry_out<M: Machine + 'static>(worker: &Shared<M>, output: Output
         Output::Connect { ticket, host, port, patience, source, tls } => {
             connection::spawn_connector(worker, ticket, Destination { host, port, source, tls }, patience);
         }
+        Output::Crash => signals::crash(),
         Output::Exit { code } => {
             let mut worker = worker.borrow_mut();
             // Before clients find their connections closed: who connects anew then must not be let in.

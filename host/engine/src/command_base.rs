@@ -55,6 +55,27 @@ impl CommandEncoder {
         sink(&self.out)
     }
 
+    /// What an encoder is made of whose commands go through [`CommandEncoder::piece`].
+    pub(crate) fn pieces(&self) -> (CommandBase, UnixMillis) {
+        (self.base.piece_writer(), self.unix)
+    }
+
+    /// Passes everything on: a piece that ends with a whole batch.
+    pub(crate) fn finish_piece(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
+        self.base.finish_piece(self.unix, &mut self.out);
+        sink(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Writes a part of what the piece encoder made.
+    pub(crate) fn piece(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
+        self.base.piece(self.unix, bytes, &mut self.out);
+        sink(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
     fn entry(&mut self, entry: &CutEntry<'_>, sink: &mut Sink<'_>) -> io::Result<()> {
         let (key, database) = (entry.key, entry.database as u32);
         match entry.value {

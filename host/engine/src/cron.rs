@@ -10,8 +10,10 @@ use crate::engine::Engine;
 const EXPIRE_SLICE_ENTRIES: usize = 512;
 /// Between two slices while there is more to expire.
 const EXPIRE_SLICE_PAUSE: Micros = Micros(1_000);
-/// Share of the time that active expiry may take while it has much to do, by `active-expire-effort`.
+/// Share of the time that active expiry may take while it has much to do, with the least `active-expire-effort`, and
+/// what each step of effort adds.
 const EXPIRE_SHARE_PERCENT: u64 = 25;
+const EXPIRE_EFFORT_PERCENT: u64 = 2;
 /// Keys expired in one slice and database before others get their turn.
 const EXPIRE_KEYS_MAX: usize = 256;
 
@@ -160,7 +162,9 @@ impl Engine {
         self.latency.note("expire-cycle", spent, now);
         if has_more {
             self.stats.expire_cycle_cut_short += 1;
-            let pause = Micros(spent.0 * (100 - EXPIRE_SHARE_PERCENT) / EXPIRE_SHARE_PERCENT);
+            let effort = self.config.integer(Directive::ActiveExpireEffort).clamp(1, 10) as u64;
+            let share = EXPIRE_SHARE_PERCENT + EXPIRE_EFFORT_PERCENT * (effort - 1);
+            let pause = Micros(spent.0 * (100 - share) / share);
             self.cron.expire_at = now.steady + pause.max(EXPIRE_SLICE_PAUSE);
         }
     }

@@ -45,8 +45,10 @@ pub(crate) struct Durability {
     unsynced: HashMap<(u32, u64), LogPosition>,
     /// Where something changed that no key tells: FLUSHALL.
     unsynced_all: LogPosition,
-    /// Fsyncs that were wanted while one was in flight, as INFO counts them.
+    /// Fsyncs under `everysec` that kept the next one waiting, as INFO counts them.
     pub(crate) delayed_fsyncs: u64,
+    /// The fsync in flight has been counted among them.
+    is_delaying: bool,
     /// The log is on only until it holds what is there.
     pub(crate) is_for_once: bool,
 }
@@ -68,6 +70,7 @@ impl Default for Durability {
             unsynced: HashMap::new(),
             unsynced_all: LogPosition(0),
             delayed_fsyncs: 0,
+            is_delaying: false,
         }
     }
 }
@@ -90,6 +93,14 @@ impl Durability {
     /// Whether anything unsynced waits for an fsync that has not begun, and whether one is in flight.
     pub(crate) fn fsyncs_pending(&self, now: Now) -> u64 {
         self.log.as_ref().map_or(0, |log| u64::from(log.facts(now).running_us.is_some()))
+    }
+
+    /// Under `always` one is in flight nearly all the time: that tells of no slow disk.
+    fn note_delayed(&mut self) {
+        if !self.is_delaying && self.promise == Promise::Everysec {
+            self.delayed_fsyncs += 1;
+        }
+        self.is_delaying = true;
     }
 
     /// Keeps, or lets go of, the lock on the log's directory.
@@ -209,7 +220,7 @@ impl Engine {
     pub(crate) fn note_append(&mut self, now: Now, spent: Micros, is_syncing: bool) {
         let circumstance = if is_syncing {
             "aof-write-pending-fsync"
-        } else if self.snapshots.is_writing() {
+        } else if self.is_writing_snapshot() {
             "aof-write-active-child"
         } else {
             "aof-write-alone"
@@ -228,6 +239,7 @@ impl Engine {
             if self.durability.promise == Promise::Always {
                 self.latency.note("aof-fsync-always", took, now);
             }
+            self.durability.is_delaying = false;
             self.durability.cause = Some(Cause::FsyncEnded);
         }
     }
@@ -237,7 +249,7 @@ impl Engine {
         let promise = durability_in_force(
             configured(&self.config),
             self.config.bool(Directive::NoAppendFsyncOnRewrite),
-            self.snapshots.is_writing(),
+            self.is_writing_snapshot(),
         );
         if promise == self.durability.promise {
             return;
@@ -278,6 +290,7 @@ impl Engine {
         if self.durability.is_on() {
             return Ok(());
         }
+        self.check_space(&self.directory(), world.disk)?;
         if self.durability.lock.is_none() {
             let lock = self.log_directory().lock(world.disk).map_err(|error| error.to_string())?;
             self.durability.set_lock(Some(lock));
@@ -290,7 +303,7 @@ impl Engine {
             );
             return Ok(());
         }
-        let begun = self.begin_rewrite(now);
+        let begun = self.begin_rewrite(now, world.disk);
         if begun.is_err() {
             self.durability.set_lock(None);
         }
@@ -324,6 +337,10 @@ impl Engine {
             && let Err(sentence) = self.turn_log_off(now, world)
         {
             tracing::warn!("The append-only file could not be let go: {sentence}");
+        }
+        let has_base = self.snapshots.rewrite.last == PolicyOutcome::Ok;
+        if let Some(log) = self.durability.log_mut().filter(|_| has_base) {
+            log.keep_base_alone();
         }
     }
 
@@ -419,14 +436,14 @@ impl Engine {
                 Some(true) => PolicyOutcome::Ok,
                 Some(false) => PolicyOutcome::Failed,
             },
-            disk_busy: self.snapshots.is_writing(),
+            disk_busy: self.is_writing_snapshot(),
             ceiling_us: ceiling_us(promise, self.ceiling_ms()),
         };
         let stopwatch = &mut *world.stopwatch;
         let plan = self.policies.ask_fsync(&facts, || stopwatch.read_ns());
         self.durability.plan = plan;
         self.durability.gather_until = match plan {
-            FsyncPlan::Sync { gather_us } => Some(now.steady + Micros(u64::from(gather_us))),
+            FsyncPlan::Sync(gather) => Some(now.steady + Micros(u64::from(gather.us))),
             FsyncPlan::Wait { .. } => None,
         };
     }
@@ -440,9 +457,11 @@ impl Engine {
         let Some(log) = self.durability.log.as_mut() else { return };
         let facts = log.facts(now);
         let is_due = match self.durability.plan {
-            FsyncPlan::Sync { .. } => {
+            FsyncPlan::Sync(gather) => {
                 let expected = self.durability.released;
-                let is_gathered = expected == 0 || world.outputs.held_segments() >= expected;
+                let is_gathered = expected == 0
+                    || world.outputs.held_segments() >= expected
+                    || facts.unsynced_bytes >= gather.bytes;
                 is_gathered || self.durability.gather_until.is_none_or(|until| until <= now.steady)
             }
             FsyncPlan::Wait { sync, .. } => is_reached(sync, &facts),
@@ -457,7 +476,7 @@ impl Engine {
         }
         if is_due {
             // It goes as soon as the one in flight has ended, which is a cause to ask.
-            self.durability.delayed_fsyncs += 1;
+            self.durability.note_delayed();
             self.durability.gather_until = None;
             self.durability.plan_due = None;
             return;

@@ -19,8 +19,10 @@ use tenon_policy::PolicyLoader;
 use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
 
 use crate::access;
+use crate::backups::Backups;
 use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
+use crate::departure::Departure;
 use crate::durability::Durability;
 use crate::eviction::Eviction;
 use crate::failover::Failover;
@@ -74,6 +76,7 @@ pub struct Engine {
     pub(crate) journal: Journal,
     pub(crate) durability: Durability,
     pub(crate) snapshots: Snapshots,
+    pub(crate) backups: Backups,
     pub(crate) policies: Policies,
     pub(crate) transitions: Transitions,
     pub(crate) slow_log: SlowLog,
@@ -123,12 +126,12 @@ pub struct Engine {
     pub(crate) is_started: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
-    /// Bytes read by loads, and how quickly.
+    /// Bytes read by loads.
     pub(crate) loaded_bytes: u64,
     /// Of the last RDB.
     pub(crate) keys_loaded: u64,
     pub(crate) keys_expired_at_load: u64,
-    pub(crate) load_bytes_per_second: Option<u64>,
+    pub(crate) load_rates: crate::load::LoadRates,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
@@ -136,6 +139,7 @@ pub struct Engine {
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) failover: Failover,
+    pub(crate) departure: Option<Departure>,
     /// Keys on their way to other servers.
     pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
@@ -220,6 +224,9 @@ pub(crate) struct ListenState {
 pub(crate) enum Purpose {
     Log(tenon_aof::JobId),
     Save,
+    Spill,
+    Backup,
+    ListBackups(ConnectionId),
     SnapshotForReplicas,
     Link,
     Migrate,
@@ -293,6 +300,7 @@ impl Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
             failover: Failover::default(),
+            departure: None,
             migrations: Migrations::default(),
             memory: MemoryMarks {
                 startup_bytes,
@@ -324,6 +332,7 @@ impl Engine {
             journal: Journal::new(Default::default(), Default::default()),
             durability: Durability::default(),
             snapshots: Snapshots::new(started),
+            backups: Backups::default(),
             policies: Policies::new(policy_loader, started),
             transitions: Transitions::default(),
             slow_log,
@@ -342,7 +351,7 @@ impl Engine {
             push_frame: Vec::new(),
             own_pushes: Vec::new(),
             unstamped_pushes: Vec::new(),
-            scripts: Scripts::default(),
+            scripts: Scripts::new(seed),
             monitors: Vec::new(),
             over_soft_limit: BTreeSet::new(),
             listening: ListenState::default(),
@@ -358,7 +367,7 @@ impl Engine {
             loaded_bytes: 0,
             keys_loaded: 0,
             keys_expired_at_load: 0,
-            load_bytes_per_second: None,
+            load_rates: crate::load::LoadRates::default(),
             dump_lock: None,
             set_log_level,
             tell_supervisor,
@@ -374,7 +383,6 @@ impl Engine {
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
         self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
-        tracing::info!("Server initialized");
         Ok(())
     }
 
@@ -384,6 +392,8 @@ impl Engine {
         if self.is_over {
             return;
         }
+        // Tools that wait for this line connect next.
+        tracing::info!("Server initialized");
         (self.tell_supervisor)(Milestone::Loading);
         let loaded = self.load_at_start(now, world);
         self.end_load();
@@ -392,6 +402,9 @@ impl Engine {
         }
         if let Err(sentence) = loaded {
             sentence.lines().for_each(|line| tracing::warn!("{line}"));
+            if sentence.contains("RDB offset ") {
+                tracing::warn!("Terminating server after rdb file reading failure.");
+            }
             self.is_over = true;
             return world.outputs.request(Output::Exit { code: 1 });
         }
@@ -538,6 +551,9 @@ impl Engine {
         match self.jobs.remove(&ticket) {
             Some(Purpose::Log(id)) => self.log_job_ended(now, id, result),
             Some(Purpose::Save) => self.save_ended(now, result, world),
+            Some(Purpose::Spill) => self.spilled(&*result),
+            Some(Purpose::Backup) => self.backup_ended(now, result),
+            Some(Purpose::ListBackups(connection)) => self.backups_listed(now, connection, result, world),
             Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
@@ -621,6 +637,7 @@ impl Machine for Engine {
         }
         self.settle_replication(now, world);
         self.settle_failover(now, world);
+        self.settle_departure(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
@@ -632,13 +649,15 @@ impl Machine for Engine {
             Some(self.cron.next_at()),
             self.durability.wake_at(),
             self.snapshots.wake_at(),
+            self.backups.wake_at(),
             self.waiting.wake_at(),
             self.pause.wake_at(),
             self.eviction.wake_at(),
             Some(Micros(0)).filter(|_| self.tracking.has_broadcasts()),
-            self.replication.wake_at(),
+            self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
+            self.departs_at(),
         ];
         moments.into_iter().flatten().min()
     }

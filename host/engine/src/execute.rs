@@ -492,27 +492,37 @@ impl Engine {
         }
     }
 
-    /// Whether so much waits for the disk that this command must wait, too.
+    /// Whether so much waits for the disk, or for a replica, that this command must wait, too.
     fn must_stall(&self, connection: ConnectionId, command: Option<CommandId>) -> bool {
-        self.durability.is_full() && command.is_some_and(|id| self.writes(connection, &self.commands[id]))
+        let is_delayed = self.replication.delays(connection);
+        if !is_delayed && !self.durability.is_full() {
+            return false;
+        }
+        let Some(flags) = command.and_then(|id| self.flags_to_run(connection, &self.commands[id])) else {
+            return false;
+        };
+        // Messages and scripts make the stream longer, too.
+        flags.has(Flags::WRITE) || is_delayed && flags.has(Flags::MAY_REPLICATE)
     }
 
-    /// Whether a command is about to write: itself, or as an EXEC that does. Inside MULTI it is only queued.
-    fn writes(&self, connection: ConnectionId, command: &Command) -> bool {
-        let Some(session) = self.sessions.get(connection) else { return false };
+    /// What a command is about to do, itself, or as an EXEC that does it. Inside MULTI it is only queued.
+    fn flags_to_run(&self, connection: ConnectionId, command: &Command) -> Option<Flags> {
+        let session = self.sessions.get(connection)?;
         let is_queued = session.transaction.is_some() && command.name != "exec";
-        !is_queued && session.effective_flags(command, command.flags).has(Flags::WRITE)
+        (!is_queued).then(|| session.effective_flags(command, command.flags))
     }
 
-    /// Keeps a write, and everything behind it on its connection, until the disk has caught up.
+    /// Keeps a write, and everything behind it on its connection, until the disk or a replica has caught up.
     fn stall(&mut self, now: Now, connection: ConnectionId, args: Args<'_>, world: &mut World<'_>) {
         let Some(session) = self.sessions.get_mut(connection) else { return };
         session.parked = Some(Parked::Again(OwnedArgs::from(args)));
         self.stalled.push((connection, now.steady));
+        self.stats.delayed_for_sync += u64::from(!self.durability.is_full());
         world.outputs.request(Output::Reading { connection, wanted: false });
     }
 
-    /// Lets stalled writes run once there is room, and refuses those that waited too long.
+    /// Lets stalled writes run once there is room, and refuses those that waited too long for the disk. Those that
+    /// waited too long for a replica run all the same, with what came behind them.
     pub(crate) fn settle_stalled(&mut self, now: Now, world: &mut World<'_>) {
         if self.stalled.is_empty() {
             return;
@@ -523,11 +533,14 @@ impl Engine {
         self.serve_waiting(world);
         let stalled = std::mem::take(&mut self.stalled);
         for (connection, since) in stalled {
-            let is_late = now.steady.since(since) >= limit;
-            if self.durability.is_full() && !is_late {
+            let waited = now.steady.since(since);
+            let is_late = self.durability.is_full() && waited >= limit;
+            let is_delayed = self.replication.delays(connection) && waited < self.replication.delay_max();
+            if !is_late && (self.durability.is_full() || is_delayed) {
                 self.stalled.push((connection, since));
                 continue;
             }
+            self.replication.excused = Some(connection);
             let Some(session) = self.sessions.get_mut(connection) else { continue };
             let Some(Parked::Again(request)) = session.parked.take() else { continue };
             world.outputs.request(Output::Reading { connection, wanted: true });
@@ -541,6 +554,7 @@ impl Engine {
             }
             self.run_kept(now, connection, world);
         }
+        self.replication.excused = None;
     }
 
     /// Holds the reply written since `start` until the log has come as far as it must.

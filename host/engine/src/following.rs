@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use tenon_aof::{Log, Phase};
 use tenon_base::{ConnectionId, DiskFile, Micros, Now, Output, Peer, Ticket, World, describe};
-use tenon_commands::{Context, Db, Origin, Words, key_positions};
+use tenon_commands::{Db, Origin, key_positions};
 use tenon_config::{Config, Directive};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_replication::{Greeting, Heard, Second, Upstream};
-use tenon_resp::{Args, Batch, Decoder, Limits, Proto, Reply};
+use tenon_resp::{Args, Batch};
 
 use crate::engine::{Engine, Purpose};
 use crate::loading::Loading;
-use crate::pubsub::Space;
 use crate::sockets::outgoing_tls;
-use crate::table::{CommandId, Run};
+use crate::table::CommandId;
+use aside::Aside;
+
+mod aside;
+mod stream;
 
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
 const BESIDE_SHARE: u64 = 4;
@@ -34,7 +37,10 @@ pub(crate) struct Following {
     /// The ends of the link.
     pub(crate) peer: Option<Peer>,
     incoming: Option<Incoming>,
-    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction.
+    /// The snapshot on a link of its own.
+    aside: Aside,
+    /// Bytes of the stream that were not run yet: the beginning of a command or of a transaction, or what came while
+    /// clients are paused.
     raw: Vec<u8>,
     batch: Batch,
     /// What the stream has selected.
@@ -43,6 +49,8 @@ pub(crate) struct Following {
     has_synced: bool,
     /// The stream cannot be run any more.
     is_lost: bool,
+    /// A command of the stream was refused, and the configuration says that this is not to be borne.
+    has_diverged: bool,
     /// Replies that nobody reads.
     reply: Vec<u8>,
     /// Keys that clients of our own wrote, by database: nobody else expires them.
@@ -79,11 +87,13 @@ impl Engine {
             ticket: None,
             peer: None,
             incoming: None,
+            aside: Aside::default(),
             raw: Vec::new(),
             batch: Batch::new(),
             database,
             has_synced: false,
             is_lost: false,
+            has_diverged: false,
             reply: Vec::new(),
             own_keys: HashSet::new(),
         }));
@@ -142,26 +152,47 @@ impl Engine {
     pub(crate) fn tend_upstream(&mut self, now: Now, world: &mut World<'_>) {
         let (offset, synced) = (self.journal.offset(), self.synced_offset());
         let Some(following) = &mut self.replication.following else { return };
-        let upstream = &mut following.upstream;
-        if upstream.is_silent(now.steady) {
-            tracing::warn!("{}", upstream.silence());
+        let links = std::iter::once(&following.upstream).chain(&following.aside.link);
+        let is_heard = |link: &Upstream| link.link().is_some() && following.aside.deaf != link.link();
+        if let Some(silent) = links.into_iter().find(|link| is_heard(link) && link.is_silent(now.steady)) {
+            tracing::warn!("{}", silent.silence());
+            following.give_up_aside();
             return self.drop_upstream(now, world);
         }
+        if following.aside.has_gathered() && following.upstream.is_up() && !self.pause.is_on() {
+            self.run_gathered(now, world);
+        }
+        let Some(following) = &mut self.replication.following else { return };
+        let upstream = &mut following.upstream;
         if upstream.take_ack_due(now.steady) {
             upstream.acknowledge(offset, synced, world.outputs);
         }
         if upstream.take_connect(now.steady) {
-            let (host, port) = upstream.address();
-            let (host, port) = (host.to_owned(), port);
-            let ticket = self.ticket(Purpose::Link);
+            let mut greeting = greeting(&self.config);
+            greeting.takes_two_links &= !following.aside.has_failed;
+            following.change_greeting(&greeting);
+            let upstream = &following.upstream;
+            let address = upstream.address();
+            let address = (address.0.to_owned(), address.1);
+            let ticket = self.connect_to_primary(address, world);
             if let Some(following) = &mut self.replication.following {
                 following.ticket = Some(ticket);
             }
-            let patience = Micros(greeting(&self.config).timeout.0.max(1));
-            let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
-            let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
-            world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
         }
+    }
+
+    /// Asks for a connection to the primary.
+    pub(crate) fn connect_to_primary(
+        &mut self,
+        (host, port): (String, u16),
+        world: &mut World<'_>,
+    ) -> Ticket {
+        let ticket = self.ticket(Purpose::Link);
+        let patience = Micros(greeting(&self.config).timeout.0.max(1));
+        let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
+        let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
+        world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
+        ticket
     }
 
     /// An attempt to connect has ended.
@@ -172,6 +203,9 @@ impl Engine {
         result: Result<(ConnectionId, Peer), String>,
         world: &mut World<'_>,
     ) {
+        if self.replication.following.as_ref().is_some_and(|one| one.aside.ticket == Some(ticket)) {
+            return self.linked_aside(now, result, world);
+        }
         let following = self.replication.following.as_mut().filter(|one| one.ticket == Some(ticket));
         match (following, result) {
             (Some(following), Ok((connection, peer))) => {
@@ -202,15 +236,16 @@ impl Engine {
         if self.is_over {
             return;
         }
-        let is_its = |one: &Following| one.upstream.link() == Some(connection);
-        let Some(mut following) = self.replication.following.take_if(|one| is_its(one)) else { return };
+        let following = &mut self.replication.following;
+        let Some(mut following) = following.take_if(|one| one.has_link(connection)) else { return };
         self.stats.net_input_bytes += bytes.len() as u64;
         let mut rest = bytes;
         let mut failure = None;
         while !rest.is_empty() && failure.is_none() {
             let is_counted = self.replication.primary.backlog().is_some();
             let place = is_counted.then(|| (self.replication_id(), self.journal.offset()));
-            let (count, heard) = following.upstream.hear(now.steady, rest, place, world.outputs);
+            let Some(link) = following.link_mut(connection) else { break };
+            let (count, heard) = link.hear(now.steady, rest, place, world.outputs);
             rest = &rest[count..];
             let Heard::SnapshotEnd(bytes, surplus) = heard else {
                 failure = self.take_in(now, &mut following, heard, world).err();
@@ -218,6 +253,7 @@ impl Engine {
             };
             // Others are heard while it is loaded: they are to find everything in its place.
             let kept = following.keep(bytes);
+            following.aside.end(world);
             self.replication.following = Some(following);
             failure = kept.and_then(|()| self.load_snapshot(now, surplus, world)).err();
             let back = self.replication.following.take().filter(|_| !self.is_over);
@@ -226,10 +262,17 @@ impl Engine {
         }
         self.replication.following = Some(following);
         if let Some(reason) = failure {
-            tracing::warn!("The link to the primary is given up: {reason}");
-            self.drop_upstream(now, world);
-            self.hand_over_refused(now, world);
+            self.give_up_link(now, &reason, world);
         }
+    }
+
+    fn give_up_link(&mut self, now: Now, reason: &str, world: &mut World<'_>) {
+        tracing::warn!("The link to the primary is given up: {reason}");
+        if let Some(following) = &mut self.replication.following {
+            following.give_up_aside();
+        }
+        self.drop_upstream(now, world);
+        self.hand_over_refused(now, world);
     }
 
     /// The connection to the primary has ended.
@@ -237,8 +280,13 @@ impl Engine {
         let Some(following) = &mut self.replication.following else { return };
         if following.upstream.link() == Some(connection) {
             tracing::warn!("Connection with master lost.");
+            following.give_up_aside();
             following.upstream.lost(now.steady);
             following.forget(world);
+        } else if following.aside.link.as_ref().is_some_and(|link| link.link() == Some(connection)) {
+            tracing::warn!("Connection with master lost, which the snapshot came over.");
+            following.give_up_aside();
+            self.drop_upstream(now, world);
         }
     }
 
@@ -266,6 +314,20 @@ impl Engine {
                 self.handed_over(following);
                 self.await_snapshot(following, id, offset, world)
             }
+            Heard::Split => {
+                self.handed_over(following);
+                self.open_aside(now, following, world);
+                Ok(())
+            }
+            Heard::Cut(cut) => {
+                self.await_snapshot(following, cut.id, cut.offset, world)?;
+                following.upstream.read_from(cut, world.outputs);
+                Ok(())
+            }
+            Heard::Gathered(bytes) => {
+                self.gather(following, bytes, world);
+                Ok(())
+            }
             Heard::Snapshot(bytes) => following.keep(bytes),
             Heard::Continues(id) => {
                 self.handed_over(following);
@@ -274,9 +336,18 @@ impl Engine {
                 following.raw.clear();
                 Ok(())
             }
+            // What came before it has not been run yet.
+            Heard::Stream(bytes) if following.aside.has_gathered() => {
+                self.gather(following, bytes, world);
+                Ok(())
+            }
             Heard::Stream(bytes) => {
                 following.raw.extend_from_slice(bytes);
-                self.run_stream(now, following, world)
+                if self.pause.is_on() {
+                    self.hold_stream(following)
+                } else {
+                    self.run_stream(now, following, world)
+                }
             }
         }
     }
@@ -288,7 +359,7 @@ impl Engine {
         offset: ReplicationOffset,
         world: &mut World<'_>,
     ) -> Result<(), String> {
-        following.forget(world);
+        following.forget_incoming(world);
         let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
         // A file of an earlier attempt is made anew.
         let _ = world.disk.remove(&path);
@@ -350,6 +421,7 @@ impl Engine {
         following.database = database;
         following.raw.clear();
         following.own_keys.clear();
+        following.aside.has_failed = false;
         (following.is_lost, following.has_synced) = (false, true);
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
@@ -444,159 +516,6 @@ impl Engine {
         self.close_replicas(world);
     }
 
-    /// Runs what is complete of the stream, and passes it on as it is.
-    fn run_stream(
-        &mut self,
-        now: Now,
-        following: &mut Following,
-        world: &mut World<'_>,
-    ) -> Result<(), String> {
-        let raw = std::mem::take(&mut following.raw);
-        let mut batch = std::mem::take(&mut following.batch);
-        let limits = Limits { bulk_bytes_max: usize::MAX, ..Limits::default() };
-        let mut done = 0;
-        let outcome = loop {
-            let decoded = Decoder::new().decode(&raw[done..], &limits, &mut batch);
-            let bytes = self.run_units(now, following, &batch, &raw[done..], world);
-            done += bytes;
-            if let Err(error) = decoded {
-                break Err(format!("Protocol error in the stream: {error}"));
-            }
-            if following.is_lost {
-                break Err("the stream cannot be run here".to_owned());
-            }
-            if bytes == 0 {
-                break Ok(());
-            }
-        };
-        batch.clear();
-        following.batch = batch;
-        following.raw = raw;
-        following.raw.drain(..done);
-        outcome
-    }
-
-    /// Runs the commands of a batch, transactions as wholes; returns how many bytes they were.
-    fn run_units(
-        &mut self,
-        now: Now,
-        following: &mut Following,
-        batch: &Batch,
-        bytes: &[u8],
-        world: &mut World<'_>,
-    ) -> usize {
-        let is = |index: usize, word: &str| batch.request(index, bytes).is(0, word);
-        let (mut at, mut first) = (0, 0);
-        while first < batch.len() {
-            let mut last = first;
-            if is(first, "MULTI") {
-                let Some(end) = (first..batch.len()).find(|&index| is(index, "EXEC")) else { break };
-                last = end;
-            }
-            let end = (first..=last).fold(at, |end, index| end + batch.wire_bytes(index));
-            self.journal.relay(&bytes[at..end]);
-            // One unit, so that the log has all of it or nothing.
-            self.is_in_exec = last > first;
-            for index in first..=last {
-                self.run_from_upstream(now, following, batch.request(index, bytes), world);
-            }
-            self.journal.set_home(Some(following.database as u32));
-            if std::mem::take(&mut self.is_in_exec) {
-                self.seal(now, following.database, None, world);
-            }
-            (at, first) = (end, last + 1);
-        }
-        at
-    }
-
-    /// Runs one command of the stream. What it did goes to the log; replicas of ours were sent it already.
-    fn run_from_upstream(
-        &mut self,
-        now: Now,
-        following: &mut Following,
-        args: Args<'_>,
-        world: &mut World<'_>,
-    ) {
-        if following.is_lost || args.is(0, "PING") || args.is(0, "MULTI") || args.is(0, "EXEC") {
-            return;
-        }
-        if args.is(0, "REPLCONF") {
-            if args.is(1, "GETACK") {
-                let (offset, synced) = (self.journal.offset(), self.synced_offset());
-                following.upstream.acknowledge(offset, synced, world.outputs);
-            }
-            return;
-        }
-        if args.is(0, "SELECT") {
-            let index = args.try_get(1).and_then(tenon_resp::parse_integer);
-            let index = index.and_then(|index| usize::try_from(index).ok());
-            match index.filter(|&index| index < self.keyspace.databases()) {
-                Some(index) => following.database = index,
-                None => {
-                    tracing::warn!("The primary's stream selects a database that is not configured here");
-                    // What follows cannot be run: everything has to come anew, and then it is refused as a whole.
-                    self.begin_history();
-                    following.is_lost = true;
-                }
-            }
-            return;
-        }
-        if let Some(space) = Space::of_message(args) {
-            self.publish(space, args.get(1), args.get(2), now, world);
-            return self.seal(now, following.database, None, world);
-        }
-        if args.is(0, "FUNCTION") {
-            match self.replay_function(args) {
-                Ok(()) => self.unit.dirty += 1,
-                Err(error) => self.note_divergence("function", &error),
-            }
-            return self.seal(now, following.database, Some(args), world);
-        }
-        let table = &self.commands;
-        let found = table.resolve(args).ok().filter(|&id| table[id].accepts(args.len()));
-        // Scripts are not run from here: what they did comes as the commands that they called.
-        let Some((id, Run::Data(handler))) = found.map(|id| (id, table[id].run)) else {
-            let name = args.get(0);
-            let name = name[..name.len().min(64)].escape_ascii().to_string();
-            return self
-                .note_divergence(&name, &"no command that changes data has this name and so many words");
-        };
-        let began = world.stopwatch.read();
-        let mut db = Db::new(
-            &mut self.keyspace,
-            following.database,
-            now,
-            Origin::Primary,
-            &mut self.lookups,
-            &mut self.unit,
-        );
-        db.lazy_expire = self.lazy_expire;
-        let mut context = Context {
-            db,
-            reply: Reply::new(&mut following.reply, Proto::Resp2),
-            dice: &mut self.dice,
-            limits: &self.limits,
-            garbage: &mut self.garbage,
-        };
-        let outcome = handler(&mut context, args);
-        following.reply.clear();
-        self.seal(now, following.database, Some(args), world);
-        let spent = world.stopwatch.read().since(began);
-        self.note_call(now, id, spent, outcome.is_err());
-        if let Err(error) = outcome {
-            self.note_divergence(self.commands[id].full_name.clone().as_str(), &error);
-        }
-    }
-
-    /// A command of the stream had no effect here, as it must have had there.
-    #[cold]
-    fn note_divergence(&mut self, name: &str, reason: &dyn std::fmt::Display) {
-        self.stats.unexpected_error_replies += 1;
-        tracing::warn!(
-            "== CRITICAL == A command of the primary's stream was refused here, '{name}': {reason}"
-        );
-    }
-
     /// A client of ours writes to a follower that may be written to: what it gives a time to live is ours to expire.
     pub(crate) fn note_own_keys(&mut self, database: usize, id: CommandId, args: Args<'_>) {
         let Some(following) = &mut self.replication.following else { return };
@@ -646,6 +565,32 @@ impl Engine {
 }
 
 impl Following {
+    /// Takes up what the configuration now says, on every link.
+    pub(crate) fn change_greeting(&mut self, greeting: &Greeting) {
+        let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
+        links.into_iter().for_each(|link| link.change_greeting(greeting.clone()));
+    }
+
+    /// Bytes of the stream that came while clients are paused.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether a part of the stream is here that waits to be run.
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.aside.has_gathered()
+    }
+
+    /// Bytes of the stream that are here and were not run.
+    pub(crate) fn gathered_bytes(&self) -> u64 {
+        self.aside.gathered_bytes()
+    }
+
+    /// How far the snapshot has come, over whichever link it comes.
+    pub(crate) fn snapshot_progress(&self) -> Option<(u64, Option<u64>)> {
+        self.aside.link.as_ref().unwrap_or(&self.upstream).snapshot_progress()
+    }
+
     /// How many keys are ours to expire.
     pub(crate) fn own_keys(&self) -> usize {
         self.own_keys.len()
@@ -657,8 +602,23 @@ impl Following {
         incoming.file.append(bytes).map_err(|error| format!("{path}: {}", describe(&error)))
     }
 
+    fn has_link(&self, connection: ConnectionId) -> bool {
+        let links = std::iter::once(&self.upstream).chain(&self.aside.link);
+        links.into_iter().any(|link| link.link() == Some(connection))
+    }
+
+    fn link_mut(&mut self, connection: ConnectionId) -> Option<&mut Upstream> {
+        let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
+        links.into_iter().find(|link| link.link() == Some(connection))
+    }
+
     /// Lets go of what was not complete: it comes again.
     fn forget(&mut self, world: &mut World<'_>) {
+        self.aside.forget(world);
+        self.forget_incoming(world);
+    }
+
+    fn forget_incoming(&mut self, world: &mut World<'_>) {
         self.raw = Vec::new();
         if let Some(incoming) = self.incoming.take() {
             let _ = world.disk.remove(&incoming.path);
@@ -681,6 +641,7 @@ pub(crate) fn greeting(config: &Config) -> Greeting {
         timeout: Micros::from_millis(
             u64::try_from(config.integer(Directive::ReplTimeout)).unwrap_or(60).saturating_mul(1_000),
         ),
+        takes_two_links: config.bool(Directive::DualChannelReplicationEnabled),
     }
 }
 

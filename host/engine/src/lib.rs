@@ -2,9 +2,11 @@
 //! without sockets, threads or clocks.
 
 mod access;
+mod backups;
 mod client_memory;
 mod command_base;
 mod cron;
+mod departure;
 mod durability;
 mod engine; // read me first
 mod eviction;
@@ -35,6 +37,7 @@ mod session;
 mod settings;
 mod snapshots;
 mod sockets;
+mod spill;
 mod standing;
 mod stats;
 mod sync_job;
@@ -45,8 +48,10 @@ mod tracking;
 mod transaction;
 mod transition;
 mod waiting;
+mod walks;
 mod watch;
 
+pub use backups::{BackupFile, BackupManifest, read_manifest};
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;

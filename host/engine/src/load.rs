@@ -2,6 +2,7 @@
 //! `loading`.
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
 
+mod keys_ahead;
 mod rdb;
 
 use std::any::Any;
@@ -13,8 +14,8 @@ use std::sync::Arc;
 use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
-use tenon_base::{ConnectionId, Disk, DiskFile, Now, World};
-use tenon_commands::{Context, Db, Garbage, Origin as UnitOrigin};
+use tenon_base::{ConnectionId, Disk, DiskFile, Micros, Now, World};
+use tenon_commands::Garbage;
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_keyspace::CutBounds;
@@ -25,8 +26,9 @@ use tenon_resp::{Args, Proto, Reply};
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
 use crate::loading::Loading;
+use crate::scripts::run_effect;
 use crate::server;
-use crate::table::{CommandTable, Run, Unresolved};
+use crate::table::{CommandId, CommandTable, Run, Unresolved};
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
@@ -37,6 +39,8 @@ impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
     pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         let began = world.stopwatch.read();
+        self.check_backup_at_start(world.disk)?;
+        self.tell_unfinished_backups(world.disk);
         self.begin_load(Loading::InPlace, 0, None, world);
         if self.config.bool(Directive::AppendOnly) {
             self.load_log_at_start(now, world)?;
@@ -59,12 +63,10 @@ impl Engine {
         // Clients may write before the first turn ends.
         self.keep_promise(now);
         self.stats.dirty_total = 0;
-        self.snapshots.nothing_changed(0, self.journal.offset().0);
+        self.snapshots.nothing_changed(0, self.journal.effect_bytes());
         let spent = world.stopwatch.read().since(began);
         if self.loaded_bytes > 0 {
-            let seconds = spent.0 as f64 / 1e6;
-            self.load_bytes_per_second = Some((self.loaded_bytes as f64 / seconds.max(1e-6)) as u64);
-            tracing::info!("DB loaded from disk: {seconds:.3} seconds");
+            tracing::info!("DB loaded from disk: {:.3} seconds", spent.0 as f64 / 1e6);
         }
         Ok(())
     }
@@ -156,9 +158,14 @@ impl Engine {
         // What is in the file has its own names, whatever clients call it.
         let own_names = !self.config.renames().is_empty();
         let own_names = own_names.then(|| CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]));
-        let mut sink = Sink { engine: self, world, now, database: 0, reply: Vec::new(), own_names };
+        let began = world.stopwatch.read();
+        let base = (0, Micros(0));
+        let mut sink = Sink { engine: self, world, now, database: 0, reply: Vec::new(), own_names, base };
         let loaded = tenon_aof::load(disk, directory, Some(&old_file), options, &mut sink)
             .map_err(|error| error.to_string())?;
+        let (base_bytes, base_spent) = sink.base;
+        let replayed = Micros(world.stopwatch.read().since(began).0.saturating_sub(base_spent.0));
+        LoadRates::note(&mut self.load_rates.replay, loaded.bytes.saturating_sub(base_bytes), replayed);
         self.loaded_bytes += loaded.bytes;
         if loaded.found {
             tracing::info!("Append-only file loaded: {} bytes, {} commands", loaded.bytes, loaded.commands);
@@ -219,6 +226,7 @@ impl Engine {
             .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         self.loaded_bytes += report.bytes;
+        self.snapshots.note_size(report.bytes, self.keyspace.used_memory());
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
                 "There is no append-only file yet; loaded {} ({} keys), and the new append-only file begins with it",
@@ -273,7 +281,11 @@ impl Engine {
         self.begin_load(Loading::InPlace, 0, Some(client), world);
         let loaded = self.load_log(now, &directory, world);
         self.end_load();
-        loaded.map(drop)
+        let loaded = loaded?;
+        if let Some(log) = self.durability.log_mut() {
+            log.take_manifest(loaded.manifest);
+        }
+        Ok(())
     }
 
     pub(crate) fn forget_everything(&mut self) {
@@ -373,6 +385,27 @@ fn second_of(origin: Origin) -> Second {
 /// What is encoded of a base between two looks at who wants to be heard.
 const ENCODED_UNITS: usize = 10_000;
 
+/// How quickly loads went, in bytes a second; `None` before one of weight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LoadRates {
+    /// Of RDB files, also as bases.
+    pub(crate) base: Option<u64>,
+    /// Of commands that were replayed.
+    pub(crate) replay: Option<u64>,
+}
+
+impl LoadRates {
+    /// Less says more about fixed costs than about the rate.
+    const BYTES_MIN: u64 = 1 << 20;
+
+    fn note(rate: &mut Option<u64>, bytes: u64, spent: Micros) {
+        if bytes >= Self::BYTES_MIN {
+            let per_second = u128::from(bytes) * 1_000_000 / u128::from(spent.0.max(1));
+            *rate = Some(u64::try_from(per_second).unwrap_or(u64::MAX));
+        }
+    }
+}
+
 /// What DEBUG RELOAD does besides loading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReloadSteps {
@@ -394,19 +427,50 @@ struct Sink<'a, 'w> {
     reply: Vec<u8>,
     /// Commands by their own names, if clients have others for them.
     own_names: Option<CommandTable>,
+    /// The bytes of the RDB part, and how long it took.
+    base: (u64, Micros),
+}
+
+impl Sink<'_, '_> {
+    /// What servers of old put into their logs beside commands that change data: scripts.
+    #[cold]
+    fn script_command(&mut self, id: CommandId, args: Args<'_>) -> Result<(), String> {
+        let engine = &mut *self.engine;
+        let own_names = self.own_names.as_ref();
+        let command = &own_names.unwrap_or(&engine.commands)[id];
+        if let Some(runs) = command.runs {
+            return engine.replay_script(self.now, self.database, runs, args, own_names, self.world);
+        }
+        match command.full_name.as_str() {
+            "script|load" => {
+                let loaded = engine.scripts.load(args.get(2), &mut engine.dice);
+                loaded.map(drop).map_err(|error| error.to_string())
+            }
+            "script|flush" => {
+                drop(engine.scripts.flush());
+                Ok(())
+            }
+            _ => Err("it is no command that changes data".to_owned()),
+        }
+    }
 }
 
 impl LoadSink for Sink<'_, '_> {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
         // Later records may speak of keys that have expired meanwhile, so the base keeps them.
+        let began = self.world.stopwatch.read();
         let report = self.engine.load_rdb(self.now, file, None, false, self.world)?;
+        self.base = (report.bytes, self.world.stopwatch.read().since(began));
         Ok(BaseLoaded { bytes: report.bytes, origin: origin_of(&report) })
+    }
+
+    fn coming(&mut self, commands: &mut dyn Iterator<Item = Args<'_>>) {
+        self.engine.fetch_for_load(self.database, commands);
     }
 
     fn command(&mut self, args: Args<'_>) -> Result<(), String> {
         let name = args.get(0);
-        let name = String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
-        if name.eq_ignore_ascii_case("select") {
+        if name.eq_ignore_ascii_case(b"select") {
             let index = args.try_get(1).and_then(tenon_resp::parse_integer);
             let index = index.and_then(|index| usize::try_from(index).ok());
             let databases = self.engine.keyspace.databases();
@@ -415,44 +479,31 @@ impl LoadSink for Sink<'_, '_> {
             })?;
             return Ok(());
         }
-        if name.eq_ignore_ascii_case("ping") {
+        if name.eq_ignore_ascii_case(b"ping") {
             return Ok(());
         }
         let engine = &mut *self.engine;
-        if name.eq_ignore_ascii_case("function") {
+        if name.eq_ignore_ascii_case(b"function") {
             return engine.replay_function(args).map_err(|error| format!("'function' was refused: {error}"));
         }
+        let shown = || String::from_utf8_lossy(&name[..name.len().min(NAME_SHOWN_BYTES_MAX)]).into_owned();
         let table = self.own_names.as_ref().unwrap_or(&engine.commands);
         let id = table.resolve(args).map_err(|unresolved| match unresolved {
-            Unresolved::Command => format!("Unknown command '{name}'"),
-            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{name}'"),
+            Unresolved::Command => format!("Unknown command '{}'", shown()),
+            Unresolved::Subcommand(_) => format!("Unknown subcommand of '{}'", shown()),
         })?;
         if !table[id].accepts(args.len()) {
-            return Err(format!("wrong number of arguments for '{name}'"));
+            return Err(format!("wrong number of arguments for '{}'", shown()));
         }
         let Run::Data(handler) = table[id].run else {
-            return Err(format!("'{name}' is no command that changes data"));
+            return self
+                .script_command(id, args)
+                .map_err(|error| format!("'{}' was refused: {error}", shown()));
         };
-        let mut db = Db::new(
-            &mut engine.keyspace,
-            self.database,
-            self.now,
-            UnitOrigin::Load,
-            &mut engine.lookups,
-            &mut engine.unit,
-        );
-        db.lazy_expire = false;
-        let mut context = Context {
-            db,
-            reply: Reply::new(&mut self.reply, Proto::Resp2),
-            dice: &mut engine.dice,
-            limits: &engine.limits,
-            garbage: &mut engine.garbage,
-        };
-        let outcome = handler(&mut context, args);
-        engine.unit.clear();
+        let reply = Reply::new(&mut self.reply, Proto::Resp2);
+        let outcome = run_effect(engine, self.now, self.database, handler, args, reply);
         self.reply.clear();
-        outcome.map_err(|error| format!("'{name}' was refused: {error}"))?;
+        outcome.map_err(|error| format!("'{}' was refused: {error}", shown()))?;
         if self.engine.load_took(self.world).is_break() { Err(GIVEN_UP.to_owned()) } else { Ok(()) }
     }
 

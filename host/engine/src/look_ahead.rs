@@ -3,7 +3,8 @@
 //! Always: what is fetched is a hint. Nothing is decided here, and running looks everything up again.
 
 use tenon_base::ConnectionId;
-use tenon_resp::{Batch, peek};
+use tenon_keyspace::Database;
+use tenon_resp::{Args, Batch, peek};
 
 use crate::engine::Engine;
 use crate::table::CommandId;
@@ -44,6 +45,24 @@ impl Engine {
         }
     }
 
+    /// Fetches what commands of a log will need, as [`Engine::fetch_for`] does for what came.
+    pub(crate) fn fetch_for_load(&self, database: usize, commands: &mut dyn Iterator<Item = Args<'_>>) {
+        let database = self.keyspace.db(database);
+        let mut hashes = [0; GROUP];
+        let mut count = 0;
+        let mut wants_collections = false;
+        for args in commands.take(GROUP) {
+            let Some(id) = self.commands.find(args.get(0)) else { continue };
+            let command = &self.commands[id];
+            let Some(key) = command.first_key.and_then(|at| args.try_get(usize::from(at))) else { continue };
+            wants_collections |= command.wants_collection;
+            hashes[count] = database.hash(key);
+            database.prefetch_bucket(hashes[count]);
+            count += 1;
+        }
+        fetch_entries(database, &hashes[..count], wants_collections);
+    }
+
     /// Resolves the commands of a group and fetches the buckets, then the entries, then the collections of their first
     /// keys. Only hashes cross from one stage to the next: what was fetched is a hint, and running looks up again.
     pub(crate) fn look_ahead(
@@ -72,13 +91,19 @@ impl Engine {
                 count += 1;
             }
         }
-        for &hash in &hashes[..count] {
-            database.prefetch_entry(hash);
-        }
-        if wants_collections {
-            for &hash in &hashes[..count] {
-                database.prefetch_collection(hash);
-            }
+        fetch_entries(database, &hashes[..count], wants_collections);
+    }
+}
+
+/// Fetches the entries of hashes whose buckets were asked for, then what they have beside them.
+#[inline]
+fn fetch_entries(database: &Database, hashes: &[u64], wants_collections: bool) {
+    for &hash in hashes {
+        database.prefetch_entry(hash);
+    }
+    if wants_collections {
+        for &hash in hashes {
+            database.prefetch_collection(hash);
         }
     }
 }

@@ -79,6 +79,9 @@ const FIELDS: &[(&str, &str, Kind)] = &[
     ("aof_buffer_length", "redis_aof_buffer_length", Gauge),
     ("aof_pending_bio_fsync", "redis_aof_pending_bio_fsync", Gauge),
     ("aof_delayed_fsync", "redis_aof_delayed_fsync", Gauge),
+    ("aof_fsyncs", "tenon_aof_fsyncs_total", Counter),
+    ("aof_fsync_worst_usec", "tenon_aof_fsync_worst_usec", Gauge),
+    ("aof_staleness_worst_usec", "tenon_aof_staleness_worst_usec", Gauge),
     ("aof_last_bgrewrite_status", "redis_aof_last_bgrewrite_status", Gauge),
     ("aof_last_write_status", "redis_aof_last_write_status", Gauge),
     ("total_connections_received", "redis_connections_received_total", Counter),
@@ -117,6 +120,7 @@ const FIELDS: &[(&str, &str, Kind)] = &[
     ("sync_full", "redis_replica_resyncs_full", Gauge),
     ("sync_partial_ok", "redis_replica_partial_resync_accepted", Gauge),
     ("sync_partial_err", "redis_replica_partial_resync_denied", Gauge),
+    ("sync_delayed_writes", "tenon_sync_delayed_writes_total", Counter),
     ("used_cpu_sys", "redis_cpu_sys_seconds_total", Counter),
     ("used_cpu_user", "redis_cpu_user_seconds_total", Counter),
     ("used_cpu_sys_children", "redis_cpu_sys_children_seconds_total", Counter),
@@ -170,6 +174,8 @@ const FAMILIES: &[Family] = &[
             ("call_ns", "tenon_policy_call_seconds", Gauge, 1_000_000_000.0),
             ("fallbacks", "tenon_policy_fallbacks_total", Counter, 1.0),
             ("refused", "tenon_policy_refused_total", Counter, 1.0),
+            ("agreed", "tenon_policy_shadow_agreed_total", Counter, 1.0),
+            ("differed", "tenon_policy_shadow_differed_total", Counter, 1.0),
         ],
     },
 ];
@@ -195,6 +201,16 @@ impl Engine {
         let started = self.identity.started.unix_us as f64 / 1e6;
         begin(&mut text, "redis_start_time_seconds", Gauge, "when the process started");
         sample(&mut text, "redis_start_time_seconds", &[], started);
+        let (slow, newest) = self.slow_log.figures();
+        begin(&mut text, "redis_slowlog_length", Gauge, "slow commands that are kept");
+        sample(&mut text, "redis_slowlog_length", &[], slow);
+        if let Some((id, spent)) = newest {
+            begin(&mut text, "redis_slowlog_last_id", Gauge, "of the newest slow command");
+            sample(&mut text, "redis_slowlog_last_id", &[], id);
+            let metric = "redis_last_slow_execution_duration_seconds";
+            begin(&mut text, metric, Gauge, "of the newest slow command");
+            sample(&mut text, metric, &[], spent.0 as f64 / 1e6);
+        }
         begin(&mut text, "redis_up", Gauge, "the server answers");
         sample(&mut text, "redis_up", &[], 1);
         begin(&mut text, "tenon_ready", Gauge, "clients are served as they should be");
@@ -250,10 +266,60 @@ fn of_info(lines: &str) -> String {
             }
         }
     }
+    of_replicas(&fields, &mut text);
+    of_primary(&fields, &mut text);
     let labels: Vec<(&str, &str)> = IDENTITY.iter().filter_map(|name| Some((*name, find(name)?))).collect();
     begin(&mut text, "redis_instance_info", Gauge, "who this is");
     sample(&mut text, "redis_instance_info", &labels, 1);
     text
+}
+
+/// What INFO says of the replicas, a line each.
+fn of_replicas(fields: &[(&str, &str)], text: &mut String) {
+    let is_replica = |name: &str| {
+        let number = name.strip_prefix("slave").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let replicas: Vec<&str> =
+        fields.iter().filter(|(name, _)| is_replica(name)).map(|(_, value)| *value).collect();
+    for (part, metric) in
+        [("offset", "redis_connected_slave_offset_bytes"), ("lag", "redis_connected_slave_lag_seconds")]
+    {
+        if !replicas.is_empty() {
+            begin(text, metric, Gauge, &format!("INFO slave* {part}"));
+        }
+        for line in &replicas {
+            let find =
+                |part: &str| line.split(',').find_map(|pair| pair.strip_prefix(part)?.strip_prefix('='));
+            let label = |part: &str| find(part).unwrap_or_default();
+            let labels =
+                [("slave_ip", label("ip")), ("slave_port", label("port")), ("slave_state", label("state"))];
+            sample(text, metric, &labels, find(part).and_then(number).unwrap_or(0.0));
+        }
+    }
+}
+
+/// What INFO says of the primary that is followed, if one is.
+fn of_primary(fields: &[(&str, &str)], text: &mut String) {
+    let find = |name: &str| fields.iter().find(|(own, _)| *own == name).map(|(_, value)| *value);
+    let (Some(host), Some(port)) = (find("master_host"), find("master_port")) else { return };
+    let labels = [("master_host", host), ("master_port", port)];
+    let is_up = find("master_link_status") == Some("up");
+    begin(text, "redis_master_link_up", Gauge, "INFO master_link_status");
+    sample(text, "redis_master_link_up", &labels, u8::from(is_up));
+    for (field, metric) in [
+        ("master_last_io_seconds_ago", "redis_master_last_io_seconds_ago"),
+        ("master_sync_in_progress", "redis_master_sync_in_progress"),
+        ("slave_repl_offset", "redis_slave_repl_offset"),
+    ] {
+        if let Some(value) = find(field).and_then(number) {
+            begin(text, metric, Gauge, &format!("INFO {field}"));
+            sample(text, metric, &labels, value);
+        }
+    }
+    let read_only = find("slave_read_only").unwrap_or_default();
+    begin(text, "redis_slave_info", Gauge, "who this follows");
+    sample(text, "redis_slave_info", &[labels[0], labels[1], ("read_only", read_only)], 1);
 }
 
 impl Family {
@@ -346,6 +412,26 @@ mod tests {
         for (field, _, _) in FIELDS.iter().filter(|(field, _, _)| !conditional(field)) {
             assert!(lines.contains(&format!("\n{field}:")), "INFO has no {field}");
         }
+    }
+
+    #[test]
+    fn both_ends_of_replication_are_told() {
+        let text = of_info(
+            "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n\
+             master_sync_in_progress:0\r\nslave_repl_offset:99\r\nslave_read_only:1\r\n\
+             slave0:ip=::1,port=7000,state=online,offset=98,lag=1\r\n",
+        );
+        for line in [
+            "redis_master_link_up{master_host=\"10.0.0.1\",master_port=\"6379\"} 1\n",
+            "redis_slave_repl_offset{master_host=\"10.0.0.1\",master_port=\"6379\"} 99\n",
+            "redis_slave_info{master_host=\"10.0.0.1\",master_port=\"6379\",read_only=\"1\"} 1\n",
+            "redis_connected_slave_offset_bytes{slave_ip=\"::1\",slave_port=\"7000\",slave_state=\"online\"} 98\n",
+            "redis_connected_slave_lag_seconds{slave_ip=\"::1\",slave_port=\"7000\",slave_state=\"online\"} 1\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in:\n{text}");
+        }
+        let alone = of_info("role:master\r\nconnected_slaves:0\r\nslave_priority:100\r\n");
+        assert!(!alone.contains("master_link") && !alone.contains("slave_ip"), "{alone}");
     }
 
     #[test]

@@ -26,13 +26,17 @@ pub(crate) struct Pause {
     running: Option<(Scope, Micros)>,
     /// A failover wants what is here to stay as it is, whatever clients ask for.
     is_for_failover: bool,
+    /// A server that is about to leave lets its replicas have everything first.
+    is_for_departure: bool,
     kept: VecDeque<ConnectionId>,
+    /// What came from the primary that is followed waits, too.
+    holds_stream: bool,
 }
 
 impl Pause {
     /// Whether there is a pause: then nothing expires.
     pub(crate) fn is_on(&self) -> bool {
-        self.running.is_some() || self.is_for_failover
+        self.running.is_some() || self.is_for_failover || self.is_for_departure
     }
 
     /// Keeps writes until a failover has come to its end, or no longer.
@@ -40,11 +44,16 @@ impl Pause {
         self.is_for_failover = is_held;
     }
 
+    /// Keeps writes until the server has left, or stays.
+    pub(crate) fn hold_for_departure(&mut self, is_held: bool) {
+        self.is_for_departure = is_held;
+    }
+
     /// Whether a request for this command is kept.
     fn holds(&self, flags: Flags) -> bool {
         match self.running {
             Some((Scope::All, _)) => true,
-            None if !self.is_for_failover => false,
+            None if !self.is_on() => false,
             Some((Scope::Writes, _)) | None => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         }
     }
@@ -66,11 +75,20 @@ impl Pause {
         self.running = None;
     }
 
+    /// Notes that the primary's stream waits for the end of the pause.
+    pub(crate) fn hold_stream(&mut self) {
+        self.holds_stream = true;
+    }
+
+    fn keeps_any(&self) -> bool {
+        self.holds_stream || !self.kept.is_empty()
+    }
+
     /// When settling is due if nothing else happens.
     pub(crate) fn wake_at(&self) -> Option<Micros> {
         match self.running {
             Some((_, end)) => Some(end),
-            None => Some(Micros(0)).filter(|_| !self.is_for_failover && !self.kept.is_empty()),
+            None => Some(Micros(0)).filter(|_| !self.is_on() && self.keeps_any()),
         }
     }
 }
@@ -92,7 +110,13 @@ impl Engine {
         if self.pause.running.is_some_and(|(_, end)| end <= now.steady) {
             self.pause.end();
         }
-        if self.pause.is_on() || self.pause.kept.is_empty() {
+        if self.pause.is_on() {
+            return;
+        }
+        if std::mem::take(&mut self.pause.holds_stream) {
+            self.run_held_stream(now, world);
+        }
+        if self.pause.kept.is_empty() {
             return;
         }
         // What pauses anew keeps the others, behind those that it already has.

@@ -9,8 +9,8 @@ use tenon_aof::{Log, Phase};
 use tenon_base::{ConnectionId, Lane, Micros, Now, World};
 use tenon_config::{Config, Directive};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset, Targets};
-use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
-use tenon_replication::{Action, OutputLimit, Primary, Second, Settings};
+use tenon_keyspace::{AbortReason, CutBounds, CutFeed, CutId, CutProgress};
+use tenon_replication::{Action, Framing, OutputLimit, Primary, Second, Settings};
 use tenon_resp::OwnedArgs;
 
 use crate::engine::{Engine, Purpose};
@@ -23,6 +23,8 @@ use crate::waiting::FORCED;
 
 /// Between two looks at a snapshot that is on its way.
 const PUMP_PAUSE: Micros = Micros(2_000);
+/// Where more pre-images wait than this share of what they may take, in quarters, writers wait for them.
+const PRESSING_QUARTERS: usize = 3;
 /// Digits of the mark that ends a snapshot.
 const MARK_DIGITS: usize = 40;
 
@@ -40,6 +42,11 @@ pub(crate) struct Replication {
     /// Whether there is one.
     pub(crate) is_following: bool,
     waits: Vec<Wait>,
+    /// Writers have come too far for a replica that is being synchronized.
+    holds_writers: bool,
+    /// Whose write has waited long enough.
+    pub(crate) excused: Option<ConnectionId>,
+    delay_max: Micros,
     actions: Vec<Action>,
     pump_at: Option<Micros>,
 }
@@ -50,6 +57,11 @@ struct Snapshot {
     cut: Option<CutId>,
     walk_at: Micros,
     queue: Arc<SyncQueue>,
+    /// What the cut has handed over of what writers change, and how much of it may wait.
+    preimages: Option<(Arc<CutFeed>, usize)>,
+    /// Keys that there are to encode.
+    keys: u64,
+    is_marked: bool,
     /// The job has ended well: what is in the queue is all.
     is_made: bool,
     began: Micros,
@@ -76,9 +88,23 @@ impl Replication {
             following: None,
             is_following: false,
             waits: Vec::new(),
+            holds_writers: false,
+            excused: None,
+            delay_max: settings(config).sync_delay_max,
             actions: Vec::new(),
             pump_at: None,
         }
+    }
+
+    /// Whether a write of this client has to wait for the sake of a replica.
+    #[inline]
+    pub(crate) fn delays(&self, connection: ConnectionId) -> bool {
+        self.holds_writers && self.excused != Some(connection)
+    }
+
+    /// How long it may wait for that.
+    pub(crate) fn delay_max(&self) -> Micros {
+        self.delay_max
     }
 
     /// Whether a snapshot for replicas is being made.
@@ -86,13 +112,27 @@ impl Replication {
         self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made)
     }
 
+    /// Whether so many pre-images wait that the snapshot would have to be given up soon.
+    fn presses(&self) -> bool {
+        let is_pressing = |snapshot: &Snapshot| {
+            let (feed, max) = snapshot.preimages.as_ref()?;
+            Some(!snapshot.is_made && feed.waiting_bytes().1 > max / 4 * PRESSING_QUARTERS)
+        };
+        self.delay_max > Micros(0) && self.snapshot.as_ref().and_then(is_pressing).unwrap_or(false)
+    }
+
     /// When that began.
     pub(crate) fn snapshot_since(&self) -> Option<Micros> {
         self.snapshot.as_ref().filter(|snapshot| !snapshot.is_made).map(|snapshot| snapshot.began)
     }
 
-    pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.pump_at.into_iter().chain(self.waits.iter().filter_map(|wait| wait.until)).min()
+    /// When settling is due if nothing else happens. In a pause nothing of a stream is run.
+    pub(crate) fn wake_at(&self, is_paused: bool) -> Option<Micros> {
+        let follows_up =
+            self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
+        let gathered = (follows_up && !is_paused).then_some(Micros(0));
+        let waits = self.waits.iter().filter_map(|wait| wait.until);
+        self.pump_at.into_iter().chain(gathered).chain(waits).min()
     }
 }
 
@@ -105,9 +145,10 @@ impl Engine {
     /// Says what of the configuration concerns replicas.
     pub(crate) fn replication_settings_changed(&mut self, now: Now, world: &mut World<'_>) {
         let settings = settings(&self.config);
+        self.replication.delay_max = settings.sync_delay_max;
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
         if let Some(following) = &mut self.replication.following {
-            following.upstream.change_greeting(greeting(&self.config));
+            following.change_greeting(&greeting(&self.config));
         }
     }
 
@@ -157,6 +198,7 @@ impl Engine {
         let primary = &mut self.replication.primary;
         if primary.replicas().is_empty() && !primary.has_snapshot() && self.replication.snapshot.is_none() {
             self.replication.pump_at = None;
+            self.replication.holds_writers = false;
             return;
         }
         if primary.wants_backlog() {
@@ -179,6 +221,12 @@ impl Engine {
         self.replication.primary.settle(now.steady, world.outputs, &mut actions);
         self.carry_out_actions(&mut actions, world);
         self.replication.actions = actions;
+        let replication = &mut self.replication;
+        replication.holds_writers = replication.primary.holds_writers(world.outputs)
+            || replication.presses() && !replication.is_following;
+        if replication.holds_writers && replication.pump_at.is_none() {
+            replication.pump_at = Some(now.steady + PUMP_PAUSE);
+        }
     }
 
     /// Moves the walk of a snapshot for replicas on by a slice, if it is its turn.
@@ -221,6 +269,13 @@ impl Engine {
                 snapshot.is_made = true;
                 let spent = now.steady.since(snapshot.began).millis();
                 tracing::info!("The snapshot for replicas is made: {bytes} bytes in {spent} ms");
+                if snapshot.is_marked {
+                    // A line that tools wait for.
+                    let count = self.replication.primary.syncing_count();
+                    tracing::info!(
+                        "Diskless rdb transfer, done reading from pipe, {count} replicas still up."
+                    );
+                }
             }
             Err(reason) => {
                 self.replication.snapshot = None;
@@ -323,8 +378,10 @@ impl Engine {
         self.snapshots.cuts += u64::from(cut.is_some());
         self.replication.snapshots_begun += 1;
         let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
+        let feed = cut.and_then(|cut| self.keyspace.cut_feed(cut));
+        let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
         let plan = SyncPlan {
-            feed: cut.and_then(|cut| self.keyspace.cut_feed(cut)),
+            feed: feed.clone(),
             options: self.rdb_options(),
             aux: Box::new(self.aux(now, false)),
             sizes: if filter.excludes_data { Vec::new() } else { self.database_sizes() },
@@ -337,8 +394,16 @@ impl Engine {
         };
         let queue = Arc::new(SyncQueue::default());
         let job = SyncJob::new(plan, Arc::clone(&queue));
-        self.replication.snapshot =
-            Some(Snapshot { cut, walk_at: now.steady, queue, is_made: false, began: now.steady });
+        self.replication.snapshot = Some(Snapshot {
+            cut,
+            walk_at: now.steady,
+            queue,
+            preimages: feed.map(|feed| (feed, preimage_bytes_max)),
+            keys,
+            is_marked: framing == Framing::Marked,
+            is_made: false,
+            began: now.steady,
+        });
         self.start_job(Purpose::SnapshotForReplicas, Lane::Save, Box::new(job), world);
     }
 
@@ -351,8 +416,11 @@ impl Engine {
             {
                 replication.primary.snapshot_piece(piece, world.outputs);
             }
+            if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.keys) {
+                replication.primary.expect_snapshot(bytes);
+            }
             if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {
-                replication.primary.snapshot_complete();
+                replication.primary.snapshot_complete(world.outputs);
                 replication.snapshot = None;
             }
         }
@@ -383,6 +451,10 @@ impl Engine {
     fn abandon_snapshot(&mut self) {
         let Some(snapshot) = &mut self.replication.snapshot else { return };
         tracing::info!("The snapshot for replicas is given up: none of them is left");
+        if snapshot.is_marked && !snapshot.is_made {
+            // A line that tools wait for. The child is a job here, and killed by being told.
+            tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
+        }
         snapshot.queue.cancel();
         if let Some(cut) = snapshot.cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
@@ -423,6 +495,10 @@ fn settings(config: &Config) -> Settings {
             soft_bytes: output.soft_bytes,
             soft: Micros::from_millis(output.soft_seconds.saturating_mul(1_000)),
         },
+        sync_delay_max: Micros::from_millis(
+            u64::try_from(config.integer(Directive::ReplSyncDelayMax)).unwrap_or(0),
+        ),
+        two_links: config.bool(Directive::DualChannelReplicationEnabled),
     }
 }
 

@@ -5,18 +5,22 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use tenon_base::{Disk, DiskFile, Job, Step, describe};
-use tenon_keyspace::{AbortReason, CutFeed};
+use tenon_keyspace::{AbortReason, CutBatch, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
+use crate::spill::{PieceFormat, Spill};
 
 /// Written bytes after which they are synced, so that the last sync is short (`rdb-save-incremental-fsync`).
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// How long the driver waits after a step that is starved, about.
 const STARVED_US: i64 = 500;
+
+/// Bytes of spilled pre-images that are taken into a snapshot at a time.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// What a snapshot becomes.
 pub(crate) enum Format {
@@ -24,6 +28,19 @@ pub(crate) enum Format {
     Rdb { options: EncoderOptions, aux: Box<Aux>, sizes: Vec<DatabaseSize>, libraries: Vec<Arc<[u8]>> },
     /// Commands: the base of an append-only file with `aof-use-rdb-preamble no`.
     Commands(CommandEncoder, Vec<Arc<[u8]>>),
+}
+
+impl Format {
+    /// How pre-images are encoded apart, for a file of this format.
+    pub(crate) fn pieces(&self) -> PieceFormat {
+        match self {
+            Format::Rdb { options, .. } => PieceFormat::Rdb(*options),
+            Format::Commands(encoder, _) => {
+                let (base, unix) = encoder.pieces();
+                PieceFormat::Commands(base, unix)
+            }
+        }
+    }
 }
 
 /// Where a snapshot goes.
@@ -34,20 +51,31 @@ pub(crate) struct Destination {
     pub(crate) target: Option<PathBuf>,
 }
 
-/// What the engine may say to a snapshot that is being written.
+/// What the engine may say to a snapshot that is being written, and what that says of itself.
 #[derive(Debug, Default)]
 pub(crate) struct SaveControl {
     /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
     key_delay_us: AtomicI64,
+    /// At most so many bytes are written a second, about; 0 is no limit.
+    bytes_per_second: AtomicU64,
     is_cancelled: AtomicBool,
+    written_keys: AtomicU64,
+    written_bytes: AtomicU64,
 }
 
 impl SaveControl {
     pub(crate) fn new(key_delay_us: i64) -> Arc<SaveControl> {
-        Arc::new(SaveControl {
-            key_delay_us: AtomicI64::new(key_delay_us),
-            is_cancelled: AtomicBool::new(false),
-        })
+        Arc::new(SaveControl { key_delay_us: AtomicI64::new(key_delay_us), ..SaveControl::default() })
+    }
+
+    /// Another limit, from the next step on.
+    pub(crate) fn set_bytes_per_second(&self, bytes: u64) {
+        self.bytes_per_second.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Keys and bytes that are in the file.
+    pub(crate) fn written(&self) -> (u64, u64) {
+        (self.written_keys.load(Ordering::Relaxed), self.written_bytes.load(Ordering::Relaxed))
     }
 
     /// Another delay, from the next step on. With none, what is owed is forgotten too.
@@ -69,6 +97,7 @@ pub(crate) struct SaveJob {
     feed: Arc<CutFeed>,
     destination: Destination,
     control: Arc<SaveControl>,
+    spill: Arc<Spill>,
     owed_delay_us: i64,
     output: Output,
     state: State,
@@ -76,9 +105,39 @@ pub(crate) struct SaveJob {
 
 enum State {
     Begin(Format),
+    Encoding(SnapshotEncoder),
+    /// Everything is in the file but pre-images that were spilled, from this byte on.
+    TakingSpilled(SnapshotEncoder, u64),
+    Ended,
+}
+
+/// Either format, while it is being written.
+enum SnapshotEncoder {
     Rdb(Box<Encoder>),
     Commands(CommandEncoder),
-    Ended,
+}
+
+impl SnapshotEncoder {
+    fn batch(&mut self, batch: &CutBatch, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            SnapshotEncoder::Rdb(encoder) => encoder.batch(batch, sink),
+            SnapshotEncoder::Commands(encoder) => encoder.batch(batch, sink),
+        }
+    }
+
+    fn piece(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            SnapshotEncoder::Rdb(encoder) => encoder.piece(bytes, sink),
+            SnapshotEncoder::Commands(encoder) => encoder.piece(bytes, sink),
+        }
+    }
+
+    fn finish(self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            SnapshotEncoder::Rdb(encoder) => encoder.finish(sink).map(drop),
+            SnapshotEncoder::Commands(mut encoder) => encoder.finish(sink),
+        }
+    }
 }
 
 /// The file, and how much of it is not synced yet.
@@ -87,6 +146,9 @@ struct Output {
     file: Option<Arc<dyn DiskFile>>,
     written: u64,
     unsynced: u64,
+    /// Bytes written ahead of what the limit allows.
+    unpaid: u64,
+    digest: crc64fast::Digest,
 }
 
 impl Output {
@@ -96,7 +158,9 @@ impl Output {
         }
         let file = self.file.as_ref().expect("a save creates its file first");
         file.append(bytes)?;
+        self.digest.write(bytes);
         self.written += bytes.len() as u64;
+        self.unpaid += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
         if self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
@@ -112,78 +176,107 @@ impl SaveJob {
         format: Format,
         destination: Destination,
         control: Arc<SaveControl>,
+        spill: Arc<Spill>,
     ) -> SaveJob {
         SaveJob {
             feed,
             destination,
             control,
+            spill,
             owed_delay_us: 0,
             output: Output::default(),
             state: State::Begin(format),
         }
     }
 
-    fn advance(&mut self, disk: &dyn Disk) -> io::Result<Option<Step>> {
-        let state = std::mem::replace(&mut self.state, State::Ended);
-        self.state = match state {
-            State::Begin(format) => self.begin(format, disk)?,
-            State::Rdb(encoder) => return self.encode_rdb(encoder, disk),
-            State::Commands(encoder) => return self.encode_commands(encoder, disk),
-            State::Ended => unreachable!("a job that is done is not called again"),
-        };
-        Ok(None)
+    /// CRC-64/XZ of what was written.
+    pub(crate) fn checksum(&self) -> u64 {
+        self.output.digest.sum64()
     }
 
-    fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<State> {
+    /// Nothing is to be written: where it was to go cannot be had.
+    pub(crate) fn give_up(&self, disk: &dyn Disk) {
+        self.feed.abort(AbortReason::Cancelled);
+        self.spill.end(disk);
+    }
+
+    fn advance(&mut self, disk: &dyn Disk) -> io::Result<Option<Step>> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin(format) => {
+                let encoder = self.begin(format, disk)?;
+                self.state = State::Encoding(encoder);
+                Ok(None)
+            }
+            State::Encoding(encoder) => self.encode(encoder),
+            State::TakingSpilled(encoder, from) => self.take_spilled(encoder, from, disk),
+            State::Ended => unreachable!("a job that is done is not called again"),
+        }
+    }
+
+    fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
         // A file of an earlier attempt may have bytes that a failed fsync gave up: it is made anew, not emptied.
         let _ = disk.remove(&self.destination.temporary);
         self.output.file = Some(disk.create(&self.destination.temporary)?);
+        let (output, feed) = (&mut self.output, &self.feed);
+        let mut sink = |bytes: &[u8]| output.write(bytes, feed);
         match format {
             Format::Commands(mut encoder, libraries) => {
-                let (output, feed) = (&mut self.output, &self.feed);
-                encoder.functions(&libraries, &mut |bytes| output.write(bytes, feed))?;
-                Ok(State::Commands(encoder))
+                encoder.functions(&libraries, &mut sink)?;
+                Ok(SnapshotEncoder::Commands(encoder))
             }
             Format::Rdb { options, aux, sizes, libraries } => {
                 let mut encoder = Encoder::new(options);
-                let (output, feed) = (&mut self.output, &self.feed);
-                let mut sink = |bytes: &[u8]| output.write(bytes, feed);
                 encoder.begin(&aux, &sizes, &mut sink)?;
                 encoder.functions(&libraries, &mut sink)?;
-                Ok(State::Rdb(Box::new(encoder)))
+                Ok(SnapshotEncoder::Rdb(Box::new(encoder)))
             }
         }
     }
 
-    fn encode_rdb(&mut self, mut encoder: Box<Encoder>, disk: &dyn Disk) -> io::Result<Option<Step>> {
+    fn encode(&mut self, mut encoder: SnapshotEncoder) -> io::Result<Option<Step>> {
         let (output, feed) = (&mut self.output, &self.feed);
         if let Some(batch) = feed.pop() {
             encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
             self.owe_delay(batch.len());
-            self.state = State::Rdb(encoder);
+            self.note_written(batch.len() as u64);
+            self.state = State::Encoding(encoder);
             return Ok(None);
         }
-        if !feed.is_finished() {
-            self.state = State::Rdb(encoder);
-            return self.starve();
+        // In this order: what a busy job holds is not in the feed any more.
+        if feed.is_finished() && !self.spill.is_busy() {
+            self.state = State::TakingSpilled(encoder, 0);
+            return Ok(None);
         }
-        encoder.finish(&mut |bytes| output.write(bytes, feed))?;
-        self.put_in_place(disk).map(Some)
+        self.state = State::Encoding(encoder);
+        self.starve()
     }
 
-    fn encode_commands(&mut self, mut encoder: CommandEncoder, disk: &dyn Disk) -> io::Result<Option<Step>> {
+    fn take_spilled(
+        &mut self,
+        mut encoder: SnapshotEncoder,
+        from: u64,
+        disk: &dyn Disk,
+    ) -> io::Result<Option<Step>> {
+        if let Some(failure) = self.spill.failure() {
+            return Err(io::Error::other(failure));
+        }
         let (output, feed) = (&mut self.output, &self.feed);
-        if let Some(batch) = feed.pop() {
-            encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
-            self.owe_delay(batch.len());
-            self.state = State::Commands(encoder);
+        let mut sink = |bytes: &[u8]| output.write(bytes, feed);
+        if let Some((file, bytes)) = self.spill.contents().filter(|(_, bytes)| from < *bytes) {
+            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(bytes - from).unwrap_or(PIECE_BYTES))];
+            let read = file.read_at(from, &mut piece)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            encoder.piece(&piece[..read], &mut sink)?;
+            let from = from + read as u64;
+            let keys = if from == bytes { self.spill.figures().1 } else { 0 };
+            self.note_written(keys);
+            self.state = State::TakingSpilled(encoder, from);
             return Ok(None);
         }
-        if !feed.is_finished() {
-            self.state = State::Commands(encoder);
-            return self.starve();
-        }
-        encoder.finish(&mut |bytes| output.write(bytes, feed))?;
+        encoder.finish(&mut sink)?;
+        self.note_written(0);
         self.put_in_place(disk).map(Some)
     }
 
@@ -194,6 +287,26 @@ impl SaveJob {
         } else {
             Ok(Some(Step::Starved))
         }
+    }
+
+    fn note_written(&self, keys: u64) {
+        self.control.written_keys.fetch_add(keys, Ordering::Relaxed);
+        self.control.written_bytes.store(self.output.written, Ordering::Relaxed);
+    }
+
+    /// Whether it is to wait because it writes faster than it may.
+    fn is_ahead(&mut self) -> bool {
+        let limit = self.control.bytes_per_second.load(Ordering::Relaxed);
+        if limit == 0 {
+            self.output.unpaid = 0;
+            return false;
+        }
+        let paid_at_once = (limit * STARVED_US as u64 / 1_000_000).max(1);
+        let is_ahead = self.output.unpaid >= paid_at_once;
+        if is_ahead {
+            self.output.unpaid -= paid_at_once;
+        }
+        is_ahead
     }
 
     fn owe_delay(&mut self, keys: usize) {
@@ -231,19 +344,26 @@ impl Job for SaveJob {
             self.owed_delay_us -= STARVED_US;
             return Step::Starved;
         }
+        if !is_given_up && !self.feed.is_aborted() && self.is_ahead() {
+            return Step::Starved;
+        }
         let advanced =
             if is_given_up { Err(io::Error::other(abort_text(&self.feed))) } else { self.advance(disk) };
-        match advanced {
+        let step = match advanced {
             Ok(None) => Step::Again,
             Ok(Some(step)) => step,
             Err(error) => {
                 self.feed.abort(AbortReason::Cancelled);
                 // A file that cannot be removed costs room; the error to tell is the first one.
                 let _ = disk.remove(&self.destination.temporary);
-                let end: SaveEnd = Err(describe(&error));
+                let end: SaveEnd = Err(self.spill.failure().unwrap_or_else(|| describe(&error)));
                 Step::Done(Box::new(end))
             }
+        };
+        if matches!(step, Step::Done(_)) {
+            self.spill.end(disk);
         }
+        step
     }
 }
 

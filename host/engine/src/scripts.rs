@@ -5,10 +5,12 @@
 
 mod caller; // how a script's commands run
 mod libraries;
+mod replay;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::FixedState;
 use tenon_base::{ConnectionId, Dice, Micros, Now, World};
 use tenon_commands::CommandError;
 use tenon_resp::{Args, OwnedArgs, Proto, Reply};
@@ -16,15 +18,15 @@ use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlag
 
 use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
+pub(crate) use self::replay::run_effect;
 use crate::engine::Engine;
 use crate::table::{CommandId, Runs};
 
 /// All scripts and functions of an engine.
-#[derive(Default)]
 pub(crate) struct Scripts {
-    by_digest: HashMap<Digest, Arc<Runnable>>,
+    by_digest: HashMap<Digest, Arc<Runnable>, FixedState>,
     /// The same, so that no digest is made of a text that is known.
-    by_text: HashMap<Box<[u8]>, Arc<Runnable>>,
+    by_text: HashMap<Box<[u8]>, Arc<Runnable>, FixedState>,
     /// What the cache takes: texts and names.
     cache_bytes: usize,
     /// Made when the first script comes; gone while one runs.
@@ -86,6 +88,22 @@ impl Running {
 }
 
 impl Scripts {
+    /// None yet; the seed keeps clients from finding texts of one hash.
+    pub(crate) fn new(seed: u64) -> Scripts {
+        let hasher = FixedState::with_seed(seed);
+        Scripts {
+            by_digest: HashMap::with_hasher(hasher.clone()),
+            by_text: HashMap::with_hasher(hasher),
+            cache_bytes: 0,
+            interpreter: None,
+            libraries: Libraries::default(),
+            running: None,
+            script_vm_bytes: 0,
+            function_vm_bytes: 0,
+            allows_all: false,
+        }
+    }
+
     /// How many scripts are kept.
     pub(crate) fn len(&self) -> usize {
         self.by_digest.len()
@@ -158,7 +176,9 @@ impl Scripts {
 
     /// Forgets all scripts, with the interpreter that ran them; returns what is to be freed.
     pub(crate) fn flush(&mut self) -> impl Send + use<> {
-        let tables = (std::mem::take(&mut self.by_digest), std::mem::take(&mut self.by_text));
+        let hasher = self.by_text.hasher().clone();
+        let by_digest = std::mem::replace(&mut self.by_digest, HashMap::with_hasher(hasher.clone()));
+        let tables = (by_digest, std::mem::replace(&mut self.by_text, HashMap::with_hasher(hasher)));
         (self.cache_bytes, self.script_vm_bytes) = (0, 0);
         (tables, self.interpreter.take())
     }

@@ -85,6 +85,7 @@ impl Engine {
         }
         self.tracking.set_keys_max(tracked_keys_max(&self.config));
         self.save_settings_changed();
+        self.backup_settings_changed();
         self.durability.settings_changed();
     }
 

@@ -5,13 +5,13 @@
 use std::any::Any;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tenon_aof::{CommandBase, Origin, Phase, RewriteRefused, RewriteStage};
-use tenon_base::{Job, Lane, Micros, Now, Step, World};
+use tenon_base::{Disk, Job, Lane, Micros, Now, Step, World};
 use tenon_config::{Config, Directive};
-use tenon_keyspace::{AbortReason, CutBounds, CutId, CutProgress};
+use tenon_keyspace::{AbortReason, CutId};
 use tenon_policy::{
     Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
     rewrite_is_limited,
@@ -21,6 +21,7 @@ use tenon_rdb::{AccessField, Aux, DatabaseSize, EncoderOptions};
 use crate::command_base::CommandEncoder;
 use crate::engine::{Engine, Purpose};
 use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
+use crate::walks::Walk;
 
 /// Work of one slice of a walk: about 50 us.
 pub(crate) const SLICE_UNITS: usize = 1_000;
@@ -32,6 +33,10 @@ pub(crate) const FULL_PAUSE: Micros = Micros(500);
 pub(crate) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Pre-images may take at least so much, however small the keyspace is.
 const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
+/// Less data says nothing about how much of memory goes into a file.
+const SIZED_MEMORY_BYTES_MIN: usize = 1 << 20;
+/// Of data that was never written, one part in so many of its memory is taken for the least that it is on disk.
+const UNSIZED_SHARE: usize = 20;
 /// Between two attempts to switch the log on, after the first failure.
 const SWITCH_ON_PAUSE_MS: u64 = 500;
 /// ... doubled by each failure, to 32 seconds.
@@ -40,6 +45,8 @@ const SWITCH_ON_DOUBLINGS_MAX: u32 = 6;
 /// Saves and rewrites of one tenant.
 pub(crate) struct Snapshots {
     running: Option<Running>,
+    /// Of the running one. None while a rewrite waits for its increment, and after the walk.
+    walk: Option<Walk>,
     pub(crate) save: History,
     pub(crate) rewrite: History,
     /// A save, or a rewrite, is to begin as soon as none is running.
@@ -54,6 +61,10 @@ pub(crate) struct Snapshots {
     control: Arc<SaveControl>,
     /// How many cuts there were, which INFO shows where Redis shows forks.
     pub(crate) cuts: u64,
+    /// Bytes of changed data that were put aside, all in all.
+    pub(crate) spilled_bytes: u64,
+    /// The last snapshot's bytes in its file, and in memory.
+    sized: Option<(u64, usize)>,
 }
 
 /// How one kind of job has fared.
@@ -77,12 +88,9 @@ pub(crate) enum Kind {
 
 struct Running {
     kind: Kind,
-    /// None while a rewrite waits for its increment, and after the walk.
-    cut: Option<CutId>,
     began: Now,
     dirty: u64,
     bytes: u64,
-    walk_at: Option<Micros>,
 }
 
 impl History {
@@ -115,6 +123,13 @@ impl History {
         }
     }
 
+    /// It could not even begin.
+    fn refused(&mut self, now: Now) {
+        self.began = Some(now.steady);
+        self.last = PolicyOutcome::Failed;
+        self.failures_in_a_row += 1;
+    }
+
     fn facts(&self, now: Now, running: bool) -> JobFacts {
         JobFacts {
             running,
@@ -132,6 +147,7 @@ impl Snapshots {
     pub(crate) fn new(now: Now) -> Snapshots {
         Snapshots {
             running: None,
+            walk: None,
             save: History::new(now.steady),
             rewrite: History::new(now.steady),
             save_scheduled: false,
@@ -141,6 +157,8 @@ impl Snapshots {
             bytes_at_save: 0,
             control: Arc::default(),
             cuts: 0,
+            spilled_bytes: 0,
+            sized: None,
         }
     }
 
@@ -163,12 +181,24 @@ impl Snapshots {
 
     /// The cut of the running job, while it is being walked.
     pub(crate) fn running_cut(&self) -> Option<CutId> {
-        self.running.as_ref()?.cut
+        self.walk.as_ref().map(|walk| walk.cut)
     }
 
-    /// Whether a job is writing to the disk.
-    pub(crate) fn is_writing(&self) -> bool {
-        self.running.is_some()
+    pub(crate) fn walk(&mut self) -> &mut Option<Walk> {
+        &mut self.walk
+    }
+
+    /// A snapshot of so many bytes was written or read, while the data took so much memory.
+    pub(crate) fn note_size(&mut self, file_bytes: u64, memory_bytes: usize) {
+        self.sized = (memory_bytes >= SIZED_MEMORY_BYTES_MIN).then_some((file_bytes, memory_bytes));
+    }
+
+    /// What a snapshot will take on disk, guessed low.
+    fn expected_bytes(&self, memory_bytes: usize) -> u64 {
+        // Other data may be shorter on disk for the memory that it takes.
+        let sized = self.sized.map(|(file_bytes, then)| (file_bytes * 3 / 4, then));
+        let (file_bytes, then) = sized.unwrap_or((1, UNSIZED_SHARE));
+        (u128::from(file_bytes) * memory_bytes as u128 / then.max(1) as u128) as u64
     }
 
     /// Changes since the last good save.
@@ -177,7 +207,7 @@ impl Snapshots {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.running.as_ref()?.walk_at
+        self.walk.as_ref().map(Walk::at)
     }
 
     /// Everything in memory is in a file, or was just loaded from one.
@@ -187,16 +217,40 @@ impl Snapshots {
 }
 
 impl Engine {
-    /// Begins a save in the background. False if something is at work already.
-    pub(crate) fn begin_save(&mut self, now: Now, world: &mut World<'_>) -> bool {
+    /// Whether a job is writing to the disk.
+    pub(crate) fn is_writing_snapshot(&self) -> bool {
+        self.snapshots.running.is_some() || self.backups.is_running()
+    }
+
+    /// Whether a snapshot has room where it is to go. The error is a sentence.
+    pub(crate) fn check_space(&self, directory: &Path, disk: &dyn Disk) -> Result<(), String> {
+        let needed = self.snapshots.expected_bytes(self.keyspace.used_memory());
+        match disk.free_bytes(directory) {
+            Some(free) if free < needed => Err(format!(
+                "No space left on device: {} has {free} bytes free, and about {needed} are needed; make room there, \
+                 or configure a directory on another disk",
+                directory.display()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a save in the background. The error is a sentence, told to the log already.
+    pub(crate) fn begin_save(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
         if self.snapshots.running.is_some() {
-            return false;
+            return Err("a save or rewrite is in progress".to_owned());
+        }
+        if let Err(sentence) = self.check_space(&self.directory(), world.disk) {
+            tracing::warn!("Background saving error: {sentence}");
+            self.snapshots.save.refused(now);
+            return Err(sentence);
         }
         tracing::info!("Background saving started");
-        let (cut, job) = self.cut_for_save(now);
-        self.note_running(Kind::Save, Some(cut), now);
+        let (walk, job) = self.cut_for_save(now);
+        self.note_running(Kind::Save, now);
+        self.snapshots.walk = Some(walk);
         self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
-        true
+        Ok(())
     }
 
     /// Saves while everybody waits.
@@ -211,9 +265,10 @@ impl Engine {
         world: &mut World<'_>,
         mut is_wanted: impl FnMut(&mut World<'_>) -> bool,
     ) -> SaveEnd {
-        let (cut, mut job) = self.cut_for_save(now);
+        let (walk, mut job) = self.cut_for_save(now);
+        let cut = walk.cut;
         self.snapshots.save.began = Some(now.steady);
-        let (dirty, bytes) = (self.stats.dirty_total, self.journal.offset().0);
+        let (dirty, bytes) = (self.stats.dirty_total, self.journal.effect_bytes());
         let began = world.stopwatch.read();
         let end = loop {
             self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
@@ -241,7 +296,8 @@ impl Engine {
             self.snapshots.save.last = former;
         }
         match &end {
-            Ok(_) => {
+            Ok(file_bytes) => {
+                self.snapshots.note_size(*file_bytes, self.keyspace.used_memory());
                 tracing::info!("DB saved on disk");
                 self.snapshots.nothing_changed(dirty, bytes);
                 self.snapshots.last_save_unix = ended.unix().seconds();
@@ -251,7 +307,7 @@ impl Engine {
         end
     }
 
-    fn cut_for_save(&mut self, now: Now) -> (CutId, SaveJob) {
+    fn cut_for_save(&mut self, now: Now) -> (Walk, SaveJob) {
         let target = self.dump_path();
         let temporary = target.with_file_name(format!("temp-{}.rdb", self.identity.pid));
         self.cut_for(now, Destination { temporary, target: Some(target) }, false, true)
@@ -263,19 +319,16 @@ impl Engine {
         destination: Destination,
         is_base: bool,
         is_rdb: bool,
-    ) -> (CutId, SaveJob) {
-        let bounds =
-            CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max: self.preimage_bytes_max() };
+    ) -> (Walk, SaveJob) {
         let format = if is_rdb { self.rdb_format(now, is_base) } else { self.command_format(now) };
-        let cut = self.keyspace.begin_cut(bounds);
-        self.snapshots.cuts += 1;
-        let feed = self.keyspace.cut_feed(cut).expect("a cut that was just begun");
+        let walk = self.begin_walk(now, &format);
         let control = SaveControl::new(self.config.integer(Directive::RdbKeySaveDelay));
         self.snapshots.control = Arc::clone(&control);
-        (cut, SaveJob::new(feed, format, destination, control))
+        let (feed, spill) = (Arc::clone(walk.feed()), Arc::clone(walk.spill()));
+        (walk, SaveJob::new(feed, format, destination, control, spill))
     }
 
-    fn rdb_format(&self, now: Now, is_base: bool) -> Format {
+    pub(crate) fn rdb_format(&self, now: Now, is_base: bool) -> Format {
         Format::Rdb {
             options: EncoderOptions { access: self.access_field(now), ..self.rdb_options() },
             aux: Box::new(self.aux(now, is_base)),
@@ -365,7 +418,7 @@ impl Engine {
         PathBuf::from(OsStr::from_bytes(self.config.text(Directive::Dir)))
     }
 
-    fn note_running(&mut self, kind: Kind, cut: Option<CutId>, now: Now) {
+    fn note_running(&mut self, kind: Kind, now: Now) {
         let history = match kind {
             Kind::Save => &mut self.snapshots.save,
             Kind::Rewrite => &mut self.snapshots.rewrite,
@@ -373,40 +426,10 @@ impl Engine {
         history.began = Some(now.steady);
         self.snapshots.running = Some(Running {
             kind,
-            cut,
             began: now,
             dirty: self.stats.dirty_total,
-            bytes: self.journal.offset().0,
-            walk_at: cut.map(|_| now.steady),
+            bytes: self.journal.effect_bytes(),
         });
-    }
-
-    /// Moves the walk of the running cut on by a slice, if it is its turn.
-    pub(crate) fn walk_cuts(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(running) = &mut self.snapshots.running else { return };
-        let (Some(cut), Some(walk_at)) = (running.cut, running.walk_at) else { return };
-        if walk_at > now.steady {
-            return;
-        }
-        let began = world.stopwatch.read();
-        let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
-        let ended = world.stopwatch.read();
-        let spent = ended.since(began);
-        running.walk_at = match progress {
-            CutProgress::Walking => Some(ended + Micros(spent.0 * (WALK_SHARE - 1))),
-            CutProgress::Waiting => Some(ended + FULL_PAUSE),
-            CutProgress::Done => {
-                self.keyspace.end_cut(cut);
-                running.cut = None;
-                None
-            }
-            CutProgress::Aborted(reason) => {
-                tracing::warn!("The snapshot was given up: {reason}");
-                self.keyspace.end_cut(cut);
-                running.cut = None;
-                None
-            }
-        };
     }
 
     /// The job that wrote a snapshot has ended.
@@ -415,12 +438,9 @@ impl Engine {
             |other| Err(other.downcast_ref::<String>().cloned().unwrap_or_else(|| "no result".to_owned())),
             |end| *end,
         );
-        let Some(running) = &mut self.snapshots.running else { return };
-        if let Some(cut) = running.cut.take() {
-            self.keyspace.end_cut(cut);
-        }
-        running.walk_at = None;
-        match running.kind {
+        let Some(kind) = self.snapshots.running() else { return };
+        self.end_walk();
+        match kind {
             Kind::Save => self.save_settled(now, &end),
             Kind::Rewrite => self.base_written(now, end),
         }
@@ -432,6 +452,7 @@ impl Engine {
         self.snapshots.save.ended(now, running.began.steady, end);
         match end {
             Ok(bytes) => {
+                self.snapshots.note_size(*bytes, self.keyspace.used_memory());
                 self.snapshots.nothing_changed(running.dirty, running.bytes);
                 self.snapshots.last_save_unix = now.unix().seconds();
                 tracing::info!("DB saved on disk: {bytes} bytes");
@@ -443,10 +464,18 @@ impl Engine {
 
     /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
     pub(crate) fn abort_save(&mut self) {
-        let Some(Running { kind: Kind::Save, cut, .. }) = self.snapshots.running else { return };
+        if self.snapshots.running() != Some(Kind::Save) {
+            return;
+        }
         self.snapshots.control.cancel();
-        if let Some(cut) = cut {
+        if let Some(cut) = self.snapshots.running_cut() {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
+    fn end_walk(&mut self) {
+        if let Some(walk) = self.snapshots.walk.take() {
+            self.keyspace.end_cut(walk.cut);
         }
     }
 
@@ -457,7 +486,9 @@ impl Engine {
 
     /// Gives up a running rewrite, because the log that it is for is switched off.
     pub(crate) fn abort_rewrite(&mut self, now: Now) {
-        let Some(Running { kind: Kind::Rewrite, cut, .. }) = self.snapshots.running else { return };
+        if self.snapshots.running() != Some(Kind::Rewrite) {
+            return;
+        }
         tracing::info!("Killing the running AOF rewrite, which has no child process: its job gives up");
         let stage = self.durability.log().and_then(|log| log.rewrite_stage());
         if stage != Some(RewriteStage::Writing) {
@@ -465,22 +496,26 @@ impl Engine {
             return self.rewrite_settled(now, Err("the log is switched off".to_owned()));
         }
         self.snapshots.control.cancel();
-        if let Some(cut) = cut {
+        if let Some(cut) = self.snapshots.running_cut() {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
         }
     }
 
     /// Begins a rewrite of the log, or switches the log on.
-    pub(crate) fn begin_rewrite(&mut self, now: Now) -> Result<(), String> {
+    pub(crate) fn begin_rewrite(&mut self, now: Now, disk: &dyn Disk) -> Result<(), String> {
         if self.snapshots.running.is_some() {
             return Err("a save or rewrite is in progress".to_owned());
+        }
+        if let Err(sentence) = self.check_space(&self.directory(), disk) {
+            self.snapshots.rewrite.refused(now);
+            return Err(sentence);
         }
         let Some(log) = self.durability.log_mut() else { return Err("there is no log".to_owned()) };
         log.begin_rewrite().map_err(|refused| match refused {
             RewriteRefused::Running => "Background append only file rewriting already in progress".to_owned(),
             RewriteRefused::Failing => "the disk fails".to_owned(),
         })?;
-        self.note_running(Kind::Rewrite, None, now);
+        self.note_running(Kind::Rewrite, now);
         Ok(())
     }
 
@@ -494,10 +529,8 @@ impl Engine {
         let is_rdb = log.rewrite_is_rdb();
         log.switch_increment(now, self.journal.position(), self.journal.offset());
         self.set_readers();
-        let (cut, job) = self.cut_for(now, Destination { temporary, target: None }, true, is_rdb);
-        if let Some(running) = &mut self.snapshots.running {
-            (running.cut, running.walk_at) = (Some(cut), Some(now.steady));
-        }
+        let (walk, job) = self.cut_for(now, Destination { temporary, target: None }, true, is_rdb);
+        self.snapshots.walk = Some(walk);
         self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
     }
 
@@ -520,9 +553,7 @@ impl Engine {
             return;
         }
         let Some(running) = self.snapshots.running.take() else { return };
-        if let Some(cut) = running.cut {
-            self.keyspace.end_cut(cut);
-        }
+        self.end_walk();
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
         self.set_readers();
     }
@@ -535,19 +566,20 @@ impl Engine {
         let rewrite = self.snapshots.rewrite.facts(now, false);
         if self.snapshots.rewrite_scheduled && !rewrite_is_limited(now.unix().0, &rewrite) {
             self.snapshots.rewrite_scheduled = false;
-            if let Err(sentence) = self.begin_rewrite(now) {
+            if let Err(sentence) = self.begin_rewrite(now, world.disk) {
                 tracing::warn!("The scheduled rewrite cannot begin: {sentence}");
             }
         } else if self.snapshots.save_scheduled {
             self.snapshots.save_scheduled = false;
-            self.begin_save(now, world);
+            // What went wrong is in the log.
+            let _ = self.begin_save(now, world);
         }
     }
 
     /// Asks the snapshot policy, once a second.
     pub(crate) fn ask_for_snapshot(&mut self, now: Now, world: &mut World<'_>) {
         self.begin_scheduled(now, world);
-        self.switch_on_again(now);
+        self.switch_on_again(now, world.disk);
         let facts = self.snapshot_facts(now, world);
         let stopwatch = &mut *world.stopwatch;
         match self.policies.ask_snapshot(&facts, || stopwatch.read_ns()) {
@@ -558,13 +590,14 @@ impl Engine {
                     facts.changes_since_save,
                     facts.save.since_success_ms / 1_000
                 );
-                self.begin_save(now, world);
+                // What went wrong is in the log.
+                let _ = self.begin_save(now, world);
             }
             SnapshotVerdict::RewriteAof => {
                 let growth =
                     facts.aof_bytes.saturating_sub(facts.aof_base_bytes) * 100 / facts.aof_base_bytes.max(1);
                 tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
-                if let Err(sentence) = self.begin_rewrite(now) {
+                if let Err(sentence) = self.begin_rewrite(now, world.disk) {
                     tracing::warn!("The rewrite cannot begin: {sentence}");
                 }
             }
@@ -573,7 +606,7 @@ impl Engine {
 
     /// Tries again to switch the log on, where its first base could not be written: the configuration says that it
     /// is on. Each failure doubles the pause.
-    fn switch_on_again(&mut self, now: Now) {
+    fn switch_on_again(&mut self, now: Now, disk: &dyn Disk) {
         let is_wanted = self.config.bool(Directive::AppendOnly) && !self.durability.is_on();
         if !is_wanted || self.snapshots.running.is_some() {
             return;
@@ -582,7 +615,7 @@ impl Engine {
         if last.since_attempt_ms < SWITCH_ON_PAUSE_MS << last.failures_in_a_row.min(SWITCH_ON_DOUBLINGS_MAX) {
             return;
         }
-        if let Err(sentence) = self.begin_rewrite(now) {
+        if let Err(sentence) = self.begin_rewrite(now, disk) {
             tracing::warn!("The append-only file cannot be switched on yet: {sentence}");
         }
     }
@@ -605,7 +638,7 @@ impl Engine {
             memory_limit_bytes: if memory_max == 0 { NEVER } else { memory_max },
             disk_free_bytes: world.disk.free_bytes(&self.directory()),
             changes_since_save: self.snapshots.changes(self.stats.dirty_total),
-            bytes_since_save: self.journal.offset().0.saturating_sub(self.snapshots.bytes_at_save),
+            bytes_since_save: self.journal.effect_bytes().saturating_sub(self.snapshots.bytes_at_save),
             changes_total: self.stats.dirty_total,
             commands_total: self.stats.commands_processed,
             save: self.snapshots.save.facts(now, running == Some(Kind::Save)),
@@ -613,10 +646,12 @@ impl Engine {
             aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
             aof_bytes: sizes.current,
             aof_base_bytes: sizes.base,
+            aof_replay_bytes: sizes.replayed,
             rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
                 .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
-            load_bytes_per_second: self.load_bytes_per_second,
+            load_bytes_per_second: self.load_rates.base,
+            replay_bytes_per_second: self.load_rates.replay,
             full_syncs_running: u32::from(self.replication.is_making_snapshot()),
             is_replica: self.replication.is_following,
         }

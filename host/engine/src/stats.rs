@@ -82,6 +82,8 @@ pub struct Stats {
     pub error_replies: u64,
     /// Commands of the primary's stream that were refused here.
     pub unexpected_error_replies: u64,
+    /// Writes that waited for the sake of a full synchronization.
+    pub delayed_for_sync: u64,
     /// Times the active expiry ran out of its budget.
     pub expire_cycle_cut_short: u64,
     /// Microseconds spent on active expiry.

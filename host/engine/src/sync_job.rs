@@ -36,6 +36,8 @@ struct QueueState {
     /// The pieces may be taken: a sized snapshot's only once it is whole.
     is_released: bool,
     is_cancelled: bool,
+    /// Bytes and keys that were encoded.
+    encoded: (u64, u64),
 }
 
 impl SyncQueue {
@@ -53,6 +55,19 @@ impl SyncQueue {
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.state().pieces.is_empty()
+    }
+
+    /// About how many bytes a snapshot of so many keys is, once some of it is encoded.
+    pub(crate) fn expected_bytes(&self, keys: u64) -> Option<u64> {
+        let (bytes, encoded) = self.state().encoded;
+        let all = u128::from(bytes) * u128::from(keys.max(encoded));
+        all.checked_div(u128::from(encoded)).map(|all| u64::try_from(all).unwrap_or(u64::MAX))
+    }
+
+    fn note_encoded(&self, bytes: u64, keys: u64) {
+        let encoded = &mut self.state().encoded;
+        encoded.0 += bytes;
+        encoded.1 += keys;
     }
 
     /// Nobody wants the snapshot any more.
@@ -246,7 +261,12 @@ impl SyncJob {
             return Ok(Step::Starved);
         }
         if let Some(batch) = feed.pop() {
-            encoder.batch(&batch, &mut |bytes| out.write(bytes, disk))?;
+            let mut written = 0;
+            encoder.batch(&batch, &mut |bytes| {
+                written += bytes.len() as u64;
+                out.write(bytes, disk)
+            })?;
+            out.queue.note_encoded(written, batch.len() as u64);
             self.owe_delay(batch.len());
         } else if feed.is_finished() {
             return self.finish(encoder, disk);

@@ -303,6 +303,7 @@ impl Bench {
                 self.input(Input::Listened { ticket, result });
             }
             Output::Exit { code } => self.exit_code = Some(code),
+            Output::Crash => panic!("the engine asked for a crash"),
             Output::Connect { ticket, host, port, source, tls, .. } => {
                 let from = source.map_or_else(String::new, |source| format!(" from {source}"));
                 let how = tls.map_or_else(String::new, |tls| format!(" with {:?}", tls.certificate_file));

@@ -68,6 +68,7 @@ pub struct Journal {
     readers: Targets,
     position: LogPosition,
     offset: ReplicationOffset,
+    effect_bytes: u64,
     /// The database that each reader of the stream has selected so far; `None` at a seam.
     log_db: Option<u32>,
     replica_db: Option<u32>,
@@ -101,6 +102,7 @@ impl Journal {
             readers: Targets::NONE,
             position: start,
             offset,
+            effect_bytes: 0,
             log_db: None,
             replica_db: None,
             home: None,
@@ -132,6 +134,11 @@ impl Journal {
         self.offset
     }
 
+    /// Bytes of the arguments of all effects that a log would have, whether anybody reads or not.
+    pub fn effect_bytes(&self) -> u64 {
+        self.effect_bytes
+    }
+
     /// Starts a unit.
     pub fn begin_unit(&mut self) {
         assert!(!self.unit.open, "a unit within a unit");
@@ -145,6 +152,9 @@ impl Journal {
             return;
         }
         self.unit.operations += 1;
+        if targets.log {
+            self.effect_bytes += args.into_iter().map(|arg| arg.len() as u64).sum::<u64>();
+        }
         if targets.intersection(self.readers) != Targets::NONE {
             write_request(&mut self.unit.bytes, args);
             let end = self.unit.bytes.len();

@@ -33,8 +33,8 @@ mod model;
 pub use access::AccessRule;
 pub use cut::{AbortReason, CutBatch, CutBounds, CutEntry, CutFeed, CutId, CutProgress, CutStats};
 pub use database::{
-    Collection, Database, Detached, ExpireProgress, Expiry, Keyspace, LookUp, Replaced, Slot, TextSlot,
-    WrongKind,
+    Collection, Database, Detached, EntryMaker, ExpireProgress, Expiry, Keyspace, LookUp, NewEntry, Replaced,
+    Slot, TextSlot, WrongKind,
 };
 pub use distinct::distinct_ranks;
 pub use entry::Entry;

@@ -7,9 +7,11 @@ mod fsync;
 mod recorded;
 mod recorded_rewrites;
 mod snapshot;
+mod sound;
 
 pub use fsync::{CLEAN_FSYNC, fsync};
 pub use snapshot::{IDLE_SNAPSHOT, snapshot};
+pub use sound::{sound_fsync, sound_snapshot};
 
 use crate::decision::{Decision, Policy};
 

@@ -104,14 +104,30 @@ impl Bound {
     }
 }
 
+/// How long commits gather before a sync: to the first of these, and no longer than somebody is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gather {
+    /// Microseconds from now; 0: at once.
+    pub us: u32,
+    /// Of what is unsynced, or [`NEVER`].
+    pub bytes: u64,
+}
+
+impl Gather {
+    /// Not at all: sync at once.
+    pub const NOT: Gather = Gather::micros(0);
+
+    /// For so long, whatever is gathered.
+    pub const fn micros(us: u32) -> Gather {
+        Gather { us, bytes: NEVER }
+    }
+}
+
 /// What an fsync policy answers. While an fsync is in flight, `Sync` means: as soon as that one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FsyncVerdict {
-    /// Sync after gathering commits for at most so long.
-    Sync {
-        /// Microseconds; 0: at once.
-        gather_us: u32,
-    },
+    /// Sync after gathering.
+    Sync(Gather),
     /// Sync then, without asking again.
     SyncWhen(Bound),
     /// Ask again then.
@@ -121,11 +137,8 @@ pub enum FsyncVerdict {
 /// What to carry out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FsyncPlan {
-    /// Sync after gathering commits for at most so long (end early when nobody is expected).
-    Sync {
-        /// Microseconds; 0: at once.
-        gather_us: u32,
-    },
+    /// Sync after gathering (end early when nobody is expected).
+    Sync(Gather),
     /// Sync at one bound and ask at the other, whichever comes first; both may be [`Bound::NEVER`]. Ages count from the
     /// oldest unsynced commit. On a clean log there is nothing to wait for: the next commit is a new question.
     Wait {
@@ -184,7 +197,7 @@ impl Decision for Fsync {
             ceiling_us: facts.ceiling_us,
         });
         match verdict {
-            default::Verdict::Sync { gather_us } => FsyncVerdict::Sync { gather_us },
+            default::Verdict::Sync { gather_us } => FsyncVerdict::Sync(Gather::micros(gather_us)),
             default::Verdict::SyncAtAge { age_us } => FsyncVerdict::SyncWhen(Bound { age_us, bytes: NEVER }),
             default::Verdict::Leave => FsyncVerdict::AskWhen(Bound::NEVER),
         }
@@ -198,16 +211,15 @@ impl Decision for Fsync {
         let kept = |plan| Checked { plan, overruled: false };
         let overruled = |plan| Checked { plan, overruled: true };
         let dirty = facts.unsynced_bytes > 0;
-        let now = FsyncPlan::Sync { gather_us: 0 };
+        let now = FsyncPlan::Sync(Gather::NOT);
         // Under the ceiling there is still so much time; what waits longer is cut to it.
         let room_us = facts.ceiling_us.saturating_sub(facts.oldest_unsynced_us);
         let ceiling = Bound { age_us: facts.ceiling_us, bytes: NEVER };
         Ok(match verdict {
-            FsyncVerdict::Sync { gather_us } if u64::from(gather_us) <= room_us => {
-                kept(FsyncPlan::Sync { gather_us })
-            }
-            FsyncVerdict::Sync { .. } => {
-                overruled(FsyncPlan::Sync { gather_us: u32::try_from(room_us).unwrap_or(u32::MAX) })
+            FsyncVerdict::Sync(gather) if u64::from(gather.us) <= room_us => kept(FsyncPlan::Sync(gather)),
+            FsyncVerdict::Sync(gather) => {
+                let us = u32::try_from(room_us).unwrap_or(u32::MAX);
+                overruled(FsyncPlan::Sync(Gather { us, ..gather }))
             }
             FsyncVerdict::SyncWhen(bound) if dirty && bound.is_reached(facts) => kept(now),
             FsyncVerdict::SyncWhen(_) if dirty && room_us == 0 => overruled(now),
@@ -236,7 +248,8 @@ impl Decision for Fsync {
 impl fmt::Display for FsyncVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FsyncVerdict::Sync { gather_us } => write!(f, "sync(gather-us={gather_us})"),
+            FsyncVerdict::Sync(Gather { us, bytes: NEVER }) => write!(f, "sync(gather-us={us})"),
+            FsyncVerdict::Sync(Gather { us, bytes }) => write!(f, "sync(gather-us={us} bytes={bytes})"),
             FsyncVerdict::SyncWhen(bound) => write!(f, "sync-when({bound})"),
             FsyncVerdict::AskWhen(bound) => write!(f, "ask-when({bound})"),
         }
@@ -280,10 +293,13 @@ mod tests {
 
     #[test]
     fn gathering_ends_at_the_ceiling() {
-        let sync = |gather_us| FsyncVerdict::Sync { gather_us };
-        assert_eq!(check(sync(6_000)), (FsyncPlan::Sync { gather_us: 6_000 }, false));
-        assert_eq!(check(sync(6_001)), (FsyncPlan::Sync { gather_us: 6_000 }, true));
-        assert_eq!(check(sync(u32::MAX)), (FsyncPlan::Sync { gather_us: 6_000 }, true));
+        let gather = |us| Gather { us, bytes: 5_000 };
+        let sync = |us| check(FsyncVerdict::Sync(gather(us)));
+        assert_eq!(sync(6_000), (FsyncPlan::Sync(gather(6_000)), false));
+        assert_eq!(sync(6_001), (FsyncPlan::Sync(gather(6_000)), true));
+        assert_eq!(sync(u32::MAX), (FsyncPlan::Sync(gather(6_000)), true));
+        assert_eq!(FsyncVerdict::Sync(gather(7)).to_string(), "sync(gather-us=7 bytes=5000)");
+        assert_eq!(FsyncVerdict::Sync(Gather::NOT).to_string(), "sync(gather-us=0)");
     }
 
     #[test]
@@ -292,11 +308,11 @@ mod tests {
         let when = |age_us, bytes| check(FsyncVerdict::SyncWhen(bound(age_us, bytes)));
         assert_eq!(when(9_000, 5_000), (wait(bound(9_000, 5_000)), false));
         assert_eq!(when(NEVER, 5_000), (wait(bound(10_000, 5_000)), true));
-        assert_eq!(when(4_000, NEVER), (FsyncPlan::Sync { gather_us: 0 }, false));
-        assert_eq!(when(NEVER, 1_000), (FsyncPlan::Sync { gather_us: 0 }, false));
+        assert_eq!(when(4_000, NEVER), (FsyncPlan::Sync(Gather::NOT), false));
+        assert_eq!(when(NEVER, 1_000), (FsyncPlan::Sync(Gather::NOT), false));
         let late = FsyncFacts { oldest_unsynced_us: 10_000, ..DIRTY };
         let checked = Fsync::check(&late, FsyncVerdict::SyncWhen(Bound::NEVER)).expect("sound");
-        assert_eq!(checked, Checked { plan: FsyncPlan::Sync { gather_us: 0 }, overruled: true });
+        assert_eq!(checked, Checked { plan: FsyncPlan::Sync(Gather::NOT), overruled: true });
     }
 
     #[test]
@@ -315,7 +331,7 @@ mod tests {
         assert!(ask(NEVER, 0).unwrap_err().contains("reached already"));
         let late = FsyncFacts { oldest_unsynced_us: 10_000, ..DIRTY };
         let checked = Fsync::check(&late, FsyncVerdict::AskWhen(Bound::NEVER)).expect("sound");
-        assert_eq!(checked, Checked { plan: FsyncPlan::Sync { gather_us: 0 }, overruled: true });
+        assert_eq!(checked, Checked { plan: FsyncPlan::Sync(Gather::NOT), overruled: true });
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod fsync;
 mod guard;
 mod loader;
 mod notice;
+mod shadow;
 mod snapshot;
 mod spec;
 mod statistics;
@@ -23,11 +24,12 @@ pub use decision::{
 };
 pub use fsync::{
     ALWAYS_CEILING_US, Bound, Cause, Durability, EVERYSEC_CEILING_US, Fsync, FsyncFacts, FsyncPlan,
-    FsyncPolicy, FsyncVerdict, ceiling_us, durability_in_force,
+    FsyncPolicy, FsyncVerdict, Gather, ceiling_us, durability_in_force,
 };
 pub use guard::{FsyncGuard, Guard, SnapshotGuard, Status};
 pub use loader::{AvailableFile, FileChange, NativePolicies, PolicyLoader, Refusal, RefusalKind};
 pub use notice::{Level, Notice, one_line};
+pub use shadow::{Difference, Shadow};
 pub use snapshot::{
     ATTEMPT_INTERVAL_MS_MIN, Job, SavePoint, Snapshot, SnapshotFacts, SnapshotPolicy, SnapshotVerdict,
     rewrite_is_limited,

@@ -41,7 +41,7 @@ pub struct SnapshotFacts {
     pub disk_free_bytes: Option<u64>,
     /// Redis's dirty count.
     pub changes_since_save: u64,
-    /// Bytes of effects; counted with the AOF off too.
+    /// Bytes of the arguments of effects; counted with the AOF off too.
     pub bytes_since_save: u64,
     /// Only grows.
     pub changes_total: u64,
@@ -57,12 +57,16 @@ pub struct SnapshotFacts {
     pub aof_bytes: u64,
     /// Its size after the last rewrite, or at the start.
     pub aof_base_bytes: u64,
+    /// Of `aof_bytes`, what a start would replay command by command.
+    pub aof_replay_bytes: u64,
     /// `auto-aof-rewrite-percentage`.
     pub rewrite_percentage: u32,
     /// `auto-aof-rewrite-min-size`.
     pub rewrite_min_bytes: u64,
-    /// From the last load; `None` if nothing was loaded.
+    /// Of an RDB file or base, from the last load of weight; `None` if there was none.
     pub load_bytes_per_second: Option<u64>,
+    /// Of commands, likewise.
+    pub replay_bytes_per_second: Option<u64>,
     /// Full syncs of replicas.
     pub full_syncs_running: u32,
     /// Whether this server follows another one.

@@ -17,6 +17,10 @@ use crate::read_value::ValueReader;
 use crate::reader::Reader;
 use crate::source::Source;
 
+/// Names of empty keys that a report holds.
+const EMPTY_KEYS_MAX: usize = 100;
+/// ... and how much of each.
+const EMPTY_KEY_BYTES_MAX: usize = 128;
 /// How many bytes [`load`] reads between two calls of the progress function.
 pub const PROGRESS_BYTES: u64 = 2 << 20;
 
@@ -102,6 +106,8 @@ pub struct LoadReport {
     pub expired: u64,
     /// Keys passed over because their collection is empty.
     pub empty: u64,
+    /// The names of the first of them.
+    pub empty_keys: Vec<Vec<u8>>,
     /// The texts of libraries of functions.
     pub libraries: Vec<Vec<u8>>,
     /// Data of modules passed over: there are no modules.
@@ -232,6 +238,9 @@ impl<S: Source> Decoder<S> {
             Some(value) => Ok(Found::Key { type_byte, value, notes }),
             None => {
                 self.report.empty += 1;
+                if self.report.empty_keys.len() < EMPTY_KEYS_MAX {
+                    self.report.empty_keys.push(self.key[..self.key.len().min(EMPTY_KEY_BYTES_MAX)].to_vec());
+                }
                 Ok(Found::Empty)
             }
         }
@@ -243,8 +252,8 @@ impl<S: Source> Decoder<S> {
     }
 
     /// The error of the key that was handed out last, if it was there already.
-    pub fn duplicate(&self) -> LoadError {
-        self.reader.error(LoadErrorKind::DuplicateKey).with_key(&self.key)
+    fn duplicate(&self) -> LoadError {
+        LoadError::duplicate(self.reader.offset(), &self.key)
     }
 
     /// Bytes read so far.

@@ -113,7 +113,7 @@ fn restore_checked(payload: &[u8], limits: &Limits, is_signed: bool) -> Result<V
     let mut reader = Reader::new(body, expected_bytes);
     let type_byte = reader.byte().map_err(RestoreError::Data)?;
     let value = ValueReader::new(*limits).read(&mut reader, type_byte).map_err(RestoreError::Data)?;
-    value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Empty)))
+    value.ok_or_else(|| RestoreError::Data(reader.error(LoadErrorKind::Empty { type_byte })))
 }
 
 impl fmt::Display for RestoreError {

@@ -136,6 +136,21 @@ impl Encoder {
         Ok(())
     }
 
+    /// Hands on what was written so far: a piece that starts with the first entry after [`Encoder::new`] or
+    /// [`Encoder::finish_piece`] and holds whole entries, for [`Encoder::piece`] of another encoder.
+    pub fn finish_piece(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
+        self.database = None;
+        self.writer.hand_on(sink)
+    }
+
+    /// Writes entries that another encoder with the same options has encoded: a part of pieces, in their order, with
+    /// no entry of this one's until all of them are written.
+    pub fn piece(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
+        self.database = None;
+        self.writer.bytes(bytes);
+        self.writer.hand_on_if_full(sink)
+    }
+
     /// Ends the file, and says how many bytes it has.
     pub fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<u64> {
         self.writer.byte(opcode::END);

@@ -5,7 +5,7 @@ use std::io;
 
 use tenon_keyspace::Malformed;
 
-use crate::format::{VERSION_READ_MAX, is_readable, type_name};
+use crate::format::{VERSION_READ_MAX, is_readable, kind, type_name};
 
 /// The bytes of a key that a message shows.
 const KEY_SHOWN_BYTES_MAX: usize = 128;
@@ -73,7 +73,10 @@ pub enum LoadErrorKind {
     /// Parts of a stream contradict each other.
     Stream(&'static str),
     /// A collection has no members, where it must have some.
-    Empty,
+    Empty {
+        /// The type of the value.
+        type_byte: u8,
+    },
     /// A key occurs twice.
     DuplicateKey,
     /// The checksum is that of other bytes.
@@ -88,6 +91,11 @@ pub enum LoadErrorKind {
 }
 
 impl LoadError {
+    /// The error of a key that was there already; its value ended at this offset.
+    pub fn duplicate(at: u64, key: &[u8]) -> LoadError {
+        LoadError { at, key: None, kind: LoadErrorKind::DuplicateKey }.with_key(key)
+    }
+
     pub(crate) fn with_key(mut self, key: &[u8]) -> LoadError {
         self.key = Some(key.to_vec());
         self
@@ -133,14 +141,25 @@ impl fmt::Display for LoadErrorKind {
             Container(found) => write!(f, "found a list node of kind {found}, expected 1 or 2"),
             ModulePart(found) => write!(f, "found module data of kind {found}, expected 0 to 5"),
             Malformed { type_byte, malformed } => {
+                write!(f, "{} integrity check failed: ", compact_name(*type_byte))?;
                 write!(f, "expected a sound {}, found a bad {malformed} of it", known_name(*type_byte))
             }
             DuplicateMember { type_byte } => {
+                write!(f, "{}: ", duplicate_name(*type_byte))?;
                 write!(f, "found a member twice, expected a {} without repetition", known_name(*type_byte))
+            }
+            // In the words of Redis, too, for which people search their logs.
+            Stream(what @ DUPLICATE_CONSUMER) => {
+                write!(f, "Duplicate stream consumer detected: expected a sound stream, found {what}")
             }
             Stream(what) => write!(f, "expected a sound stream, found {what}"),
             Score => write!(f, "found a score that is not a number"),
-            Empty => write!(f, "found a collection without members, expected some"),
+            Empty { type_byte } => {
+                // Redis takes an empty zipmap for a broken one, and finds out of other values that they are empty.
+                let is_zipmap = *type_byte == kind::HASH_ZIPMAP;
+                f.write_str(if is_zipmap { "Zipmap integrity check failed: " } else { "" })?;
+                write!(f, "found a collection without members, expected some")
+            }
             DuplicateKey => write!(f, "found the key a second time in the same database, expected it once"),
             Checksum { computed, found } => {
                 write!(f, "CRC error: Wrong RDB checksum expected: ({computed:x}) but got ({found:x})")
@@ -165,6 +184,36 @@ fn write_type(f: &mut fmt::Formatter<'_>, found: u8) -> fmt::Result {
             write!(f, "found type byte {found} ({name}), which is not supported")
         }
         _ => write!(f, "found type byte {found}, expected a type of RDB versions 1 to {VERSION_READ_MAX}"),
+    }
+}
+
+/// A consumer's name occurs twice in a group.
+pub(crate) const DUPLICATE_CONSUMER: &str = "a consumer that is there twice";
+
+/// What Redis calls a compact value that is not sound.
+fn compact_name(type_byte: u8) -> &'static str {
+    match type_byte {
+        kind::HASH_ZIPMAP => "Zipmap",
+        kind::LIST_ZIPLIST => "List ziplist",
+        kind::SET_INTSET => "Intset",
+        kind::ZSET_ZIPLIST => "Zset ziplist",
+        kind::HASH_ZIPLIST => "Hash ziplist",
+        kind::LIST_OF_ZIPLISTS => "Ziplist",
+        kind::LIST_OF_NODES => "Listpack",
+        kind::SET_LISTPACK => "Set listpack",
+        kind::ZSET_LISTPACK => "Zset listpack",
+        kind::HASH_LISTPACK => "Hash listpack",
+        kind::STREAM | kind::STREAM_WITH_FIGURES | kind::STREAM_WITH_ACTIVE_TIMES => "Stream listpack",
+        _ => "Value",
+    }
+}
+
+/// What Redis calls a value that is written member by member, with one that is there twice.
+fn duplicate_name(type_byte: u8) -> &'static str {
+    match type_byte {
+        kind::SET => "Duplicate set members detected",
+        kind::ZSET | kind::ZSET_TEXT => "Duplicate zset fields detected",
+        _ => "Duplicate hash fields detected",
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use tenon_base::UnixMillis;
 use tenon_keyspace::{Malformed, Stream, StreamConsumer, StreamGroup, StreamId};
 
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::{DUPLICATE_CONSUMER, LoadError, LoadErrorKind};
 use crate::format::{RdbVersion, kind};
 use crate::reader::Reader;
 use crate::source::Source;
@@ -222,7 +222,7 @@ fn read_consumer<S: Source>(
 ) -> Result<(), LoadError> {
     let seen_time = read_time(reader)?;
     if !group.create_consumer(name, seen_time) {
-        return Err(unsound(reader, "a consumer that is there twice"));
+        return Err(unsound(reader, DUPLICATE_CONSUMER));
     }
     let active_time = match type_byte {
         kind::STREAM_WITH_ACTIVE_TIMES => Some(read_time(reader)?).filter(|&time| time != UnixMillis(-1)),

@@ -3,6 +3,7 @@
 //! Always: what a replica is sent of the stream is an unbroken piece of it, from the offset that it was told.
 
 mod history;
+mod pace;
 mod primary; // read me first
 mod replica;
 mod settings;
@@ -12,7 +13,7 @@ mod upstream;
 mod tests;
 
 pub use history::{History, Second};
-pub use primary::{Action, Answer, Counts, Framing, Primary, Request, Target};
+pub use primary::{Action, Answer, Counts, Framing, Primary, Request, SyncProgress, Target};
 pub use replica::{Filter, Handshake, Replica, State};
 pub use settings::{OutputLimit, Settings};
-pub use upstream::{Greeting, Heard, Upstream};
+pub use upstream::{Cut, Greeting, Heard, Upstream};

@@ -8,13 +8,20 @@ use tenon_base::{ConnectionId, Micros, Outputs, StreamId};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 
 use crate::history::{History, Second};
-use crate::replica::{Filter, Handshake, Replica, State};
+use crate::pace::Pace;
+use crate::replica::{Handshake, Replica, State};
 use crate::settings::Settings;
+use snapshot::Sync;
 
-/// Bytes of a snapshot that may wait for the slowest replica before the snapshot itself has to wait.
-const SNAPSHOT_BYTES_AHEAD: u64 = 4 * 1024 * 1024;
+pub use snapshot::{Framing, SyncProgress};
+
+mod snapshot;
+
 /// Between two looks at what goes by seconds.
 const SECOND: Micros = Micros(1_000_000);
+/// How long the stream is kept for a replica whose snapshot was sent on a link of its own, and who has not said yet
+/// that it reads the stream on the other.
+const EXPECTED_FOR: Micros = Micros(60_000_000);
 
 /// A primary, and its replicas in the order in which they came.
 #[derive(Debug)]
@@ -25,6 +32,9 @@ pub struct Primary {
     backlog: Option<StreamId>,
     replicas: Vec<Replica>,
     sync: Option<Sync>,
+    /// Replicas that get their snapshot on a link of its own, until they read the stream on another.
+    expected: Vec<Expected>,
+    pace: Pace,
     /// Somebody waits for replicas to confirm.
     wants_acks: bool,
     second_at: Micros,
@@ -46,26 +56,14 @@ pub struct Counts {
     pub partial_refused: u64,
 }
 
-/// The snapshot that is made for one or more replicas.
-#[derive(Debug)]
-struct Sync {
-    framing: Framing,
-    /// What was made of it, framing included, from its first byte on.
-    stream: StreamId,
-    /// The place in the replication stream at which it was cut.
+/// Somebody who is about to ask for the stream from where a snapshot was cut.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    /// Of the link that the snapshot goes over.
+    serial: u64,
     start: ReplicationOffset,
-    filter: Filter,
-    has_begun_to_arrive: bool,
-    is_complete: bool,
-}
-
-/// How a replica is told where its snapshot ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// `$EOF:` and a mark before it, the mark again behind it: it is sent while it is made.
-    Marked,
-    /// Its length before it.
-    Sized,
+    /// None as long as that link is there.
+    until: Option<Micros>,
 }
 
 /// A request to be synchronized: PSYNC or SYNC.
@@ -79,6 +77,8 @@ pub struct Request<'a> {
     pub handshake: Handshake,
     /// The stream that it followed, and the first byte that it has not got, counted from 1. None for SYNC.
     pub target: Option<Target<'a>>,
+    /// A snapshot would be large enough to be worth a link of its own.
+    pub is_large: bool,
 }
 
 /// Where a replica would like to go on.
@@ -91,12 +91,15 @@ pub struct Target<'a> {
 }
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The replica goes on where it stopped.
     Continues,
     /// It waits for a snapshot.
     Waits,
+    /// It is to ask for a snapshot on a link of its own. This one is an ordinary connection still, whose handshake this
+    /// is.
+    TwoLinks(Handshake),
 }
 
 /// What the engine is to do for the primary.
@@ -126,6 +129,8 @@ impl Primary {
             backlog: None,
             replicas: Vec::new(),
             sync: None,
+            expected: Vec::new(),
+            pace: Pace::default(),
             wants_acks: false,
             second_at: now + SECOND,
             ping_at: now + settings.ping_period,
@@ -210,6 +215,9 @@ impl Primary {
 
     /// Forgets what was kept.
     pub fn close_backlog(&mut self, outputs: &mut Outputs) {
+        // Offsets of another history mean nothing in the next one.
+        self.expected.clear();
+        self.pace.stop();
         if let Some(stream) = self.backlog.take() {
             outputs.close_stream(stream);
         }
@@ -241,6 +249,9 @@ impl Primary {
             start: ReplicationOffset(0),
             streams_on_ack: false,
             behind_since: None,
+            synced_in: Micros(0),
+            online_at: now,
+            has_caught_up: false,
             progress: (0, now),
             is_dropped: false,
         };
@@ -255,6 +266,12 @@ impl Primary {
                 Err(reason) => tracing::info!("{reason}"),
             }
             self.counts.partial_refused += u64::from(target.id.first() != Some(&b'?'));
+            let may_split = self.settings.two_links && self.settings.is_diskless && request.is_large;
+            if replica.handshake.takes_two_links && may_split {
+                tracing::info!("Replica {} is to take its snapshot on a link of its own", replica.name());
+                outputs.writer(replica.connection).extend_from_slice(b"+DUALCHANNELSYNC\r\n");
+                return Answer::TwoLinks(replica.handshake);
+            }
         }
         self.counts.full += 1;
         self.replicas.push(replica);
@@ -287,6 +304,10 @@ impl Primary {
         replica.acked = replica.acked.max(acked.unwrap_or_default());
         replica.acked_synced = replica.acked_synced.max(acked_synced.unwrap_or_default());
         replica.heard_at = now;
+        if replica.state == State::Loading {
+            tracing::info!("Synchronization with replica {} succeeded", replica.name());
+            (replica.state, replica.online_at) = (State::Online, now);
+        }
         if replica.state == State::Online && std::mem::take(&mut replica.streams_on_ack) {
             outputs.follow(connection, stream, replica.start.0);
         }
@@ -307,11 +328,27 @@ impl Primary {
         };
         let replica = self.replicas.remove(index);
         tracing::info!("Connection with replica {} lost.", replica.name());
+        for expected in self.expected.iter_mut().filter(|expected| expected.serial == connection.serial) {
+            expected.until = Some(now + EXPECTED_FOR);
+        }
         if self.replicas.is_empty() {
             self.alone_since = now;
+            self.pace.stop();
         }
         self.look_for_good_replicas(now);
         true
+    }
+
+    /// Whether writers are to wait, because the stream that gathers for a replica would outrun its synchronization.
+    pub fn holds_writers(&self, outputs: &Outputs) -> bool {
+        self.pace.is_set()
+            && self.backlog.is_some_and(|stream| self.pace.is_ahead(outputs.stream(stream).end()))
+    }
+
+    /// Whether this is the link that a snapshot goes over, or went a while ago, of somebody who does not read the stream
+    /// yet.
+    pub fn expects(&self, serial: u64) -> bool {
+        self.expected.iter().any(|expected| expected.serial == serial)
     }
 
     /// How many replicas have run everything before `offset`.
@@ -347,88 +384,6 @@ impl Primary {
         self.trim(outputs);
     }
 
-    /// Whether a snapshot is to be begun now.
-    pub fn snapshot_is_due(&self, now: Micros) -> bool {
-        if self.sync.is_some() || self.backlog.is_none() {
-            return false;
-        }
-        let settings = &self.settings;
-        let (mut waiting, mut longest, mut in_a_hurry) = (0, Micros(0), !settings.is_diskless);
-        for replica in self.waiting() {
-            waiting += 1;
-            longest = longest.max(now.since(replica.asked_at));
-            in_a_hurry |= !replica.handshake.takes_marked;
-        }
-        let is_full = settings.diskless_replicas_max.is_some_and(|max| waiting >= max);
-        waiting > 0 && (in_a_hurry || is_full || longest >= settings.diskless_delay)
-    }
-
-    /// A snapshot was cut at `offset` for those who wait and want the same: all that `snapshot_is_due` spoke of.
-    /// Says how it is to be framed, and what it is to leave out.
-    pub fn snapshot_begun(
-        &mut self,
-        now: Micros,
-        offset: ReplicationOffset,
-        outputs: &mut Outputs,
-    ) -> (Framing, Filter) {
-        let first = self.waiting().next().expect("a snapshot is begun for somebody");
-        let filter = first.handshake.filter;
-        let mut is_marked = true;
-        for replica in self.waiting().filter(|replica| replica.handshake.filter == filter) {
-            // A filtered snapshot is asked for by those alone who take a marked one.
-            is_marked &= replica.handshake.takes_marked && (self.settings.is_diskless || filter.is_any());
-        }
-        let framing = if is_marked { Framing::Marked } else { Framing::Sized };
-        let stream = outputs.open_stream(0, SNAPSHOT_BYTES_AHEAD);
-        self.sync = Some(Sync {
-            framing,
-            stream,
-            start: offset,
-            filter,
-            has_begun_to_arrive: false,
-            is_complete: false,
-        });
-        let target = if is_marked { "replicas sockets" } else { "disk" };
-        tracing::info!("Starting a snapshot for SYNC with target: {target}");
-        for index in 0..self.replicas.len() {
-            self.replicas[index].progress = (0, now);
-            self.join_if_alike(index, outputs);
-        }
-        (framing, filter)
-    }
-
-    /// Whether more of the snapshot may be handed over.
-    pub fn has_room_for_snapshot(&self, outputs: &Outputs) -> bool {
-        self.sync.as_ref().is_some_and(|sync| outputs.stream(sync.stream).len() < SNAPSHOT_BYTES_AHEAD)
-    }
-
-    /// The next piece of the snapshot, framing included.
-    pub fn snapshot_piece(&mut self, piece: Vec<u8>, outputs: &mut Outputs) {
-        let Some(sync) = &mut self.sync else { return };
-        outputs.extend_stream(sync.stream, |stream| stream.append_block(piece));
-        if !std::mem::replace(&mut sync.has_begun_to_arrive, true) && sync.framing == Framing::Sized {
-            let syncing = self.replicas.iter_mut().filter(|replica| replica.is_syncing());
-            syncing.for_each(|replica| replica.state = State::Sending);
-        }
-    }
-
-    /// All of the snapshot was handed over.
-    pub fn snapshot_complete(&mut self) {
-        if let Some(sync) = &mut self.sync {
-            sync.is_complete = true;
-        }
-    }
-
-    /// There will be no more of the snapshot: whoever waited for it has to ask again.
-    pub fn snapshot_failed(&mut self, reason: &str, outputs: &mut Outputs, actions: &mut Vec<Action>) {
-        let Some(sync) = self.sync.take() else { return };
-        tracing::warn!("SYNC failed. The snapshot was given up: {reason}");
-        outputs.close_stream(sync.stream);
-        for replica in self.replicas.iter_mut().filter(|replica| replica.is_syncing()) {
-            drop_replica(replica, actions);
-        }
-    }
-
     /// Moves on those who have got all of their snapshot, and lets go of those who are too far behind. To be called
     /// at the end of every turn while there are replicas, or a snapshot.
     pub fn settle(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
@@ -443,8 +398,12 @@ impl Primary {
             let behind = match followed {
                 Some(_) => outputs.pending_bytes(replica.connection.slot) as u64,
                 None if replica.holds_stream() => end - replica.start.0,
+                None if self.expected.iter().any(|one| one.serial == replica.connection.serial) => {
+                    end.saturating_sub(replica.start.0)
+                }
                 None => 0,
             };
+            replica.note_behind(behind, &self.settings);
             if is_too_far_behind(now, replica, behind, &self.settings) {
                 tracing::warn!(
                     "Replica {} is closed: {behind} bytes wait for it, more than client-output-buffer-limit allows \
@@ -454,6 +413,22 @@ impl Primary {
                 drop_replica(replica, actions);
             }
         }
+        let hard_bytes = self.settings.output.hard_bytes;
+        let bytes_max = if hard_bytes > 0 { hard_bytes.max(self.settings.backlog_bytes) } else { u64::MAX };
+        self.expected.retain(|expected| end.saturating_sub(expected.start.0) < bytes_max);
+        let was_set = self.pace.is_set();
+        let mut pace = std::mem::take(&mut self.pace);
+        pace.look(now, end, &self.settings, self.gatherings(now, end, outputs));
+        self.pace = pace;
+        match (was_set, self.pace.is_set()) {
+            (false, true) => tracing::info!(
+                "Writers are slowed down, each write by {} ms at most: half of what client-output-buffer-limit allows \
+                 has gathered for a replica that is being synchronized",
+                self.settings.sync_delay_max.millis()
+            ),
+            (true, false) => tracing::info!("Writers are not slowed down any more"),
+            _ => {}
+        }
     }
 
     /// What goes by the clock. To be called often; most calls do nothing.
@@ -462,6 +437,7 @@ impl Primary {
             return;
         }
         self.second_at = now + SECOND;
+        self.expected.retain(|expected| expected.until.is_none_or(|until| now < until));
         self.trim(outputs);
         if self.replicas.is_empty() {
             self.end_history_in_time(now, actions);
@@ -472,9 +448,8 @@ impl Primary {
                 actions.push(Action::Ping);
             }
         }
-        let sync = self.sync.as_ref().map(|sync| (sync.framing, sync.stream));
+        let is_marked = self.sync.as_ref().is_some_and(Sync::is_marked);
         for replica in self.replicas.iter_mut().filter(|replica| !replica.is_dropped) {
-            let is_marked = matches!(sync, Some((Framing::Marked, _)));
             if replica.state == State::Waiting || (replica.state == State::Snapshotting && !is_marked) {
                 // Shows that we are there; it counts for nothing.
                 outputs.writer(replica.connection).push(b'\n');
@@ -560,7 +535,17 @@ impl Primary {
         }
         out.extend_from_slice(b"\r\n");
         outputs.follow(replica.connection, stream, place);
+        let is_expected = replica.handshake.snapshot_link.is_some_and(|serial| self.expects(serial));
+        if is_expected {
+            self.expected.retain(|expected| replica.handshake.snapshot_link != Some(expected.serial));
+            tracing::info!("Replica {} reads the stream while it loads its snapshot", replica.name());
+            replica.state = State::Loading;
+            self.replicas.push(replica);
+            return;
+        }
         self.counts.partial_ok += 1;
+        // What it missed is in the backlog, and nothing gathers for it.
+        replica.has_caught_up = true;
         tracing::info!(
             "Partial resynchronization request from {} accepted. Sending {} bytes of backlog starting from offset {}.",
             replica.name(),
@@ -569,66 +554,6 @@ impl Primary {
         );
         replica.state = State::Online;
         self.replicas.push(replica);
-    }
-
-    /// Lets the newest replica share the snapshot that is being made, where that is possible.
-    fn join_snapshot(&mut self, outputs: &mut Outputs) {
-        let (Some(sync), Some(stream)) = (&self.sync, self.backlog) else { return };
-        let is_early = sync.framing == Framing::Sized && !sync.has_begun_to_arrive;
-        if is_early && outputs.stream(stream).start() <= sync.start.0 {
-            self.join_if_alike(self.replicas.len() - 1, outputs);
-        } else {
-            tracing::info!(
-                "Can't attach the replica to the current snapshot. Waiting for the next one for SYNC"
-            );
-        }
-    }
-
-    /// Makes a waiting replica one of those that the snapshot is for, if it is what the replica wants.
-    fn join_if_alike(&mut self, index: usize, outputs: &mut Outputs) {
-        let (Some(sync), replica) = (&self.sync, &mut self.replicas[index]) else { return };
-        let is_alike = replica.handshake.filter == sync.filter;
-        if replica.state != State::Waiting || replica.is_dropped || !is_alike {
-            return;
-        }
-        replica.state = State::Snapshotting;
-        replica.start = sync.start;
-        if !replica.is_old {
-            let line = format!("+FULLRESYNC {} {}\r\n", self.history.id, sync.start);
-            outputs.writer(replica.connection).extend_from_slice(line.as_bytes());
-        }
-        outputs.follow(replica.connection, sync.stream, 0);
-    }
-
-    fn settle_snapshot(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
-        let Some(sync) = &self.sync else { return };
-        let (transfer, framing, is_complete) = (sync.stream, sync.framing, sync.is_complete);
-        let end = outputs.stream(transfer).end();
-        let (mut remaining, mut arrived) = (0, false);
-        for replica in self.replicas.iter_mut().filter(|replica| replica.is_syncing()) {
-            let place = outputs.followed(replica.connection).map_or(0, |(_, place)| place);
-            if place != replica.progress.0 {
-                replica.progress = (place, now);
-            }
-            if replica.is_dropped || !is_complete || place < end {
-                remaining += usize::from(!replica.is_dropped);
-                continue;
-            }
-            outputs.unfollow(replica.connection);
-            arrived = true;
-            put_online(now, replica, framing, self.backlog, outputs, actions);
-        }
-        outputs.trim_stream(transfer, end);
-        if remaining == 0 {
-            outputs.close_stream(transfer);
-            self.sync = None;
-            if !is_complete {
-                actions.push(Action::AbandonSnapshot);
-            }
-        }
-        if arrived {
-            self.look_for_good_replicas(now);
-        }
     }
 
     fn end_history_in_time(&mut self, now: Micros, actions: &mut Vec<Action>) {
@@ -652,7 +577,8 @@ impl Primary {
         }
         let keep_from = kept.end() - self.settings.backlog_bytes;
         let held = self.replicas.iter().filter(|replica| replica.holds_stream() && !replica.is_dropped);
-        let keep_from = held.map(|replica| replica.start.0).fold(keep_from, u64::min);
+        let expected = self.expected.iter().map(|expected| expected.start.0);
+        let keep_from = held.map(|replica| replica.start.0).chain(expected).fold(keep_from, u64::min);
         outputs.trim_stream(stream, keep_from);
     }
 
@@ -668,37 +594,6 @@ impl Primary {
     fn online(&self) -> impl Iterator<Item = &Replica> {
         self.replicas.iter().filter(|replica| replica.state == State::Online)
     }
-}
-
-/// A replica has got all of its snapshot.
-fn put_online(
-    now: Micros,
-    replica: &mut Replica,
-    framing: Framing,
-    backlog: Option<StreamId>,
-    outputs: &mut Outputs,
-    actions: &mut Vec<Action>,
-) {
-    replica.state = State::Online;
-    replica.heard_at = now;
-    let name = replica.name();
-    if replica.handshake.wants_snapshot_only {
-        tracing::info!("RDB transfer completed, rdb only replica ({name}) should be disconnected asap");
-        replica.is_dropped = true;
-        actions.push(Action::Close { connection: replica.connection, at_once: false });
-        return;
-    }
-    if framing == Framing::Marked {
-        // The stream waits for the replica's word, so that it need not look for the mark in what follows.
-        replica.streams_on_ack = true;
-        tracing::info!(
-            "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for REPLCONF ACK from replica to \
-             enable streaming"
-        );
-    } else if let Some(stream) = backlog {
-        outputs.follow(replica.connection, stream, replica.start.0);
-    }
-    tracing::info!("Synchronization with replica {name} succeeded");
 }
 
 fn drop_replica(replica: &mut Replica, actions: &mut Vec<Action>) {

@@ -4,6 +4,8 @@
 use tenon_base::{ConnectionId, Micros};
 use tenon_journal::ReplicationOffset;
 
+use crate::settings::Settings;
+
 /// What a connection says before it asks to be synchronized (REPLCONF).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handshake {
@@ -19,6 +21,12 @@ pub struct Handshake {
     pub wants_snapshot_only: bool,
     /// Does not want all that is in a snapshot.
     pub filter: Filter,
+    /// Can take its snapshot on one link and the stream meanwhile on another.
+    pub takes_two_links: bool,
+    /// Is the link for the snapshot of such a replica.
+    pub is_snapshot_link: bool,
+    /// The serial number of the link that its snapshot comes over.
+    pub snapshot_link: Option<u64>,
 }
 
 /// What a snapshot leaves out.
@@ -46,6 +54,8 @@ pub enum State {
     Snapshotting,
     /// Its snapshot is made and on its way.
     Sending,
+    /// It reads the stream, and has a snapshot to load before it can run it.
+    Loading,
     /// It follows the stream.
     Online,
 }
@@ -56,6 +66,7 @@ impl State {
         match self {
             State::Waiting | State::Snapshotting => "wait_bgsave",
             State::Sending => "send_bulk",
+            State::Loading => "bg_transfer",
             State::Online => "online",
         }
     }
@@ -87,6 +98,12 @@ pub struct Replica {
     pub(crate) streams_on_ack: bool,
     /// Since when it has been further behind than the soft limit.
     pub(crate) behind_since: Option<Micros>,
+    /// How long its snapshot was on its way.
+    pub(crate) synced_in: Micros,
+    /// Since when it has had its snapshot.
+    pub(crate) online_at: Micros,
+    /// It has read what gathered meanwhile, or never had to.
+    pub(crate) has_caught_up: bool,
     /// Bytes of the snapshot sent when that last changed, and when that was.
     pub(crate) progress: (u64, Micros),
     /// Its end was asked for.
@@ -120,6 +137,22 @@ impl Replica {
     /// Whether its snapshot is being made or sent.
     pub(crate) fn is_syncing(&self) -> bool {
         matches!(self.state, State::Snapshotting | State::Sending)
+    }
+
+    /// Whether it still reads what gathered while it was synchronized. That is awaited for as long as it was
+    /// synchronized, and a little.
+    pub(crate) fn is_catching_up(&self, now: Micros) -> bool {
+        const CAUGHT_UP_WITHIN_MIN: Micros = Micros(10_000_000);
+        self.state == State::Online
+            && !self.streams_on_ack
+            && !self.has_caught_up
+            && now.since(self.online_at) < self.synced_in.max(CAUGHT_UP_WITHIN_MIN)
+    }
+
+    /// So many bytes of the stream wait for it.
+    pub(crate) fn note_behind(&mut self, behind: u64, settings: &Settings) {
+        let is_near = behind <= settings.backlog_bytes;
+        self.has_caught_up |= is_near && self.state == State::Online && !self.streams_on_ack;
     }
 
     /// Whether bytes from `start` on have to be kept for it.

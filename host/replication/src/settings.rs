@@ -3,7 +3,7 @@
 use tenon_base::Micros;
 
 /// The directives in force, in units that need no thought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `repl-backlog-size`.
     pub backlog_bytes: u64,
@@ -25,10 +25,14 @@ pub struct Settings {
     pub lag_seconds_max: u64,
     /// `client-output-buffer-limit replica`.
     pub output: OutputLimit,
+    /// `repl-sync-delay-max`: what a write may be delayed by for the sake of a full synchronization; 0 for not at all.
+    pub sync_delay_max: Micros,
+    /// `dual-channel-replication-enabled`: a replica that can may get its snapshot on a link of its own.
+    pub two_links: bool,
 }
 
 /// How far a replica may be behind before it is let go. 0 is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimit {
     /// Let go at once from here on (bytes).
     pub hard_bytes: u64,

@@ -23,7 +23,9 @@ fn settings() -> Settings {
         diskless_replicas_max: None,
         replicas_min: 0,
         lag_seconds_max: 10,
-        output: OutputLimit { hard_bytes: 0, soft_bytes: 0, soft: Micros(0) },
+        output: OutputLimit::default(),
+        sync_delay_max: seconds(1),
+        two_links: true,
     }
 }
 
@@ -60,12 +62,13 @@ impl World {
 
     fn psync(&mut self, connection: ConnectionId, handshake: Handshake, id: &str, first: i64) -> Answer {
         let target = Some(Target { id: id.as_bytes(), first });
-        let request = Request { connection, peer_address: "10.0.0.1", handshake, target };
+        let request = Request { connection, peer_address: "10.0.0.1", handshake, target, is_large: true };
         self.primary.request(self.now, request, &mut self.outputs)
     }
 
     fn sync(&mut self, connection: ConnectionId, handshake: Handshake) -> Answer {
-        let request = Request { connection, peer_address: "10.0.0.1", handshake, target: None };
+        let request =
+            Request { connection, peer_address: "10.0.0.1", handshake, target: None, is_large: true };
         self.primary.request(self.now, request, &mut self.outputs)
     }
 
@@ -128,7 +131,7 @@ fn a_replica_gets_a_marked_snapshot_and_after_its_word_the_stream_from_the_cut_o
     assert_eq!((world.sent(ONE).as_str(), world.settle()), ("$EOF:m\r\nRDB", vec![]));
     assert_eq!(world.primary.replicas()[0].state.name(), "wait_bgsave");
     world.snapshot("m");
-    world.primary.snapshot_complete();
+    world.primary.snapshot_complete(&world.outputs);
     assert_eq!(world.settle(), []);
     assert_eq!(world.primary.replicas()[0].state, State::Snapshotting, "the mark is not sent yet");
     assert_eq!((world.sent(ONE).as_str(), world.settle()), ("m", vec![]));
@@ -153,7 +156,7 @@ fn old_replicas_get_a_sized_snapshot_and_newlines_until_it_comes() {
     world.snapshot("$3\r\n");
     assert_eq!(world.primary.replicas()[0].state.name(), "send_bulk");
     world.snapshot("RDB");
-    world.primary.snapshot_complete();
+    world.primary.snapshot_complete(&world.outputs);
     assert_eq!(world.sent(ONE), "$3\r\nRDB");
     world.settle();
     world.feed("!");
@@ -175,7 +178,7 @@ fn replicas_that_ask_together_share_a_snapshot_as_do_late_ones_before_it_is_sent
     let line = format!("+FULLRESYNC {} 5\r\n", ID.as_str());
     assert_eq!((world.sent(ONE), world.sent(TWO)), (line.clone(), line));
     world.snapshot("$1\r\nR");
-    world.primary.snapshot_complete();
+    world.primary.snapshot_complete(&world.outputs);
     assert_eq!((world.sent(ONE).as_str(), world.sent(TWO).as_str()), ("$1\r\nR", "$1\r\nR"));
     assert_eq!(world.settle(), []);
     assert_eq!((world.sent(ONE).as_str(), world.sent(TWO).as_str()), ("678", "678"));
@@ -190,7 +193,7 @@ fn a_late_replica_waits_for_the_next_snapshot_once_one_is_on_its_way() {
     world.psync(TWO, marked(), "?", -1);
     assert_eq!((world.begin_snapshot(0), world.sent(TWO).as_str()), (None, ""));
     world.snapshot("m");
-    world.primary.snapshot_complete();
+    world.primary.snapshot_complete(&world.outputs);
     world.sent(ONE);
     world.settle();
     assert_eq!(world.begin_snapshot(0), Some(Framing::Marked));
@@ -351,8 +354,118 @@ fn who_wants_the_snapshot_alone_is_let_go_with_it() {
     world.begin_snapshot(0);
     world.feed("of no interest");
     world.snapshot("RDB");
-    world.primary.snapshot_complete();
+    world.primary.snapshot_complete(&world.outputs);
     assert_eq!(world.sent(ONE), "RDB");
     assert_eq!(world.settle(), [Action::Close { connection: ONE, at_once: false }]);
     assert_eq!(world.sent(ONE), "");
+}
+
+#[test]
+fn a_replica_that_can_takes_its_snapshot_on_one_link_and_the_stream_on_another() {
+    let mut world = World::with_backlog(settings(), "0123");
+    let both = Handshake { takes_two_links: true, ..marked() };
+    let aside =
+        Handshake { takes_marked: true, wants_snapshot_only: true, is_snapshot_link: true, ..both.clone() };
+    assert_eq!(world.psync(ONE, both.clone(), "?", -1), Answer::TwoLinks(both.clone()));
+    assert_eq!(world.sent(ONE), "+DUALCHANNELSYNC\r\n");
+    assert!(world.primary.replicas().is_empty(), "it is an ordinary connection");
+    let target = Some(Target { id: b"?", first: -1 });
+    let small =
+        Request { connection: ONE, peer_address: "", handshake: both.clone(), target, is_large: false };
+    assert_eq!(
+        world.primary.request(Micros(0), small, &mut world.outputs),
+        Answer::Waits,
+        "it would not pay"
+    );
+    world.primary.closed(Micros(0), ONE);
+    assert_eq!(world.sync(TWO, aside), Answer::Waits);
+    assert_eq!(world.begin_snapshot(4), Some(Framing::Marked));
+    assert_eq!(world.sent(TWO), format!("$ENDOFF:4 {ID} 0 2\r\n"));
+    assert!(world.primary.expects(2) && !world.primary.expects(1));
+    // More than the backlog keeps: it is kept for who is expected, also when the link of the snapshot has ended.
+    let kilobytes = "x".repeat(20 * 1_024);
+    world.feed(&kilobytes);
+    world.snapshot("RDB");
+    world.primary.snapshot_complete(&world.outputs);
+    assert_eq!(world.sent(TWO), "RDB");
+    assert_eq!(world.settle(), [Action::Close { connection: TWO, at_once: false }]);
+    world.primary.closed(Micros(0), TWO);
+    world.feed("4");
+    let associated = Handshake { snapshot_link: Some(2), ..both };
+    assert_eq!(world.psync(ONE, associated, ID.as_str(), 5), Answer::Continues);
+    assert_eq!(world.sent(ONE), format!("+CONTINUE {ID}\r\n{kilobytes}4"));
+    assert_eq!(world.primary.replicas()[0].state, State::Loading);
+    world.ack(ONE, 4);
+    assert_eq!(world.primary.replicas()[0].state, State::Online);
+    assert!(!world.primary.expects(2));
+    assert_eq!((world.primary.counts().full, world.primary.counts().partial_ok), (2, 0));
+}
+
+#[test]
+fn nobody_is_expected_for_ever_or_at_any_price() {
+    let output = OutputLimit { hard_bytes: 20 * 1_024, ..OutputLimit::default() };
+    for waits in [true, false] {
+        let mut world = World::with_backlog(Settings { output, ..settings() }, "");
+        let aside = Handshake { wants_snapshot_only: true, is_snapshot_link: true, ..marked() };
+        world.sync(ONE, aside);
+        world.begin_snapshot(0);
+        world.primary.closed(Micros(0), ONE);
+        world.outputs.discard(ONE.slot);
+        assert!(world.primary.expects(1));
+        if waits {
+            world.tick(seconds(59));
+            assert!(world.primary.expects(1));
+            world.tick(seconds(61));
+        } else {
+            world.feed(&"x".repeat(20 * 1_024));
+            world.settle();
+        }
+        assert!(!world.primary.expects(1));
+    }
+    let mut world = World::with_backlog(settings(), "0123");
+    world.sync(ONE, Handshake { wants_snapshot_only: true, is_snapshot_link: true, ..marked() });
+    world.begin_snapshot(4);
+    world.primary.close_backlog(&mut world.outputs);
+    assert!(!world.primary.expects(1), "nor across histories");
+}
+
+#[test]
+fn writers_are_slowed_down_before_what_gathers_reaches_its_bound() {
+    let output = OutputLimit { hard_bytes: 100 * 1_024, ..OutputLimit::default() };
+    let mut world = World::with_backlog(Settings { output, ..settings() }, "");
+    world.psync(ONE, marked(), "?", -1);
+    world.begin_snapshot(0);
+    world.primary.expect_snapshot(4_000);
+    world.snapshot(&"s".repeat(1_000));
+    world.sent(ONE);
+    let holds = |world: &mut World| {
+        world.settle();
+        world.primary.holds_writers(&world.outputs)
+    };
+    world.now = seconds(2);
+    world.feed(&"x".repeat(49 * 1_024));
+    assert!(!holds(&mut world));
+    let progress = world.primary.sync_progress(world.now, &world.outputs).expect("on its way");
+    assert_eq!(
+        (progress.sent_bytes, progress.expected_bytes, progress.left),
+        (1_000, Some(4_000), Some(seconds(6)))
+    );
+    // Half is used up. What is left may come in the time that is left, which is about six seconds and a half.
+    world.feed(&"x".repeat(1_024));
+    assert!(!holds(&mut world));
+    world.feed("y");
+    assert!(holds(&mut world));
+    world.now = Micros(2_010_000);
+    assert!(!holds(&mut world), "some bytes may come every hundredth of a second");
+    world.feed(&"y".repeat(2_000));
+    assert!(holds(&mut world));
+    // It has got all, reads the stream, and writers go at will.
+    world.snapshot(&"s".repeat(3_000));
+    world.primary.snapshot_complete(&world.outputs);
+    world.sent(ONE);
+    world.settle();
+    world.ack(ONE, 0);
+    world.sent(ONE);
+    assert!(!holds(&mut world));
+    assert_eq!(world.primary.sync_progress(world.now, &world.outputs), None);
 }

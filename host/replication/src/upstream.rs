@@ -5,12 +5,14 @@
 use tenon_base::{ConnectionId, Micros, Outputs};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 
+use receiving::Receiving;
+
+mod receiving;
+
 /// Between two attempts to connect, and between two accounts of ours.
 const SECOND: Micros = Micros(1_000_000);
 /// Longest line of an answer (bytes).
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Characters of the mark that ends a snapshot.
-const MARK_BYTES: usize = 40;
 
 /// What a replica says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Greeting {
     pub address: Vec<u8>,
     /// `repl-timeout`.
     pub timeout: Micros,
+    /// `dual-channel-replication-enabled`: a snapshot may come over a link of its own.
+    pub takes_two_links: bool,
 }
 
 /// The primary that is followed, and the link to it.
@@ -42,6 +46,24 @@ pub struct Upstream {
     down_since: Micros,
     /// Whom it asks is to become the primary in its place.
     hands_over: bool,
+    /// It is the link that a snapshot comes over, and nothing else.
+    is_for_snapshot: bool,
+    /// Where the stream is to be read from while the snapshot comes over another link.
+    split_at: Option<Cut>,
+    /// That snapshot is loaded.
+    is_loaded: bool,
+    is_halted: bool,
+}
+
+/// Where a snapshot was cut that comes over a link of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The stream that goes on from there.
+    pub id: ReplicationId,
+    /// The place.
+    pub offset: ReplicationOffset,
+    /// What the primary calls the link of the snapshot.
+    pub serial: u64,
 }
 
 #[derive(Debug)]
@@ -54,6 +76,10 @@ enum State {
     /// A snapshot is announced, its frame has not come.
     Announced,
     Receiving(Receiving),
+    /// The snapshot is to come over another link.
+    Split,
+    /// It does so, and the stream comes here.
+    Gathering,
     Streaming,
 }
 
@@ -66,23 +92,11 @@ enum Word {
     Address,
     Capabilities,
     Psync,
-}
-
-/// A snapshot on its way.
-#[derive(Debug)]
-struct Receiving {
-    received: u64,
-    end: End,
-}
-
-#[derive(Debug)]
-enum End {
-    Sized(u64),
-    /// The mark, and the last bytes that came, as many.
-    Marked {
-        mark: Vec<u8>,
-        last: Vec<u8>,
-    },
+    /// What a link for a snapshot says of itself.
+    SnapshotLink,
+    Sync,
+    /// Which link the snapshot comes over.
+    Association,
 }
 
 /// What some bytes were.
@@ -92,6 +106,12 @@ pub enum Heard<'a> {
     Nothing,
     /// Everything comes anew, from this place in the stream named.
     Full(ReplicationId, ReplicationOffset),
+    /// Everything comes anew: the snapshot is to be asked for over a link of its own.
+    Split,
+    /// The snapshot comes over this link, and was cut there.
+    Cut(Cut),
+    /// The next bytes of the stream behind a snapshot that has not been loaded.
+    Gathered(&'a [u8]),
     /// The stream goes on where it stopped, maybe under another name.
     Continues(Option<ReplicationId>),
     /// The next bytes of the snapshot.
@@ -121,7 +141,31 @@ impl Upstream {
             up_since: now,
             down_since: now,
             hands_over: false,
+            is_for_snapshot: false,
+            split_at: None,
+            is_loaded: false,
+            is_halted: false,
         }
+    }
+
+    /// A link to the same primary, for the snapshot alone. It is being connected.
+    pub fn for_snapshot(&self, now: Micros) -> Upstream {
+        let mut link = Upstream::new(now, self.host.clone(), self.port, self.greeting.clone());
+        link.is_for_snapshot = true;
+        link.state = State::Connecting;
+        link
+    }
+
+    /// Reads the stream from where a snapshot was cut that comes over another link.
+    pub fn read_from(&mut self, cut: Cut, outputs: &mut Outputs) {
+        self.split_at = Some(cut);
+        let serial = cut.serial.to_string();
+        self.say(Word::Association, &[b"REPLCONF", b"set-rdb-client-id", serial.as_bytes()], outputs);
+    }
+
+    /// Whether a snapshot comes, or is to come, over another link.
+    pub fn is_split(&self) -> bool {
+        matches!(self.state, State::Split | State::Gathering) || self.split_at.is_some()
     }
 
     /// Asks whom it follows to be the primary from now on, or no longer does.
@@ -150,7 +194,7 @@ impl Upstream {
             State::Resting(_) => "connect",
             State::Connecting => "connecting",
             State::Greeting(_) => "handshake",
-            State::Announced | State::Receiving(_) => "sync",
+            State::Announced | State::Receiving(_) | State::Split | State::Gathering => "sync",
             State::Streaming => "connected",
         }
     }
@@ -159,8 +203,7 @@ impl Upstream {
     pub fn snapshot_progress(&self) -> Option<(u64, Option<u64>)> {
         match &self.state {
             State::Announced => Some((0, None)),
-            State::Receiving(Receiving { received, end: End::Sized(all) }) => Some((*received, Some(*all))),
-            State::Receiving(Receiving { received, .. }) => Some((*received, None)),
+            State::Receiving(receiving) => Some(receiving.progress()),
             _ => None,
         }
     }
@@ -182,7 +225,7 @@ impl Upstream {
 
     /// Whether the primary is to be connected to now. Asked for once, it is taken as being done.
     pub fn take_connect(&mut self, now: Micros) -> bool {
-        let is_due = matches!(self.state, State::Resting(at) if at <= now);
+        let is_due = !self.is_halted && matches!(self.state, State::Resting(at) if at <= now);
         if is_due {
             tracing::info!("Connecting to MASTER {}:{}", self.host, self.port);
             self.state = State::Connecting;
@@ -191,20 +234,31 @@ impl Upstream {
         is_due
     }
 
+    /// Makes no further attempt to connect once the link is gone, until somebody names the primary again.
+    pub fn halt(&mut self) {
+        self.is_halted = true;
+    }
+
+    /// Whether it makes no further attempt.
+    pub fn is_halted(&self) -> bool {
+        self.is_halted
+    }
+
     /// Whether the primary has been silent for too long.
     pub fn is_silent(&self, now: Micros) -> bool {
-        self.link.is_some() && now.since(self.heard_at) > self.greeting.timeout
+        let is_awaited = self.link.is_some() && !matches!(self.state, State::Split);
+        is_awaited && now.since(self.heard_at) > self.greeting.timeout
     }
 
     /// What that silence is called, by what was waited for.
     pub fn silence(&self) -> &'static str {
         match self.state {
-            State::Streaming => "MASTER timeout: no data nor PING received...",
+            State::Streaming | State::Gathering => "MASTER timeout: no data nor PING received...",
             State::Announced | State::Receiving(_) => {
                 "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
                  parameter in redis.conf to a larger value."
             }
-            State::Resting(_) | State::Connecting | State::Greeting(_) => {
+            State::Resting(_) | State::Connecting | State::Greeting(_) | State::Split => {
                 "Timeout connecting to the MASTER..."
             }
         }
@@ -224,7 +278,15 @@ impl Upstream {
         self.link = Some(connection);
         self.heard_at = now;
         self.line.clear();
+        if self.is_for_snapshot {
+            return self.say_after_ping(outputs);
+        }
         self.say(Word::Ping, &[b"PING"], outputs);
+    }
+
+    /// Nothing was read for a while, because nothing was to be read.
+    pub fn was_deaf(&mut self, now: Micros) {
+        self.heard_at = now;
     }
 
     /// The link is gone, or there is none: another attempt follows, after a pause unless the link was a good one.
@@ -235,13 +297,20 @@ impl Upstream {
         }
         self.link = None;
         self.line.clear();
+        (self.split_at, self.is_loaded) = (None, false);
         self.state = State::Resting(if was_good { now } else { now + SECOND });
     }
 
     /// The snapshot is loaded: the stream follows.
     pub fn loaded(&mut self, now: Micros) {
-        self.state = State::Streaming;
         (self.heard_at, self.up_since) = (now, now);
+        if matches!(self.state, State::Greeting(_)) {
+            // It was there before the primary has said that it sends the stream.
+            self.is_loaded = true;
+            return;
+        }
+        self.split_at = None;
+        self.state = State::Streaming;
     }
 
     /// Tells the primary how far we are.
@@ -272,8 +341,9 @@ impl Upstream {
         self.heard_at = now;
         match &mut self.state {
             State::Streaming => return (bytes.len(), Heard::Stream(bytes)),
+            State::Gathering => return (bytes.len(), Heard::Gathered(bytes)),
             State::Receiving(receiving) => return receiving.take(bytes),
-            State::Resting(_) | State::Connecting => return (bytes.len(), Heard::Nothing),
+            State::Resting(_) | State::Connecting | State::Split => return (bytes.len(), Heard::Nothing),
             State::Greeting(_) | State::Announced => {}
         }
         let end = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| at + 1);
@@ -296,7 +366,15 @@ impl Upstream {
         place: Option<(ReplicationId, ReplicationOffset)>,
         outputs: &mut Outputs,
     ) -> Heard<'static> {
-        let State::Greeting(word) = self.state else { return self.hear_frame(line) };
+        let State::Greeting(word) = self.state else {
+            return match Receiving::of_frame(line) {
+                Ok(receiving) => {
+                    self.state = State::Receiving(receiving);
+                    Heard::Nothing
+                }
+                Err(reason) => Heard::Failed(reason),
+            };
+        };
         let is_refused = line.starts_with(b"-");
         match word {
             Word::Ping => {
@@ -309,7 +387,7 @@ impl Upstream {
             Word::Auth if is_refused => {
                 return failed(&format!("Unable to AUTH to MASTER: {}", shown(line)));
             }
-            Word::Auth => self.say_port(outputs),
+            Word::Auth => self.say_own_port(outputs),
             Word::Port if self.greeting.address.is_empty() => self.say_capabilities(outputs),
             Word::Port => {
                 let address = self.greeting.address.clone();
@@ -326,6 +404,16 @@ impl Upstream {
                 tracing::info!("Trying a partial resynchronization (request {id}:{first}).");
                 let words: [&[u8]; 4] = [b"PSYNC", &id.0, first.as_bytes(), b"FAILOVER"];
                 self.say(Word::Psync, if self.hands_over { &words } else { &words[..3] }, outputs);
+            }
+            Word::SnapshotLink | Word::Association if is_refused => {
+                return failed(&format!("Error reply to REPLCONF from master: '{}'", shown(line)));
+            }
+            Word::SnapshotLink => self.say(Word::Sync, &[b"SYNC"], outputs),
+            Word::Sync => return self.hear_cut(line),
+            Word::Association => {
+                let Some(cut) = self.split_at else { return failed("an answer that was not asked for") };
+                let first = (cut.offset.0 + 1).to_string();
+                self.say(Word::Psync, &[b"PSYNC", &cut.id.0, first.as_bytes()], outputs);
             }
             Word::Psync => return self.hear_answer(line),
         }
@@ -345,7 +433,18 @@ impl Upstream {
                 self.state = State::Announced;
                 Heard::Full(id, ReplicationOffset(offset))
             }
+            [b"+CONTINUE", ..] if self.split_at.is_some() && !self.is_loaded => {
+                tracing::info!("The stream is gathered while the snapshot comes over another link");
+                self.state = State::Gathering;
+                Heard::Nothing
+            }
+            [b"+DUALCHANNELSYNC"] if self.greeting.takes_two_links && self.split_at.is_none() => {
+                tracing::info!("Full resync from master, the snapshot over a link of its own");
+                self.state = State::Split;
+                Heard::Split
+            }
             [b"+CONTINUE", rest @ ..] => {
+                self.split_at = None;
                 tracing::info!("Successful partial resynchronization with master.");
                 self.state = State::Streaming;
                 self.up_since = self.heard_at;
@@ -355,49 +454,53 @@ impl Upstream {
         }
     }
 
-    /// `$LENGTH`, or `$EOF:MARK`.
-    fn hear_frame(&mut self, line: &[u8]) -> Heard<'static> {
-        let end = match line.strip_prefix(b"$EOF:") {
-            Some(mark) if mark.len() == MARK_BYTES => {
-                tracing::info!(
-                    "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk"
-                );
-                End::Marked { mark: mark.to_vec(), last: Vec::new() }
-            }
-            Some(_) => {
-                return failed("Bad protocol from MASTER, the mark of the snapshot has a wrong length");
-            }
-            None => {
-                let length = line.strip_prefix(b"$").and_then(|text| std::str::from_utf8(text).ok());
-                let Some(length) = length.and_then(|text| text.parse().ok()).filter(|&length| length > 0)
-                else {
-                    return failed(&format!("MASTER aborted replication with an error: {}", shown(line)));
-                };
-                tracing::info!("MASTER <-> REPLICA sync: receiving {length} bytes from master to disk");
-                End::Sized(length)
-            }
+    /// `$ENDOFF:OFFSET ID DATABASE SERIAL`: where the snapshot was cut that follows.
+    fn hear_cut(&mut self, line: &[u8]) -> Heard<'static> {
+        let words = std::str::from_utf8(line).unwrap_or_default();
+        let words: Vec<&str> = words.strip_prefix("$ENDOFF:").unwrap_or_default().split(' ').collect();
+        let [offset, id, _, serial] = words.as_slice() else {
+            return failed(&format!("Received unexpected $ENDOFF response: {}", shown(line)));
         };
-        self.state = State::Receiving(Receiving { received: 0, end });
-        Heard::Nothing
+        let id = ReplicationId::parse(id.as_bytes());
+        let (Ok(offset), Some(id), Ok(serial)) = (offset.parse(), id, serial.parse()) else {
+            return failed(&format!("Received unexpected $ENDOFF response: {}", shown(line)));
+        };
+        self.state = State::Announced;
+        Heard::Cut(Cut { id, offset: ReplicationOffset(offset), serial })
     }
 
     fn say_after_ping(&mut self, outputs: &mut Outputs) {
         let (user, password) = (self.greeting.user.clone(), self.greeting.password.clone());
         match (password.is_empty(), user.is_empty()) {
-            (true, _) => self.say_port(outputs),
+            (true, _) => self.say_own_port(outputs),
             (false, true) => self.say(Word::Auth, &[b"AUTH", &password], outputs),
             (false, false) => self.say(Word::Auth, &[b"AUTH", &user, &password], outputs),
         }
     }
 
-    fn say_port(&mut self, outputs: &mut Outputs) {
+    fn say_own_port(&mut self, outputs: &mut Outputs) {
         let port = self.greeting.port.to_string();
+        if self.is_for_snapshot {
+            let words: [&[u8]; 9] = [
+                b"REPLCONF",
+                b"capa",
+                b"eof",
+                b"rdb-only",
+                b"1",
+                b"rdb-channel",
+                b"1",
+                b"listening-port",
+                port.as_bytes(),
+            ];
+            return self.say(Word::SnapshotLink, &words, outputs);
+        }
         self.say(Word::Port, &[b"REPLCONF", b"listening-port", port.as_bytes()], outputs);
     }
 
     fn say_capabilities(&mut self, outputs: &mut Outputs) {
-        let words: [&[u8]; 5] = [b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"];
-        self.say(Word::Capabilities, &words, outputs);
+        let words: [&[u8]; 7] = [b"REPLCONF", b"capa", b"eof", b"capa", b"psync2", b"capa", b"dual-channel"];
+        let count = if self.greeting.takes_two_links { 7 } else { 5 };
+        self.say(Word::Capabilities, &words[..count], outputs);
     }
 
     fn say(&mut self, word: Word, words: &[&[u8]], outputs: &mut Outputs) {
@@ -413,31 +516,6 @@ impl Upstream {
             out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
             out.extend_from_slice(word);
             out.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
-impl Receiving {
-    fn take<'a>(&mut self, bytes: &'a [u8]) -> (usize, Heard<'a>) {
-        match &mut self.end {
-            End::Sized(all) => {
-                let missing = *all - self.received;
-                let count = usize::try_from(missing).unwrap_or(usize::MAX).min(bytes.len());
-                self.received += count as u64;
-                let taken = &bytes[..count];
-                let is_last = self.received == *all;
-                (count, if is_last { Heard::SnapshotEnd(taken, 0) } else { Heard::Snapshot(taken) })
-            }
-            End::Marked { mark, last } => {
-                // The primary sends nothing behind the mark before we answer, so it ends a read.
-                self.received += bytes.len() as u64;
-                last.extend_from_slice(&bytes[bytes.len().saturating_sub(MARK_BYTES)..]);
-                last.drain(..last.len().saturating_sub(MARK_BYTES));
-                let is_last = last == mark;
-                let heard =
-                    if is_last { Heard::SnapshotEnd(bytes, MARK_BYTES) } else { Heard::Snapshot(bytes) };
-                (bytes.len(), heard)
-            }
         }
     }
 }
@@ -533,6 +611,60 @@ mod tests {
         let heard = hear(&mut upstream, &mut outputs, &half[10..]);
         assert!(heard[0].starts_with("SnapshotEnd("), "{heard:?}");
         upstream.loaded(Micros(6));
+        assert!(upstream.is_up());
+    }
+
+    #[test]
+    fn a_snapshot_may_come_over_a_link_of_its_own() {
+        let greeting = Greeting { takes_two_links: true, port: 7_000, ..Greeting::default() };
+        let (mut upstream, mut outputs) = upstream(greeting);
+        for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+            said(&mut outputs);
+            assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+        }
+        said(&mut outputs);
+        assert_eq!(hear(&mut upstream, &mut outputs, "+DUALCHANNELSYNC\r\n"), ["Split"]);
+        let aside = ConnectionId { serial: 10, slot: 4 };
+        let mut snapshot = upstream.for_snapshot(Micros(1));
+        snapshot.linked(Micros(1), aside, &mut outputs);
+        let words = outputs.sendable(aside.slot).to_vec();
+        outputs.sent(aside.slot, words.len());
+        assert!(words.ends_with(b"rdb-only\r\n$1\r\n1\r\n$11\r\nrdb-channel\r\n$1\r\n1\r\n$14\r\nlistening-port\r\n$4\r\n7000\r\n"));
+        hear(&mut snapshot, &mut outputs, "+OK\r\n");
+        assert_eq!(outputs.sendable(aside.slot), b"*1\r\n$4\r\nSYNC\r\n");
+        let cut = Cut { id: ID, offset: ReplicationOffset(41), serial: 10 };
+        let told = format!("\n\n$ENDOFF:41 {ID} 0 10\r\n$3\r\nRDB");
+        let heard = hear(&mut snapshot, &mut outputs, &told);
+        assert_eq!(heard, [format!("{:?}", Heard::Cut(cut)), format!("{:?}", Heard::SnapshotEnd(b"RDB", 0))]);
+        upstream.read_from(cut, &mut outputs);
+        assert_eq!(said(&mut outputs), "REPLCONF set-rdb-client-id 10");
+        assert!(hear(&mut upstream, &mut outputs, "+OK\r\n").is_empty());
+        assert_eq!(said(&mut outputs), format!("PSYNC {ID} 42"));
+        let heard = hear(&mut upstream, &mut outputs, "+CONTINUE\r\nab");
+        assert_eq!(heard, [format!("{:?}", Heard::Gathered(b"ab"))]);
+        assert!(!upstream.is_up() && upstream.is_split());
+        upstream.loaded(Micros(9));
+        assert!(upstream.is_up() && !upstream.is_split());
+        for lie in ["$ENDOFF:x y 0 1\r\n", "$ENDOFF:1\r\n", "-ERR no\r\n", "$5\r\n"] {
+            let mut snapshot = upstream.for_snapshot(Micros(1));
+            snapshot.linked(Micros(1), aside, &mut outputs);
+            hear(&mut snapshot, &mut outputs, "+OK\r\n");
+            assert!(hear(&mut snapshot, &mut outputs, lie)[0].starts_with("Failed("), "{lie}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_may_be_loaded_before_the_primary_sends_the_stream() {
+        let (mut upstream, mut outputs) = upstream(Greeting { takes_two_links: true, ..Greeting::default() });
+        for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+DUALCHANNELSYNC\r\n"] {
+            hear(&mut upstream, &mut outputs, answer);
+        }
+        upstream.read_from(Cut { id: ID, offset: ReplicationOffset(41), serial: 10 }, &mut outputs);
+        upstream.loaded(Micros(6));
+        assert!(!upstream.is_up());
+        hear(&mut upstream, &mut outputs, "+OK\r\n");
+        let heard = hear(&mut upstream, &mut outputs, "+CONTINUE\r\nab");
+        assert!(heard[0].starts_with("Continues(") && heard[1].starts_with("Stream("), "{heard:?}");
         assert!(upstream.is_up());
     }
 

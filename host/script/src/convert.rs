@@ -1,10 +1,14 @@
 //! Replies as Lua's values, and Lua's values as replies.
 //! Always: nothing of a script runs while a value of its is written, whatever its metatables say; depth is bounded.
 
-use mlua::{Lua, Result, Table, Value};
+use std::borrow::Cow;
+
+use mlua::{BString, Either, Lua, Result, Table, Value};
 use tenon_resp::{Proto, Reply};
 
+use crate::bridge::is_text;
 use crate::interpreter::WrittenError;
+use crate::told::coded_table;
 
 /// How deep a script's value may nest before an error stands in its place.
 const DEPTH_MAX: usize = 1_000;
@@ -26,7 +30,7 @@ pub(crate) fn read_reply(lua: &Lua, bytes: &[u8], position: &mut usize) -> Resul
             Ok(line) => lua.create_table_from([("ok", line)]).map(Value::Table),
             Err(_) => single(lua, "ok", Value::String(lua.create_string(line)?)),
         },
-        b'-' => Ok(Value::Table(error_table(lua, line)?)),
+        b'-' => coded_table(lua, &error_text(line), true).map(Value::Table),
         b'*' | b'>' => match usize::try_from(length()) {
             Ok(count) => read_array(lua, bytes, position, count),
             Err(_) => Ok(Value::Boolean(false)),
@@ -69,27 +73,46 @@ pub(crate) fn read_reply(lua: &Lua, bytes: &[u8], position: &mut usize) -> Resul
     }
 }
 
-/// `{err = text}`, with a code before a text that has none, and marked as counted already.
-pub(crate) fn error_table(lua: &Lua, text: &[u8]) -> Result<Table> {
-    let text = text.trim_ascii_end();
-    let table = lua.create_table_with_capacity(0, 2)?;
-    if text.contains(&b' ') {
-        table.raw_set("err", lua.create_string(text)?)?;
-    } else {
-        table.raw_set("err", lua.create_string([b"ERR ", text].concat())?)?;
+/// The text of a reply that is a status.
+pub(crate) fn status_of(reply: &[u8]) -> Option<&[u8]> {
+    matches!(reply, [b'+', ..]).then(|| line_at(reply, 1))
+}
+
+/// The text of a reply that is a bulk string.
+pub(crate) fn bulk_of(reply: &[u8]) -> Option<&[u8]> {
+    if !matches!(reply, [b'$', ..]) {
+        return None;
     }
-    table.raw_set("ignore_error_stats_update", true)?;
-    Ok(table)
+    let line = line_at(reply, 1);
+    let length = usize::try_from(tenon_resp::parse_integer(line)?).ok()?;
+    Some(take(reply, &mut (1 + line.len() + 2), length))
+}
+
+/// An error's text as scripts see it: with a code before a text that has none.
+pub(crate) fn error_text(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = text.trim_ascii_end();
+    if text.contains(&b' ') { Cow::Borrowed(text) } else { Cow::Owned([b"ERR ", text].concat()) }
 }
 
 fn read_array(lua: &Lua, bytes: &[u8], position: &mut usize, count: usize) -> Result<Value> {
-    // What is claimed cannot be more than what is there.
-    let table = lua.create_table_with_capacity(count.min(bytes.len() / 3), 0)?;
-    for index in 1..=count {
-        let element = read_reply(lua, bytes, position)?;
-        table.raw_seti(index, element)?;
-    }
-    Ok(Value::Table(table))
+    let mut failure = None;
+    let elements = (0..count).map_while(|_| {
+        // What is claimed cannot be more than what is there.
+        let rest = bytes.get(*position..).filter(|rest| !rest.is_empty())?;
+        match bulk_of(rest).map(std::str::from_utf8) {
+            // Goes without a handle.
+            Some(Ok(text)) => {
+                *position += 1 + line_at(rest, 1).len() + 2 + text.len() + 2;
+                Some(Either::Left(text))
+            }
+            _ => read_reply(lua, bytes, position)
+                .map_err(|error| failure = Some(error))
+                .ok()
+                .map(Either::Right),
+        }
+    });
+    let table = lua.create_sequence_from::<Either<&str, Value>>(elements)?;
+    failure.map_or(Ok(Value::Table(table)), Err)
 }
 
 fn single(lua: &Lua, name: &str, value: Value) -> Result<Value> {
@@ -158,6 +181,17 @@ fn write_at(
     }
 }
 
+/// Writes a table that is nothing but an array; see [`write_value`].
+pub(crate) fn write_array(
+    table: &Table,
+    speaks: Proto,
+    reply: &mut Reply<'_>,
+    error: &mut Option<WrittenError>,
+) {
+    let first = table.raw_get(1).unwrap_or(Value::Nil);
+    write_elements(table, first, speaks, reply, error, 0);
+}
+
 /// Cut off towards zero; what does not fit is the least number, as on most processors.
 fn whole(number: f64) -> i64 {
     if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number) {
@@ -196,11 +230,11 @@ fn write_table(
     } else if let Value::Table(set) = field("set") {
         write_set(&set, speaks, reply, error, depth);
     } else {
-        write_array(table, first, speaks, reply, error, depth);
+        write_elements(table, first, speaks, reply, error, depth);
     }
 }
 
-fn write_array(
+fn write_elements(
     table: &Table,
     first: Value,
     speaks: Proto,
@@ -213,6 +247,14 @@ fn write_array(
     while !element.is_nil() {
         write_at(&element, speaks, reply, error, depth + 1);
         count += 1;
+        // Behind a string there is mostly another.
+        while element.is_string()
+            && let Ok(Some(Either::Left(text))) = table.raw_get::<Option<Either<BString, Value>>>(count + 1)
+            && is_text(&text)
+        {
+            reply.bulk(&text);
+            count += 1;
+        }
         element = table.raw_get(count + 1).unwrap_or(Value::Nil);
     }
     reply.finish(length, count);

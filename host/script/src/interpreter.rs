@@ -2,18 +2,25 @@
 //! Not a cache: who keeps what is compiled, and under which name, is its owner's to say.
 
 use mlua::chunk::ChunkMode;
-use mlua::{BString, Either, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
+use mlua::{
+    BString, Either, Function as LuaFunction, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table,
+    Value, Variadic,
+};
 use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 use crate::bridge::{self, Crossing};
-use crate::convert::{write_line, write_value};
+use crate::convert::{write_array, write_line, write_value};
 use crate::hook::{self, run_endable};
-use crate::memory::within_limit;
+use crate::memory::{Limit, until_unlimited, within_limit};
+use crate::scan::{leaves_tables, may_be_wide};
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
 /// An interpreter of at most this size is tidied within some hundred microseconds.
 const TIDY_BYTES_MAX: usize = 256 << 10;
+/// A run of at most this many keys and so many arguments has its tables made by Lua, of words that need no handle.
+const FEW_KEYS_MAX: usize = 2;
+const FEW_ARGUMENTS_MAX: usize = 64;
 /// What Redis calls itself to scripts.
 const VERSION: &str = "7.2.4";
 const VERSION_NUMBER: u32 = 0x0007_0204;
@@ -30,17 +37,33 @@ pub enum Flavor {
 /// An interpreter and its sandbox.
 pub struct Interpreter {
     lua: Lua,
-    run_script: mlua::Function,
-    run_callback: mlua::Function,
-    load: mlua::Function,
-    end_load: mlua::Function,
+    run_script: Runner,
+    run_callback: Runner,
+    load: LuaFunction,
+    end_load: LuaFunction,
     /// The words of the command that a script calls.
     words: OwnedArgs,
 }
 
+/// What runs something compiled.
+struct Runner {
+    /// With at most so many keys and arguments, in tables that are used again.
+    again: LuaFunction,
+    /// With so many keys, and the arguments behind them.
+    few: [LuaFunction; FEW_KEYS_MAX + 1],
+    /// With a table of each.
+    many: LuaFunction,
+}
+
 /// Something compiled: a script, or a library's function. A handle that keeps it.
 #[derive(Clone)]
-pub struct Code(mlua::Function);
+pub struct Code {
+    function: LuaFunction,
+    /// Whether it may call commands of thousands of words.
+    is_wide: bool,
+    /// Whether it can be given the same tables as others.
+    leaves_tables: bool,
+}
 
 /// A function that a library has registered.
 pub struct Function {
@@ -83,6 +106,10 @@ pub struct Returned {
 enum Kind {
     Text(Vec<u8>),
     Status(Vec<u8>),
+    /// The status `OK`.
+    Okay,
+    /// A table that is nothing but an array.
+    Array(Table),
     Value(Value),
 }
 
@@ -113,6 +140,8 @@ impl Returned {
         match &self.value {
             Kind::Text(text) => reply.bulk(text),
             Kind::Status(text) => write_line(reply, b'+', text),
+            Kind::Okay => reply.ok(),
+            Kind::Array(table) => write_array(table, self.speaks, reply, &mut error),
             Kind::Value(value) => write_value(value, self.speaks, reply, &mut error),
         }
         error
@@ -135,8 +164,8 @@ impl Interpreter {
         hook::install(&lua)?;
         lua.gc_collect()?;
         Ok(Interpreter {
-            run_script: runner.raw_get("script")?,
-            run_callback: runner.raw_get("callback")?,
+            run_script: Runner::find(&runner, "script")?,
+            run_callback: Runner::find(&runner, "callback")?,
             load: runner.raw_get("load")?,
             end_load: runner.raw_get("end_load")?,
             words: OwnedArgs::new(),
@@ -146,10 +175,14 @@ impl Interpreter {
 
     /// Compiles a script; an error is Lua's sentence.
     pub fn compile(&self, code: &[u8]) -> std::result::Result<Code, String> {
-        self.compile_as(code, "@user_script").map(Code)
+        self.compile_as(code, "@user_script").map(|function| Code {
+            function,
+            is_wide: may_be_wide(code),
+            leaves_tables: leaves_tables(code),
+        })
     }
 
-    fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<mlua::Function, String> {
+    fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<LuaFunction, String> {
         let chunk = self.lua.load(code).set_name(name).set_mode(ChunkMode::Text);
         chunk.into_function().map_err(|error| match error {
             mlua::Error::SyntaxError { message, .. } => message,
@@ -159,8 +192,8 @@ impl Interpreter {
 
     /// Runs a script.
     pub fn run(&mut self, code: &Code, keys: Args<'_>, arguments: Args<'_>, host: &mut dyn Host) -> Ended {
-        let run = self.run_script.clone();
-        self.enter(&run, &code.0, keys, arguments, host)
+        let Interpreter { lua, words, run_script, .. } = self;
+        run_script.run(lua, words, code, (keys, arguments), host)
     }
 
     /// Runs a library's function.
@@ -171,8 +204,8 @@ impl Interpreter {
         arguments: Args<'_>,
         host: &mut dyn Host,
     ) -> Ended {
-        let run = self.run_callback.clone();
-        self.enter(&run, &function.0, keys, arguments, host)
+        let Interpreter { lua, words, run_callback, .. } = self;
+        run_callback.run(lua, words, function, (keys, arguments), host)
     }
 
     /// Loads a library's code and returns the functions that it registers. An error is a sentence with its code.
@@ -183,8 +216,9 @@ impl Interpreter {
     ) -> std::result::Result<Vec<Function>, String> {
         let chunk = self.compile_as(code, "@user_function");
         let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
-        let load = self.load.clone();
-        let loaded = self.with_host(host, |lua| within_limit(lua, || load.call::<(bool, Value)>(&chunk)));
+        let Interpreter { lua, words, load, .. } = self;
+        let load = || within_limit(lua, || load.call::<(bool, Value)>(&chunk));
+        let loaded = with_host(words, host, load);
         let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
         match loaded {
             Err(_) => {
@@ -193,7 +227,9 @@ impl Interpreter {
                 failed("ERR FUNCTION LOAD timeout")
             }
             Ok((Ok((true, Value::Table(functions))), _)) => {
-                let functions = functions.sequence_values::<Table>().map(|function| registered(&function?));
+                let functions = functions
+                    .sequence_values::<Table>()
+                    .map(|function| registered(&function?, may_be_wide(code)));
                 functions.collect::<Result<Vec<Function>>>().map_err(|error| error.to_string())
             }
             Ok((Ok((_, Value::String(reason))), _)) => failed(&reason.to_string_lossy()),
@@ -215,72 +251,114 @@ impl Interpreter {
     pub fn used_memory(&self) -> usize {
         self.lua.used_memory()
     }
+}
 
-    fn enter(
-        &mut self,
-        run: &mlua::Function,
-        function: &mlua::Function,
-        keys: Args<'_>,
-        arguments: Args<'_>,
+impl Runner {
+    fn find(runner: &Table, name: &str) -> Result<Runner> {
+        let few = |keys: usize| runner.raw_get(format!("{name}_{keys}"));
+        Ok(Runner {
+            again: runner.raw_get(format!("{name}_again"))?,
+            few: [few(0)?, few(1)?, few(2)?],
+            many: runner.raw_get(name)?,
+        })
+    }
+
+    fn run(
+        &self,
+        lua: &Lua,
+        words: &mut OwnedArgs,
+        code: &Code,
+        (keys, arguments): (Args<'_>, Args<'_>),
         host: &mut dyn Host,
     ) -> Ended {
-        type Outcome = (u8, Value, Option<BString>, Option<usize>, Value);
-        let ran = self.with_host(host, |lua| {
-            let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
-            within_limit(lua, || run.call::<Outcome>((function, keys, arguments)))
+        type Outcome = (u8, Value, Option<BString>, MultiValue);
+        let ran = with_host(words, host, || match self.few.get(keys.len()) {
+            Some(_) if arguments.len() <= FEW_KEYS_MAX && code.leaves_tables => until_unlimited(lua, || {
+                let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
+                let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
+                self.again.call::<Outcome>((&code.function, key, other, first, second, Limit::on()))
+            }),
+            Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX && !code.is_wide => {
+                until_unlimited(lua, || {
+                    let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
+                    for bytes in keys.iter().chain(arguments.iter()) {
+                        words.push(Either::Left(word(lua, bytes)?));
+                    }
+                    words.push(Either::Right(Limit::on()));
+                    run.call::<Outcome>((&code.function, Variadic::from(words)))
+                })
+            }
+            _ => {
+                let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
+                within_limit(lua, || {
+                    self.many.call::<Outcome>((&code.function, keys, arguments, code.is_wide))
+                })
+            }
         });
         let failed = |text: Vec<u8>| Ended::Failed(Failure { text, place: None, is_counted: false });
         match ran {
             Err(place) => Ended::Stopped(place),
             Ok((Err(error), _)) => failed(format!("ERR {error}").into_bytes()),
-            Ok((Ok((0, text, source, line, counted)), _)) => {
+            Ok((Ok((0, text, source, rest)), _)) => {
                 let text = match &text {
                     Value::String(text) => text.as_bytes().to_vec(),
                     Value::Integer(number) => number.to_string().into_bytes(),
                     Value::Number(number) => number.to_string().into_bytes(),
                     _ => b"ERR execution failure".to_vec(),
                 };
+                let line = rest.front().and_then(Value::as_usize);
                 let place = source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
-                let is_counted = matches!(counted, Value::Boolean(true));
+                let is_counted = matches!(rest.get(1), Some(Value::Boolean(true)));
                 Ended::Failed(Failure { text, place, is_counted })
             }
             Ok((Ok((kind, value, text, ..)), speaks)) => {
-                let value = match (kind, text) {
-                    (2, Some(text)) => Kind::Text(text.into()),
-                    (3, Some(text)) => Kind::Status(text.into()),
-                    _ => Kind::Value(value),
+                let value = match (kind, text, value) {
+                    (2, Some(text), _) => Kind::Text(text.into()),
+                    (3, Some(text), _) => Kind::Status(text.into()),
+                    (4, _, Value::Table(table)) => Kind::Array(table),
+                    (5, ..) => Kind::Okay,
+                    (_, _, value) => Kind::Value(value),
                 };
                 Ended::Returned(Returned { value, speaks })
             }
         }
     }
+}
 
-    /// Runs something that can reach its host. Returns what came of it, and the protocol in which the script wanted to
-    /// be spoken to at last.
-    fn with_host<R>(
-        &mut self,
-        host: &mut dyn Host,
-        run: impl FnOnce(&Lua) -> Result<R>,
-    ) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
-        let mut crossing = Crossing { host, words: &mut self.words, speaks: Proto::Resp2 };
-        let ran = run_endable(|| crossing.open_for(|| run(&self.lua)))?;
-        Ok((ran, crossing.speaks))
+/// Runs something that can reach its host. Returns what came of it, and the protocol in which the script wanted to
+/// be spoken to at last.
+fn with_host<R>(
+    words: &mut OwnedArgs,
+    host: &mut dyn Host,
+    run: impl FnOnce() -> Result<R>,
+) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
+    let mut crossing = Crossing { host, words, speaks: Proto::Resp2 };
+    let ran = run_endable(|| crossing.open_for(run))?;
+    Ok((ran, crossing.speaks))
+}
+
+/// A word for Lua, without a handle where that is possible.
+type Word<'a> = Either<&'a str, LuaString>;
+
+fn word<'a>(lua: &Lua, bytes: &'a [u8]) -> Result<Word<'a>> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Either::Left(text)),
+        Err(_) => lua.create_string(bytes).map(Either::Right),
     }
 }
 
+fn word_at<'a>(lua: &Lua, words: Args<'a>, index: usize) -> Result<Option<Word<'a>>> {
+    words.try_get(index).map(|bytes| word(lua, bytes)).transpose()
+}
+
 fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
-    let word = |word| match std::str::from_utf8(word) {
-        // Goes without a handle.
-        Ok(text) => Ok(Either::Left(text)),
-        Err(_) => lua.create_string(word).map(Either::Right),
-    };
     let mut failure = None;
-    let words = words.iter().map_while(|bytes| word(bytes).map_err(|error| failure = Some(error)).ok());
-    let list = lua.create_sequence_from::<Either<&str, LuaString>>(words)?;
+    let words = words.iter().map_while(|bytes| word(lua, bytes).map_err(|error| failure = Some(error)).ok());
+    let list = lua.create_sequence_from::<Word<'_>>(words)?;
     failure.map_or(Ok(list), Err)
 }
 
-fn registered(function: &Table) -> Result<Function> {
+fn registered(function: &Table, is_wide: bool) -> Result<Function> {
     let mut flags = ScriptFlags::default();
     if let Some(names) = function.raw_get::<Option<Table>>("flags")? {
         for name in names.sequence_values::<LuaString>() {
@@ -293,7 +371,7 @@ fn registered(function: &Table) -> Result<Function> {
             .raw_get::<Option<LuaString>>("description")?
             .map(|text| text.as_bytes().to_vec()),
         flags,
-        code: Code(function.raw_get("callback")?),
+        code: Code { function: function.raw_get("callback")?, is_wide, leaves_tables: false },
     })
 }
 
@@ -311,8 +389,14 @@ fn native(lua: &Lua, seed: u64) -> Result<Table> {
     let is_flag = |_: &Lua, name: LuaString| Ok(ScriptFlags::parse_any_case(&name.as_bytes()).is_some());
     native.raw_set("is_flag", lua.create_function(is_flag)?)?;
     native.raw_set("open", lua.create_function(told::open)?)?;
+    native.raw_set("caller", lua.create_function(|lua, _: MultiValue| Ok((0, caller_of_caller(lua))))?)?;
     native.raw_set("place", lua.create_function(|lua, _: MultiValue| Ok(place(lua)))?)?;
     Ok(native)
+}
+
+/// The function that called the one which has called this.
+fn caller_of_caller(lua: &Lua) -> Option<LuaFunction> {
+    lua.inspect_stack(2, |debug| debug.function())
 }
 
 /// The innermost line of the script's own that is running.

@@ -15,6 +15,9 @@ local insert, concat = table.insert, table.concat
 local byte, find, gsub = string.byte, string.find, string.gsub
 local place, open = native.place, native.open
 
+-- The last status that a script got in this run, as a table, and its text; forgotten when a metatable is set.
+local status, status_text
+
 -- The globals as scripts see them, and as they are.
 local globals, base = {}, {}
 setfenv(1, globals)
@@ -107,6 +110,7 @@ function base.setmetatable(table, metatable)
   if shown[table] then
     error('Attempt to modify a readonly table', 2)
   end
+  status = nil
   return setmetatable(table, metatable)
 end
 
@@ -260,7 +264,115 @@ for key, value in next, versions do
 end
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
 
-for _, name in next, { 'call', 'pcall', 'acl_check_cmd', 'set_repl', 'setresp', 'sha1hex' } do
+-- Commands. A word is a string; numbers are written as such, short whole ones but once.
+
+local send, send_sure, gather = native.caller, native.send_sure, native.gather
+local number_text, numerals = native.number_text, {}
+
+-- The text of what is a number.
+local function numeral(number)
+  if type(number) ~= 'number' then
+    return nil
+  end
+  local _, text = number_text(number)
+  if number > -1000 and number < 1000 and number % 1 == 0 then
+    numerals[number] = text
+  end
+  return text
+end
+
+local function send_many(count, ...)
+  local words = { ... }
+  for index = 1, count do
+    local word = words[index]
+    if type(word) ~= 'string' then
+      words[index] = numerals[word] or numeral(word)
+      if not words[index] then
+        return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+      end
+    end
+  end
+  for index = 1, count, 4 do
+    gather(index == 1, words[index], words[index + 1], words[index + 2], words[index + 3])
+  end
+  return send_sure()
+end
+
+-- Sends what has words that are numbers, or look like some, or are no words. Returns what came of it: see `calling`.
+local function send_carefully(...)
+  local count, a, b, c, d = select('#', ...), ...
+  if count == 0 then
+    return 3, 'ERR Please specify at least one argument for this redis lib call'
+  elseif count > 4 then
+    return send_many(count, ...)
+  end
+  if type(a) ~= 'string' then
+    a = numerals[a] or numeral(a)
+  end
+  if count > 1 and type(b) ~= 'string' then
+    b = numerals[b] or numeral(b)
+  end
+  if count > 2 and type(c) ~= 'string' then
+    c = numerals[c] or numeral(c)
+  end
+  if count > 3 and type(d) ~= 'string' then
+    d = numerals[d] or numeral(d)
+  end
+  if not (a and (count < 2 or b) and (count < 3 or c) and (count < 4 or d)) then
+    return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+  end
+  return send_sure(a, b, c, d)
+end
+
+-- How many calls are still to be made carefully at once: where one has numbers, others have some too.
+local careful = 0
+
+
+-- A function that has a command run. What came of it, and then:
+-- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
+local function calling(fail)
+  return function(...)
+    local kind, value
+    if careful > 0 then
+      careful = careful - 1
+      kind, value = send_carefully(...)
+    else
+      kind, value = send(select('#', ...), ...)
+      if kind == 5 then
+        careful = 16
+        kind, value = send_carefully(...)
+      end
+    end
+    if kind == 0 then
+      return value
+    elseif kind == 4 or kind == 1 then
+      status_text = value or 'OK'
+      status = { ok = status_text }
+      return status
+    end
+    return fail({ err = value, ignore_error_stats_update = kind == 2 or nil })
+  end
+end
+
+-- What a script calls has to be in C: a function in Lua that is called last of all takes the place of its caller,
+-- of which then nobody knows the line; and its environment could be set. `xpcall` puts C before its handler: that is
+-- the handler's caller, and calls it with whatever it is called with.
+local function behind_c(run)
+  local _, front = xpcall(function()
+    error('', 0)
+  end, run)
+  return front
+end
+
+redis.call = behind_c(calling(function(failure)
+  error(failure, 0)
+end))
+redis.pcall = behind_c(calling(function(failure)
+  return failure
+end))
+send = native.send
+
+for _, name in next, { 'acl_check_cmd', 'set_repl', 'setresp', 'sha1hex' } do
   redis[name] = native[name]
 end
 
@@ -292,7 +404,12 @@ if not is_library then
   end
 end
 
-base.redis = library(redis)
+-- C that calls Lua has no room for the 8,000 words that `unpack` can come to: scripts that may do so find other functions
+-- in the place of these, which are slower.
+local wide = copy_of(redis)
+wide.call, wide.pcall = native.call, native.pcall
+local redis_library, wide_library = library(redis), library(wide)
+base.redis = redis_library
 
 local global_metatable = { __metatable = locked }
 protect(globals, base, global_metatable)
@@ -313,18 +430,34 @@ end
 
 -- What came of a run, and then:
 -- 0, an error: its text, nothing, where it was raised, whether it has been counted already.
--- 1, a value: the value.
--- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle.
+-- 1, a value: the value; 4, the same of a table that is nothing but an array.
+-- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle; 5, the status OK.
 local function outcome(is_fine, value)
   if is_fine then
-    if type(value) == 'string' then
+    -- A status is mostly returned as it came. It has no metatable, so it can be looked at without a script's code running.
+    if status and value == status and status.ok == status_text and status.err == nil then
+      if status_text == 'OK' then
+        return 5
+      end
+      return 3, nil, status_text
+    end
+    local kind = type(value)
+    if kind == 'string' then
       if #value <= 1024 then
         return 2, nil, value
       end
-    elseif type(value) == 'table' and rawget(value, 'err') == nil then
-      local status = rawget(value, 'ok')
-      if type(status) == 'string' then
-        return 3, nil, status
+    elseif kind == 'table' and getmetatable(value) == nil and value.err == nil then
+      local text = value.ok
+      if type(text) == 'string' then
+        return 3, nil, text
+      elseif
+        value.double == nil
+        and value.big_number == nil
+        and value.verbatim_string == nil
+        and value.map == nil
+        and value.set == nil
+      then
+        return 4, value
       end
     end
     return 1, value
@@ -335,21 +468,62 @@ local function outcome(is_fine, value)
   return 0, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
 end
 
+-- For each kind of run: with tables of keys and arguments, and with so many keys and the arguments behind them. Behind
+-- those is a nil, which leaves no trace in a table.
 local runner = {}
 
-function runner.script(script, keys, arguments)
-  source, base.KEYS, base.ARGV = nil, keys, arguments
+function runner.script(script, keys, arguments, is_wide)
+  source, status, base.KEYS, base.ARGV = nil, nil, keys, arguments
+  base.redis = is_wide and wide_library or redis_library
   return outcome(xpcall(script, handle))
 end
 
-local callback, callback_keys, callback_arguments
-local function call_back()
-  return callback(callback_keys, callback_arguments)
+-- Scripts that leave these as they find them have them in turn.
+local again_keys, again_arguments = {}, {}
+
+function runner.script_again(script, key, other, first, second)
+  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, again_keys, again_arguments, redis_library
+  return outcome(xpcall(script, handle))
 end
 
-function runner.callback(run, keys, arguments)
-  source, callback, callback_keys, callback_arguments = nil, run, keys, arguments
-  return outcome(xpcall(call_back, handle))
+function runner.script_0(script, ...)
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, {}, { ... }, redis_library
+  return outcome(xpcall(script, handle))
+end
+
+function runner.script_1(script, key, ...)
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key }, { ... }, redis_library
+  return outcome(xpcall(script, handle))
+end
+
+function runner.script_2(script, key, other, ...)
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key, other }, { ... }, redis_library
+  return outcome(xpcall(script, handle))
+end
+
+function runner.callback(run, keys, arguments, is_wide)
+  source, status, base.redis = nil, nil, is_wide and wide_library or redis_library
+  return outcome(xpcall(run, handle, keys, arguments))
+end
+
+function runner.callback_again(run, key, other, first, second)
+  return runner.callback(run, { key, other }, { first, second })
+end
+
+function runner.callback_0(run, ...)
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, {}, { ... }))
+end
+
+function runner.callback_1(run, key, ...)
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key }, { ... }))
+end
+
+function runner.callback_2(run, key, other, ...)
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key, other }, { ... }))
 end
 
 -- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.

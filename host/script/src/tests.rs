@@ -20,6 +20,8 @@ impl Host for Echo {
             b"fail" => reply.error("WRONG it is wrong"),
             b"refuse" => return Called::Refused("ERR not from here".to_owned()),
             b"nil" => reply.null(),
+            b"count" => reply.integer(args.len() as i64),
+            b"status" => reply.simple(&String::from_utf8_lossy(args.get(1))),
             b"map" => {
                 reply.map(1);
                 reply.bulk(b"field");
@@ -377,4 +379,100 @@ fn short_texts_and_statuses_are_returned_as_they_are() {
         run("return redis.call('x', '\\254', 1.5, 2^53)"),
         "*4 $1 x $1 \\xfe $3 1.5 $16 9007199254740992"
     );
+}
+
+#[test]
+fn commands_of_any_number_of_words_are_called() {
+    let cases = [
+        (
+            "return redis.call()",
+            "ERR Please specify at least one argument for this redis lib call on @user_script:1",
+        ),
+        ("return redis.pcall()", "-ERR Please specify at least one argument for this redis lib call"),
+        (
+            "return redis.call('a', nil)",
+            "ERR Lua redis lib command arguments must be strings or integers on @user_script:1",
+        ),
+        (
+            "return redis.pcall('a', 'b', {})",
+            "-ERR Lua redis lib command arguments must be strings or integers",
+        ),
+        (
+            "return redis.pcall('a', 'b', 'c', 'd', 'e', false)",
+            "-ERR Lua redis lib command arguments must be strings or integers",
+        ),
+        ("return redis.call(1, -0, 1e15, -1000)", "*4 $1 1 $1 0 $16 1000000000000000 $5 -1000"),
+        (
+            "return redis.call('a', 2.9999999999999996, 0/0 ~= 0/0 and 'nan')",
+            "*3 $1 a $18 2.9999999999999996 $3 nan",
+        ),
+        ("local t = {} for i = 1, 500 do t[i] = i end return #redis.call(unpack(t))", ":500"),
+        ("local t = {} for i = 1, 7999 do t[i] = i end return redis.call('count', 'b', unpack(t))", ":8001"),
+        ("return redis.pcall('fail', ('x'):byte())", "-WRONG it is wrong"),
+        ("local a = {'y'}\nreturn redis.call('fail', unpack(a))", "WRONG it is wrong on @user_script:2"),
+        ("return redis.call('status', 'OK', unpack({}))", "+OK"),
+        ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9', 10)[10]", "$2 10"),
+        ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9')[9]", "$1 9"),
+        ("return #redis.call('a', ('x'):rep(100000))[2]", ":100000"),
+        ("local a = redis.call('nil', 'b') return redis.call('x')", "*1 $1 x"),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(run(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn what_leaves_the_interpreter_is_in_c() {
+    let cases = [
+        // Called last of all, it does not take the place of its caller.
+        (
+            "local function f()\nreturn redis.call('fail')\nend\nreturn f()",
+            "WRONG it is wrong on @user_script:2",
+        ),
+        ("local call = redis.call\nreturn call('refuse')", "ERR not from here on @user_script:2"),
+        ("return {pcall(setfenv, redis.call, {})}", "*2 $-1"),
+        ("return getfenv(redis.call) == _G and getfenv(redis.pcall) == _G", ":1"),
+        ("return pcall(string.dump, redis.pcall)", "$-1"),
+        ("return coroutine.wrap(function() return redis.call('x', 'y') end)()", "*2 $1 x $1 y"),
+    ];
+    for (script, expected) in cases {
+        let found = run(script);
+        assert!(found.starts_with(expected), "{script}: {found}");
+    }
+}
+
+#[test]
+fn statuses_are_tables_that_scripts_may_change() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |script: &str| run_in(&mut interpreter, &mut Echo::default(), Proto::Resp2, script);
+    assert_eq!(run("return redis.call('status', 'OK')"), "+OK");
+    assert_eq!(run("return redis.call('status', 'QUITE')"), "+QUITE");
+    assert_eq!(run("return redis.call('status', 'OK').ok"), "$2 OK");
+    assert_eq!(run("local a = redis.call('status', 'OK') a.ok = 'not' return a"), "+not");
+    assert_eq!(run("local a = redis.call('status', 'OK') a.err = 'NO way' return a"), "-NO way");
+    assert_eq!(run("local a = redis.call('status', 'OK') redis.call('status', 'b') return a"), "+OK");
+    let equal = "local t = {__eq = function() error('called') end} \
+        return setmetatable(redis.call('status', 'OK'), t) and setmetatable({ok = 'x'}, t)";
+    assert_eq!(run(equal), "+x");
+    assert_eq!(run("return {ok = 'OK'}"), "+OK");
+}
+
+#[test]
+fn tables_that_are_used_again_hold_what_was_given() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |keys: &[&[u8]], arguments: &[&[u8]], script: &str| {
+        let code = interpreter.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let (keys, arguments) = (OwnedArgs::from(keys), OwnedArgs::from(arguments));
+        let ended = interpreter.run(&code, keys.as_args(), arguments.as_args(), &mut Echo::default());
+        let Ended::Returned(returned) = ended else { panic!("a script that returns") };
+        let mut out = Vec::new();
+        returned.write(&mut Reply::new(&mut out, Proto::Resp2));
+        out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
+    };
+    let all = "return redis.call('x', KEYS[1] or 'none', KEYS[2] or 'none', ARGV[1] or 'none')";
+    assert_eq!(run(&[b"a", b"b"], &[b"c"], all), "*4 $1 x $1 a $1 b $1 c");
+    assert_eq!(run(&[b"\xff"], &[], all), "*4 $1 x $1 \\xff $4 none $4 none");
+    assert_eq!(run(&[b"a", b"b", b"c"], &[], "return KEYS[3]"), "$1 c");
+    assert_eq!(run(&[b"a"], &[b"b"], "return #KEYS + #ARGV"), ":2");
+    assert_eq!(run(&[], &[], "return {KEYS[1] == nil, ARGV[2] == nil}"), "*2 :1 :1");
 }

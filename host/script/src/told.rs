@@ -5,8 +5,6 @@ use std::fmt;
 
 use mlua::{Error, Lua, LuaString, Result, Table, Value};
 
-use crate::convert::error_table;
-
 /// What a library's function came to; its error is a sentence.
 pub(crate) type Told<R> = std::result::Result<R, String>;
 
@@ -68,13 +66,13 @@ pub(crate) fn open(lua: &Lua, value: Value) -> Result<Value> {
     }
 }
 
-/// `{err = text}`.
+/// `{err = text}`, marked if it is counted already.
 pub(crate) fn coded_table(lua: &Lua, text: &[u8], is_counted: bool) -> Result<Table> {
-    if is_counted {
-        return error_table(lua, text);
-    }
-    let table = lua.create_table_with_capacity(0, 1)?;
+    let table = lua.create_table_with_capacity(0, 2)?;
     table.raw_set("err", lua.create_string(text)?)?;
+    if is_counted {
+        table.raw_set("ignore_error_stats_update", true)?;
+    }
     Ok(table)
 }
 

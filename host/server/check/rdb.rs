@@ -1,13 +1,15 @@
 //! `tenon check rdb`: a dump, read to its checksum.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use tenon_base::{Disk, DiskFile, describe};
-use tenon_rdb::{FileSource, Limits, LoadOptions, LoadReport, load};
+use tenon_rdb::{FileSource, Limits, LoadOptions, LoadReport, LoadedKey, load};
 
+use super::repeats::{Next, Repeats};
 use super::{Tenths, moment, say};
 use crate::read_only::ReadOnlyDisk;
 
@@ -17,8 +19,6 @@ pub(super) struct Contents {
     /// Keys by database and type.
     keys: BTreeMap<(usize, &'static str), u64>,
     expiring: u64,
-    /// All keys, to notice one that comes twice.
-    seen: HashSet<(usize, Box<[u8]>)>,
     largest: Option<(usize, Box<[u8]>)>,
 }
 
@@ -67,10 +67,12 @@ impl Contents {
         let total_bytes = file.length().map_err(|error| describe(&error))?;
         let mut tenths = Tenths::new();
         let mut largest_bytes = 0;
-        load(
+        let mut repeats = Repeats::new();
+        let report = load(
             &mut FileSource::new(Arc::clone(file), 0),
             &options,
             &mut |key| {
+                repeats.key(key.database, key.key);
                 *self.keys.entry((key.database, key.value.kind().name())).or_default() += 1;
                 self.expiring += u64::from(key.expires_at.is_some());
                 let bytes = key.value.memory();
@@ -78,14 +80,23 @@ impl Contents {
                     largest_bytes = bytes;
                     self.largest = Some((bytes, key.key.into()));
                 }
-                self.seen.insert((key.database, key.key.into()))
+                true
             },
             &mut |bytes| {
                 tenths.tell(bytes, total_bytes);
                 ControlFlow::Continue(())
             },
         )
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+        refuse_repeats(repeats, file, &options)?;
+        Ok(report)
+    }
+
+    /// Keys by database.
+    pub(super) fn key_counts(&self) -> Vec<(usize, u64)> {
+        let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+        self.keys.iter().for_each(|((database, _), count)| *counts.entry(*database).or_default() += count);
+        counts.into_iter().collect()
     }
 
     /// Keys by database and type, and what stands out.
@@ -111,6 +122,35 @@ impl Contents {
             ));
         }
         lines.join("\n")
+    }
+}
+
+/// Reads the file again as often as it takes to know that no key comes twice.
+fn refuse_repeats(
+    mut repeats: Repeats,
+    file: &Arc<dyn DiskFile>,
+    options: &LoadOptions,
+) -> Result<(), String> {
+    loop {
+        match repeats.read() {
+            Next::Nothing => return Ok(()),
+            Next::Found(database, key) => {
+                let shown = key[..key.len().min(64)].escape_ascii();
+                return Err(format!("the key \"{shown}\" of database {database} is in it twice"));
+            }
+            Next::ReadAgain => {
+                let (part, parts) = repeats.progress();
+                let _ =
+                    writeln!(std::io::stderr(), "looking for keys that come twice, part {part} of {parts}");
+            }
+        }
+        let mut source = FileSource::new(Arc::clone(file), 0);
+        let mut key = |key: LoadedKey<'_>| {
+            repeats.key(key.database, key.key);
+            true
+        };
+        load(&mut source, options, &mut key, &mut |_| ControlFlow::Continue(()))
+            .map_err(|error| error.to_string())?;
     }
 }
 

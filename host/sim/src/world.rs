@@ -22,6 +22,8 @@ use crate::trace::Trace;
 const ROUNDS_MAX: usize = 64;
 /// The shortest that a machine sleeps.
 const NAP: Micros = Micros(10);
+/// How a process ends that was told to crash, as a shell would call it.
+const CRASHED: i32 = 139;
 /// What is read from a socket at once, at most.
 const READ_BYTES_MAX: usize = 16 * 1024;
 /// Where machines listen.
@@ -361,6 +363,10 @@ impl<M: Machine> World<M> {
                 let is_cut = target.is_some_and(|target| self.network.is_cut(seat, target, now));
                 let after = if is_cut { patience } else { self.network.delay(now, None, &mut self.dice) };
                 self.schedule(now + after, Event::Linked(place, ticket, target.filter(|_| !is_cut)));
+            }
+            Output::Crash => {
+                self.trace.note("crash", &[now.0, seat as u64], b"");
+                node.exit_code = Some(CRASHED);
             }
             Output::Exit { code } => {
                 self.trace.note("exit", &[now.0, seat as u64, code as u64], b"");

@@ -3,8 +3,8 @@
 //! Always: the translation loses nothing; a value that the contract cannot carry does not exist in the house.
 
 use tenon_policy::{
-    Cause, Decision, Durability, Fsync, FsyncFacts, FsyncVerdict, Job, Level, NEVER, Outcome, Snapshot,
-    SnapshotFacts, SnapshotVerdict, Start, conformance,
+    Cause, Decision, Durability, Fsync, FsyncFacts, FsyncVerdict, Gather, Job, Level, NEVER, Outcome,
+    Snapshot, SnapshotFacts, SnapshotVerdict, Start, conformance,
 };
 use wasmtime::component::{HasSelf, Instance, Linker};
 use wasmtime::{Store, Trap};
@@ -122,7 +122,9 @@ impl Contract for Fsync {
         let bound =
             |bound: wit_fsync::Bound| tenon_policy::Bound { age_us: bound.age_us, bytes: bound.bytes };
         Ok(match functions.tenon_policy_fsync().call_decide(store, facts)? {
-            wit_fsync::Verdict::Sync(gather_us) => FsyncVerdict::Sync { gather_us },
+            wit_fsync::Verdict::Sync(gather) => {
+                FsyncVerdict::Sync(Gather { us: gather.us, bytes: gather.bytes })
+            }
             wit_fsync::Verdict::SyncWhen(when) => FsyncVerdict::SyncWhen(bound(when)),
             wit_fsync::Verdict::AskWhen(when) => FsyncVerdict::AskWhen(bound(when)),
         })
@@ -193,9 +195,11 @@ impl Contract for Snapshot {
             aof_enabled: facts.aof_enabled,
             aof_bytes: facts.aof_bytes,
             aof_base_bytes: facts.aof_base_bytes,
+            aof_replay_bytes: facts.aof_replay_bytes,
             rewrite_percentage: facts.rewrite_percentage,
             rewrite_min_bytes: facts.rewrite_min_bytes,
             load_bytes_per_second: facts.load_bytes_per_second,
+            replay_bytes_per_second: facts.replay_bytes_per_second,
             full_syncs_running: facts.full_syncs_running,
             is_replica: facts.is_replica,
         };

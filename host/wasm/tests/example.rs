@@ -7,7 +7,8 @@ use std::process::Command;
 
 use common::{Directory, load_fsync};
 use tenon_policy::{
-    Bound, Cause, Durability, FsyncFacts, FsyncGuard, FsyncPlan, NEVER, Outcome, RefusalKind, conformance,
+    Bound, Cause, Durability, FsyncFacts, FsyncGuard, FsyncPlan, Gather, NEVER, Outcome, RefusalKind,
+    conformance,
 };
 
 #[test]
@@ -38,7 +39,7 @@ fn the_example_builds_loads_and_adapts() {
     assert_eq!(guard.decide(&ended(4_000), || 0), wait(16_000));
     assert_eq!(guard.decide(&ended(60_000), || 0), wait(60_000));
     let always = FsyncFacts { durability: Durability::Always, ceiling_us: 10_000, ..dirty };
-    assert_eq!(guard.decide(&always, || 0), FsyncPlan::Sync { gather_us: 0 });
+    assert_eq!(guard.decide(&always, || 0), FsyncPlan::Sync(Gather::NOT));
     assert_eq!((guard.statistics().fallbacks, guard.statistics().overruled), (0, 0));
 }
 

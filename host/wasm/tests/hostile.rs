@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::{Directory, LATER_US, facts, fsync_guest, guarded, is_native, load_fsync, refusal};
-use tenon_policy::{FsyncGuard, FsyncPlan, Level, RefusalKind, Statistics, Status};
+use tenon_policy::{FsyncGuard, FsyncPlan, Gather, Level, RefusalKind, Statistics, Status};
 use tenon_wasm::{Limits, WasmPolicies};
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -22,7 +22,7 @@ const FLOOD: &str = "(loop $again (call $log)
 /// Loads a guest that misbehaves later, asks it before and after, and gives its counters and the first line.
 fn misbehave(later: &str) -> (Statistics, String) {
     let mut guard = guarded(&fsync_guest("1", "", later));
-    assert_eq!(guard.decide(&facts(1), || 0), FsyncPlan::Sync { gather_us: 7 });
+    assert_eq!(guard.decide(&facts(1), || 0), FsyncPlan::Sync(Gather::micros(7)));
     assert!(guard.take_notices().is_empty());
 
     let began = Instant::now();
@@ -114,9 +114,9 @@ fn a_log_flood_is_ten_lines() {
     let mut guard = guarded(&fsync_guest("1", "", FLOOD));
     tracing::subscriber::with_default(counter, || {
         let plan = guard.decide(&facts(LATER_US), || 0);
-        assert_eq!(plan, FsyncPlan::Sync { gather_us: 7 }, "a flood alone is no fault");
+        assert_eq!(plan, FsyncPlan::Sync(Gather::micros(7)), "a flood alone is no fault");
         let plan = guard.decide(&facts(LATER_US + 1), || 0);
-        assert_eq!(plan, FsyncPlan::Sync { gather_us: 7 });
+        assert_eq!(plan, FsyncPlan::Sync(Gather::micros(7)));
     });
     let count = lines.count.load(Ordering::Relaxed);
     assert!((10..=13).contains(&count), "{count} lines");

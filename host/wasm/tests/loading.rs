@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Directory, WIT, component, facts, fsync_guest, load_fsync, policies, refusal};
-use tenon_policy::{Form, FsyncGuard, FsyncPlan, PolicyLoader, PolicySpec, RefusalKind, Status, conformance};
+use tenon_policy::{
+    Form, FsyncGuard, FsyncPlan, Gather, PolicyLoader, PolicySpec, RefusalKind, Status, conformance,
+};
 use tenon_wasm::WasmPolicies;
 
 #[test]
@@ -47,7 +49,7 @@ fn a_file_is_loaded_described_and_pinned() {
     assert_eq!(description.origin, directory.path().join("own.wasm").display().to_string());
     assert_eq!(description.settings[0].to_string(), "a=1");
     let mut guard = FsyncGuard::new(loaded, 0);
-    assert_eq!(guard.decide(&facts(1), || 0), FsyncPlan::Sync { gather_us: 7 });
+    assert_eq!(guard.decide(&facts(1), || 0), FsyncPlan::Sync(Gather::micros(7)));
     assert_eq!(guard.statistics().memory_bytes, 65_536);
     assert!(guard.statistics().fuel_max > 0);
 

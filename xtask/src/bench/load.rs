@@ -4,11 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process::{bind_this_thread, machine_time, processor_time, thread_times};
+use super::process::{Thread, bind_this_thread, machine_time, processor_time, threads};
 use super::server::Server;
 use super::wire::{Dice, Numbered, connect};
 
@@ -31,6 +32,9 @@ pub(super) struct Sample {
     pub(super) requests_per_second: f64,
     /// Share of the time in which the server's busiest thread ran, 0 to 1.
     pub(super) busy: f64,
+    /// Share of the time in which the server's busiest thread ran or was ready to: the rest is its sleep. Another
+    /// thread on its processor, the one that syncs files or the kernel's own, keeps it from running, not from being busy.
+    pub(super) ready: f64,
     /// Processor time of the server in the measured window.
     pub(super) processor: Duration,
     /// Processors that others than server and client kept busy meanwhile.
@@ -44,7 +48,7 @@ struct Reading {
     server: Duration,
     client: Duration,
     machine: Duration,
-    threads: Vec<(u32, Duration)>,
+    threads: Vec<Thread>,
 }
 
 /// A client that has one batch under way on each of its connections.
@@ -83,7 +87,7 @@ pub(super) fn measure(
     processors: &[u32],
     duration: Duration,
 ) -> Result<Sample, String> {
-    let make = |connections, seed| Client::new(server.port, asked, pipeline, keys, connections, seed);
+    let make = |connections, seed| Client::new(server.port, asked, pipeline, 0..keys, connections, seed);
     measure_clients(server, processors, duration, make)
 }
 
@@ -132,15 +136,18 @@ fn observe(pid: u32, counts: &[AtomicU64], duration: Duration) -> Result<Sample,
     let processor = after.server.saturating_sub(before.server);
     let client = after.client.saturating_sub(before.client);
     let others = after.machine.saturating_sub(before.machine).saturating_sub(processor + client);
-    let ran = |(id, time): &(u32, Duration)| {
-        let earlier =
-            before.threads.iter().find(|(other, _)| other == id).map_or(Duration::ZERO, |(_, time)| *time);
-        time.saturating_sub(earlier).as_secs_f64()
+    let earlier = |id: u32| before.threads.iter().find(|thread| thread.id == id);
+    let since = |thread: &Thread, of: fn(&Thread) -> Duration| {
+        of(thread).saturating_sub(earlier(thread.id).map_or(Duration::ZERO, of)).as_secs_f64()
+    };
+    let most = |of: fn(&Thread) -> Duration| {
+        after.threads.iter().map(|thread| since(thread, of)).fold(0.0, f64::max) / elapsed
     };
     Ok(Sample {
         cost_us: processor.as_secs_f64() * 1e6 / requests,
         requests_per_second: requests / elapsed,
-        busy: after.threads.iter().map(ran).fold(0.0, f64::max) / elapsed,
+        busy: most(|thread| thread.ran),
+        ready: most(|thread| thread.ran + thread.waited),
         processor,
         others: others.as_secs_f64() / elapsed,
     })
@@ -154,29 +161,30 @@ impl Reading {
             server: processor_time(pid)?,
             client: processor_time(std::process::id())?,
             machine: machine_time()?,
-            threads: thread_times(pid)?,
+            threads: threads(pid)?,
         })
     }
 }
 
 /// One thread's connections.
-struct Client {
+pub(super) struct Client {
     streams: Vec<TcpStream>,
     numbered: Numbered,
     batch: Vec<u8>,
     replies: Vec<u8>,
     reply: &'static [u8],
-    keys: u32,
+    keys: Range<u32>,
     dice: Dice,
     pipeline: usize,
 }
 
 impl Client {
-    fn new(
+    /// Opens the connections; `keys` are the numbers of those it asks for.
+    pub(super) fn new(
         port: u16,
         asked: Asked,
         pipeline: usize,
-        keys: u32,
+        keys: Range<u32>,
         connections: usize,
         seed: u64,
     ) -> Result<Client, String> {
@@ -209,7 +217,8 @@ impl Saturate for Client {
 
     fn ask(&mut self, index: usize) -> Result<(), String> {
         for request in self.batch.chunks_mut(self.numbered.bytes.len()) {
-            self.numbered.number(request, self.dice.below(self.keys));
+            let number = self.keys.start + self.dice.below(self.keys.end - self.keys.start);
+            self.numbered.number(request, number);
         }
         self.streams[index].write_all(&self.batch).map_err(|error| format!("client: {error}"))
     }

@@ -4,13 +4,17 @@
 
 mod options;
 
+mod always;
 mod collections;
 mod commands;
 mod connections;
 mod eviction;
 mod memory;
+mod replication;
+mod scripts;
 mod speed;
 mod stall;
+mod startup;
 
 mod load;
 mod pace;
@@ -52,6 +56,18 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.eviction {
         return eviction::run(&options, &contenders);
+    }
+    if options.always {
+        return always::run(&options, &contenders);
+    }
+    if options.load {
+        return startup::run(&options, &contenders);
+    }
+    if options.replication {
+        return replication::run(&options, &contenders);
+    }
+    if options.scripts {
+        return scripts::run(&options, &contenders);
     }
     if options.stall {
         return stall::run(&options, &contenders);

@@ -18,11 +18,16 @@ usage: cargo xtask bench [OPTION...]
   --collections   instead: memory of small collections of every type
   --connections   instead: memory of idle connections, and what 2,000 new ones a second do to busy ones
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
+  --scripts       instead: processor time per call of small scripts and functions, pipeline 16 and none
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
-  --keys N        keys before a measurement (1000000; for memory 5000000; for collections 1000000; with --commands:
-                  of small values, 100000)
-  --members N     with --stall: members of the sorted set (2000000); with --commands: of large collections (100000)
-  --rate N        with --stall: SETs per second while saving (40000)
+  --large         with --stall: one large value of every type, each written all the while
+  --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
+  --load          instead: how long a start takes that loads an RDB file, and an append-only file
+  --replication   instead: what a replica costs its primary, and a full synchronization of many keys under writes
+  --keys N        keys before a measurement (1000000; for memory, --load and full synchronizations 5000000; for
+                  collections 1000000; with --commands: of small values, 100000)
+  --members N     with --stall: members of a large value (2000000); with --commands: of large collections (100000)
+  --rate N        with --stall and --replication: SETs per second meanwhile (40000)
 ";
 
 /// What to run and how long.
@@ -37,6 +42,11 @@ pub(super) struct Options {
     pub(super) collections: bool,
     pub(super) connections: bool,
     pub(super) eviction: bool,
+    pub(super) always: bool,
+    pub(super) load: bool,
+    pub(super) large: bool,
+    pub(super) replication: bool,
+    pub(super) scripts: bool,
     pub(super) keys: u32,
     pub(super) memory_keys: u32,
     pub(super) members: u32,
@@ -61,6 +71,11 @@ impl Options {
             collections: false,
             connections: false,
             eviction: false,
+            always: false,
+            load: false,
+            large: false,
+            replication: false,
+            scripts: false,
             keys: 1_000_000,
             memory_keys: 5_000_000,
             members: 2_000_000,
@@ -83,6 +98,11 @@ impl Options {
                 "--collections" => options.collections = true,
                 "--connections" => options.connections = true,
                 "--eviction" => options.eviction = true,
+                "--always" => options.always = true,
+                "--load" => options.load = true,
+                "--large" => options.large = true,
+                "--replication" => options.replication = true,
+                "--scripts" => options.scripts = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),

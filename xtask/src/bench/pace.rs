@@ -14,6 +14,22 @@ use super::wire::{Dice, Numbered, connect, request};
 const TICK: Duration = Duration::from_millis(1);
 const WRITERS: usize = 4;
 
+/// Any byte, in an answer that is not known beforehand.
+pub(super) const ANY: u8 = b'?';
+
+/// What a probe asks, and what it expects to hear.
+pub(super) struct Question {
+    request: Vec<u8>,
+    answer: &'static [u8],
+}
+
+impl Question {
+    /// [`ANY`] in the answer stands for any byte.
+    pub(super) fn new(words: &[&str], answer: &'static [u8]) -> Question {
+        Question { request: request(words), answer }
+    }
+}
+
 /// Latencies heard since they were last taken.
 #[derive(Default)]
 pub(super) struct Probe {
@@ -25,6 +41,7 @@ pub(super) struct Probe {
 pub(super) struct Felt {
     pub(super) longest: Duration,
     pub(super) p999: Duration,
+    pub(super) p9999: Duration,
 }
 
 impl Probe {
@@ -34,15 +51,15 @@ impl Probe {
         summed_up(taken.unwrap_or_default())
     }
 
-    /// Sends PING and SET in turn, one each millisecond, until told to stop.
-    pub(super) fn run(&self, port: u16, stop: &AtomicBool) -> Result<(), String> {
+    /// Sends PING and SET in turn, or what else it is to ask, one each millisecond, until told to stop.
+    pub(super) fn run(&self, port: u16, asked: &[Question], stop: &AtomicBool) -> Result<(), String> {
         let mut stream = connect(port)?;
         let value = "x".repeat(VALUE_BYTES);
-        let questions =
-            [(request(&["PING"]), &b"+PONG\r\n"[..]), (request(&["SET", "probe", &value]), b"+OK\r\n")];
+        let usual =
+            [Question::new(&["PING"], b"+PONG\r\n"), Question::new(&["SET", "probe", &value], b"+OK\r\n")];
         let mut next = Instant::now();
-        let mut reply = [0; 16];
-        for (question, answer) in questions.iter().cycle() {
+        let mut reply = [0; 64];
+        for Question { request: question, answer } in usual.iter().chain(asked).cycle() {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -52,7 +69,8 @@ impl Probe {
             let heard = &mut reply[..answer.len()];
             let exchange = stream.write_all(question).and_then(|()| stream.read_exact(heard));
             exchange.map_err(|error| format!("probe: {error}"))?;
-            if heard != *answer {
+            let is_expected = |(heard, expected): (&u8, &u8)| heard == expected || *expected == ANY;
+            if !heard.iter().zip(*answer).all(is_expected) {
                 return Err(format!("probe: found {:?}", String::from_utf8_lossy(heard)));
             }
             let latency = asked.elapsed();
@@ -74,8 +92,9 @@ fn with_missed(latency: Duration) -> impl Iterator<Item = Duration> {
 fn summed_up(mut latencies: Vec<Duration>) -> Felt {
     latencies.sort_unstable();
     let at = |index: usize| latencies.get(index).copied().unwrap_or_default();
-    let count = latencies.len();
-    Felt { longest: at(count.saturating_sub(1)), p999: at((count * 999 / 1000).min(count.saturating_sub(1))) }
+    let last = latencies.len().saturating_sub(1);
+    let below = |part: usize, of: usize| at((latencies.len() * part / of).min(last));
+    Felt { longest: at(last), p999: below(999, 1000), p9999: below(9999, 10_000) }
 }
 
 /// Sends `rate` SETs a second to random keys until told to stop, catching up when delayed.
@@ -122,7 +141,14 @@ mod tests {
     #[test]
     fn the_longest_and_the_thousandth_are_told_apart() {
         let felt = summed_up((1..=10_000).map(Duration::from_micros).collect());
-        assert_eq!(felt, Felt { longest: Duration::from_micros(10_000), p999: Duration::from_micros(9991) });
+        assert_eq!(
+            felt,
+            Felt {
+                longest: Duration::from_micros(10_000),
+                p999: Duration::from_micros(9991),
+                p9999: Duration::from_micros(10_000),
+            }
+        );
         assert_eq!(summed_up(Vec::new()).longest, Duration::ZERO);
     }
 }

@@ -27,18 +27,31 @@ pub(super) fn machine_time() -> Result<Duration, String> {
     Ok(Duration::from_millis(taken * 10))
 }
 
-/// Processor time of each living thread, by thread id.
-pub(super) fn thread_times(pid: u32) -> Result<Vec<(u32, Duration)>, String> {
+/// What a living thread has had of its processor since it began.
+pub(super) struct Thread {
+    pub(super) id: u32,
+    /// Time in which it ran.
+    pub(super) ran: Duration,
+    /// Time in which it was ready and another ran; zero where the kernel does not count it.
+    pub(super) waited: Duration,
+}
+
+/// The living threads of a process.
+pub(super) fn threads(pid: u32) -> Result<Vec<Thread>, String> {
     let tasks =
         fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| format!("process {pid}: {error}"))?;
     let ids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(ids.filter_map(|id| Some((id, thread_time(pid, id)?))).collect())
+    Ok(ids.filter_map(|id| thread(pid, id)).collect())
 }
 
-fn thread_time(pid: u32, id: u32) -> Option<Duration> {
-    let fine = fs::read_to_string(format!("/proc/{pid}/task/{id}/schedstat")).ok();
-    let nanoseconds = fine.and_then(|text| text.split(' ').next()?.parse().ok());
-    nanoseconds.map(Duration::from_nanos).or_else(|| stat_time(&format!("/proc/{pid}/task/{id}/stat")).ok())
+fn thread(pid: u32, id: u32) -> Option<Thread> {
+    let fine = fs::read_to_string(format!("/proc/{pid}/task/{id}/schedstat")).unwrap_or_default();
+    let mut nanoseconds = fine.split(' ').map_while(|field| field.parse().ok()).map(Duration::from_nanos);
+    if let (Some(ran), Some(waited)) = (nanoseconds.next(), nanoseconds.next()) {
+        return Some(Thread { id, ran, waited });
+    }
+    let ran = stat_time(&format!("/proc/{pid}/task/{id}/stat")).ok()?;
+    Some(Thread { id, ran, waited: Duration::ZERO })
 }
 
 fn stat_time(file: &str) -> Result<Duration, String> {
@@ -134,7 +147,7 @@ mod tests {
     fn this_process_is_seen() {
         let pid = std::process::id();
         assert!(resident_bytes(pid).expect("status is readable") > 100_000);
-        assert!(!thread_times(pid).expect("tasks are readable").is_empty());
+        assert!(!threads(pid).expect("tasks are readable").is_empty());
         processor_time(pid).expect("stat is readable");
     }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use super::wire::Wire;
 use crate::workspace::on_path;
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+/// A load of millions of keys included.
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// A server program under the name it has in the tables.
 pub(crate) struct Contender {
@@ -25,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) port: u16,
     child: Child,
+    /// Empty once another server has taken it over.
     directory: PathBuf,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Server {
 pub(crate) enum Aof {
     Off,
     Everysec,
+    Always,
 }
 
 impl Contender {
@@ -67,6 +70,17 @@ impl Contender {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("tenon-bench-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        self.start_in(directory, aof, processors, options)
+    }
+
+    /// Starts the server on what another left in its directory; waits for PONG, and so for the load.
+    pub(crate) fn start_in(
+        &self,
+        directory: PathBuf,
+        aof: Aof,
+        processors: Option<&str>,
+        options: &[&str],
+    ) -> Result<Server, String> {
         let port = free_port()?;
         let child = self.spawn(aof, processors, options, port, &directory);
         let child = child.map_err(|error| format!("{}: {error}", self.program.display()))?;
@@ -93,7 +107,8 @@ impl Contender {
         words.push(self.program.to_string_lossy().into_owned());
         words.extend(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""].map(str::to_owned));
         let appendonly = if aof == Aof::Off { "no" } else { "yes" };
-        words.extend(["--appendonly", appendonly, "--appendfsync", "everysec"].map(str::to_owned));
+        let level = if aof == Aof::Always { "always" } else { "everysec" };
+        words.extend(["--appendonly", appendonly, "--appendfsync", level].map(str::to_owned));
         words.extend(["--auto-aof-rewrite-percentage", "0"].map(str::to_owned));
         words.extend(options.iter().map(|option| (*option).to_owned()));
         let log = File::create(directory.join("server.log"))?;
@@ -106,6 +121,11 @@ impl Contender {
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends the server at once; its directory is left to the caller.
+    pub(super) fn kill(mut self) -> PathBuf {
+        std::mem::take(&mut self.directory)
     }
 
     fn wait_until_ready(&mut self) -> Result<(), String> {
@@ -129,7 +149,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
+        if !self.directory.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
     }
 }
 

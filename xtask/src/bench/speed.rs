@@ -128,8 +128,11 @@ fn print_samples(table: &[(&Case, Samples)]) {
         let middle = |of: &[Measured], figure: fn(&Measured) -> f64| median(of.iter().map(figure));
         let busy = [tenon, redis].map(|samples| middle(samples, |measured| measured.sample.busy));
         let mut note = format!("busy {:.0} % / {:.0} %", busy[0] * 100.0, busy[1] * 100.0);
-        if busy.iter().any(|share| *share < SATURATED) {
+        let ready = [tenon, redis].map(|samples| middle(samples, |measured| measured.sample.ready));
+        if ready.iter().any(|share| *share < SATURATED) {
             note += ", NOT SATURATED";
+        } else if busy.iter().any(|share| *share < SATURATED) {
+            note += &format!(", ready to run {:.0} % / {:.0} %", ready[0] * 100.0, ready[1] * 100.0);
         }
         let others = tenon.iter().chain(redis).map(|measured| measured.sample.others).fold(0.0, f64::max);
         if others > OTHERS_MAX {

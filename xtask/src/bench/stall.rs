@@ -1,7 +1,8 @@
-//! How long BGSAVE and BGREWRITEAOF make a client wait, and how much memory they take.
+//! How long BGSAVE and BGREWRITEAOF make a client wait, and how much memory they take: among many keys, one of them a
+//! large sorted set, or with `--large` among fewer keys and one large value of every type, each written all the while.
 //! Each is compared with a control window of the same length on the same server without it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::figures::{Bar, Row, median, print_header};
 use super::load::VALUE_BYTES;
 use super::options::Options;
-use super::pace::{Felt, Probe, write_paced};
+use super::pace::{Felt, Probe, Question, write_paced};
 use super::process::{children_private_bytes, resident_bytes};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
@@ -29,6 +30,70 @@ struct Job {
 const JOBS: [Job; 2] = [
     Job { command: "BGSAVE", running: "rdb_bgsave_in_progress", status: "rdb_last_bgsave_status" },
     Job { command: "BGREWRITEAOF", running: "aof_rewrite_in_progress", status: "aof_last_bgrewrite_status" },
+];
+
+/// A large value: how it is filled and what is written to it meanwhile.
+struct Large {
+    key: &'static str,
+    command: &'static str,
+    /// Says how many members there are.
+    count: &'static str,
+    member: fn(u32) -> Vec<String>,
+    is_one_a_command: bool,
+    writes: &'static [(&'static [&'static str], &'static [u8])],
+}
+
+/// The sorted set first: it is there without `--large`, too.
+const LARGE: [Large; 5] = [
+    Large {
+        key: "large:zset",
+        command: "ZADD",
+        count: "ZCARD",
+        member: |number| vec![number.to_string(), format!("member:{number:09}")],
+        is_one_a_command: false,
+        writes: &[
+            (&["ZADD", "large:zset", "700001", "member:000000007"], b":0\r\n"),
+            (&["ZADD", "large:zset", "7", "member:000000007"], b":0\r\n"),
+        ],
+    },
+    Large {
+        key: "large:list",
+        command: "RPUSH",
+        count: "LLEN",
+        member: |number| vec![format!("element:{number:09}")],
+        is_one_a_command: false,
+        writes: &[
+            (&["LSET", "large:list", "-1000", "changed:000000001"], b"+OK\r\n"),
+            (&["LSET", "large:list", "1000", "changed:000000002"], b"+OK\r\n"),
+        ],
+    },
+    Large {
+        key: "large:hash",
+        command: "HSET",
+        count: "HLEN",
+        member: |number| vec![format!("field:{number:09}"), format!("value:{number:09}")],
+        is_one_a_command: false,
+        writes: &[(&["HSET", "large:hash", "field:000100000", "changed"], b":0\r\n")],
+    },
+    Large {
+        key: "large:set",
+        command: "SADD",
+        count: "SCARD",
+        member: |number| vec![format!("member:{number:09}")],
+        is_one_a_command: false,
+        writes: &[
+            (&["SREM", "large:set", "member:000000011"], b":1\r\n"),
+            (&["SADD", "large:set", "member:000000011"], b":1\r\n"),
+        ],
+    },
+    Large {
+        key: "large:stream",
+        command: "XADD",
+        count: "XLEN",
+        member: |number| vec![format!("{}-1", number + 1), "field".to_owned(), format!("value:{number:09}")],
+        is_one_a_command: true,
+        writes: &[(&["XADD", "large:stream", "*", "field", "value"], b"$15\r\n?????????????-?\r\n")],
+    },
 ];
 
 /// One job under load, and the same time without it.
@@ -57,15 +122,21 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     print_header();
     let [tenon, redis] = &outcomes;
     for (index, job) in JOBS.iter().enumerate() {
-        let rows: [(&str, &str, Bar, Figure); 6] = [
+        let rows: [(&str, &str, Bar, Figure); 8] = [
             ("longest stall over control", "ms", Bar::AtMost(10.0), |outcome| {
                 milliseconds(outcome.during.longest) - milliseconds(outcome.control.longest)
             }),
             ("longest stall", "ms", Bar::None, |outcome| milliseconds(outcome.during.longest)),
             ("longest stall, control", "ms", Bar::None, |outcome| milliseconds(outcome.control.longest)),
             ("99.9 % below", "ms", Bar::None, |outcome| milliseconds(outcome.during.p999)),
+            ("99.9 % over control", "times", Bar::AtMost(2.0), |outcome| {
+                outcome.during.p999.as_secs_f64() / outcome.control.p999.as_secs_f64().max(1e-6)
+            }),
+            ("99.99 % over control", "ms", Bar::AtMost(10.0), |outcome| {
+                milliseconds(outcome.during.p9999) - milliseconds(outcome.control.p9999)
+            }),
             ("memory growth", "%", Bar::AtMost(10.0), |outcome| outcome.growth * 100.0),
-            ("duration", "s", Bar::None, |outcome| outcome.took.as_secs_f64()),
+            ("duration", "s", Bar::RatioAtMost(1.0), |outcome| outcome.took.as_secs_f64()),
         ];
         for (what, unit, bar, figure) in rows {
             let name = format!("{}, {what}", if index == 0 { "save" } else { "rewrite" });
@@ -75,8 +146,9 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
         }
     }
     let (keys, members, rate) = (options.keys, options.members, options.rate);
+    let large = if options.large { "one value of every type" } else { "one sorted set" };
     println!(
-        "\n{keys} keys of {VALUE_BYTES} bytes, one sorted set of {members}, {rate} SET/s, median of {}",
+        "\n{keys} keys of {VALUE_BYTES} bytes, {large} of {members}, {rate} SET/s, median of {}",
         options.rounds
     );
     Ok(())
@@ -85,13 +157,24 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
 fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], String> {
     let server = contender.start(Aof::Everysec, None, &[])?;
     preload(server.port, options.keys, VALUE_BYTES)?;
-    preload_sorted_set(server.port, options.members)?;
+    let kinds = if options.large { &LARGE[..] } else { &LARGE[..1] };
+    for kind in kinds {
+        preload_large(server.port, kind, options.members)?;
+    }
+    let asked: Vec<Question> = match options.large {
+        true => LARGE
+            .iter()
+            .flat_map(|kind| kind.writes)
+            .map(|(words, answer)| Question::new(words, answer))
+            .collect(),
+        false => Vec::new(),
+    };
     let stop = AtomicBool::new(false);
     let probe = Probe::default();
     let (port, rate, keys) = (server.port, options.rate, options.keys);
     thread::scope(|scope| {
         let writer = scope.spawn(|| write_paced(port, rate, keys, &stop));
-        let prober = scope.spawn(|| probe.run(port, &stop));
+        let prober = scope.spawn(|| probe.run(port, &asked, &stop));
         let observe = || -> Result<[Outcome; 2], String> {
             let [save, rewrite] = &JOBS;
             Ok([observe(&server, &probe, save)?, observe(&server, &probe, rewrite)?])
@@ -147,26 +230,51 @@ fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String>
     Ok(Outcome { during, control, took, growth: (peak - before) as f64 / before as f64 })
 }
 
-fn preload_sorted_set(port: u16, members: u32) -> Result<(), String> {
+/// Adds members 0 to `members`, a hundred a command where the type takes so many.
+fn preload_large(port: u16, kind: &Large, members: u32) -> Result<(), String> {
     const BATCH: u32 = 100;
-    let mut stream = connect(port)?;
+    let mut stream = BufReader::new(connect(port)?);
     let mut next = 0;
     while next < members {
         let count = BATCH.min(members - next);
-        let mut words = vec!["ZADD".to_owned(), "large".to_owned()];
+        let mut bytes = Vec::new();
+        let mut words = vec![kind.command.to_owned(), kind.key.to_owned()];
         for number in next..next + count {
-            words.extend([number.to_string(), format!("member:{number:09}")]);
+            words.extend((kind.member)(number));
+            if kind.is_one_a_command {
+                let split: Vec<&str> = words.iter().map(String::as_str).collect();
+                bytes.extend(super::wire::request(&split));
+                words.truncate(2);
+            }
         }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let expected = format!(":{count}\r\n").into_bytes();
-        let mut reply = vec![0; expected.len()];
-        let bytes = super::wire::request(&words);
-        let exchange = stream.write_all(&bytes).and_then(|()| stream.read_exact(&mut reply));
-        exchange.map_err(|error| format!("preload of the sorted set: {error}"))?;
-        if reply != expected {
-            return Err(format!("preload of the sorted set: found {:?}", String::from_utf8_lossy(&reply)));
+        if !kind.is_one_a_command {
+            let split: Vec<&str> = words.iter().map(String::as_str).collect();
+            bytes = super::wire::request(&split);
         }
+        stream.get_mut().write_all(&bytes).map_err(|error| format!("preload of {}: {error}", kind.key))?;
+        let replies = if kind.is_one_a_command { count } else { 1 };
+        read_replies(&mut stream, replies).map_err(|error| format!("preload of {}: {error}", kind.key))?;
         next += count;
+    }
+    let size = Wire::connect(port)?.command(&[kind.count, kind.key])?;
+    match size == members.to_string() {
+        true => Ok(()),
+        false => Err(format!("preload of {}: found {size} members; expected {members}", kind.key)),
+    }
+}
+
+/// Reads integers and bulk strings, so many.
+fn read_replies(stream: &mut impl BufRead, replies: u32) -> Result<(), String> {
+    let mut line = String::new();
+    let mut wanted = replies;
+    while wanted > 0 {
+        line.clear();
+        stream.read_line(&mut line).map_err(|error| error.to_string())?;
+        match line.chars().next() {
+            Some('$') => {} // its text is a line of its own
+            Some('-') | None => return Err(format!("found {line:?}")),
+            _ => wanted -= 1,
+        }
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ fn guest_steps(root: &Path) -> Result<Vec<Step>, String> {
         let clippy = ["clippy", "--workspace", "--locked", GUEST_TARGET, "--", "-D", "warnings"];
         steps.push(quiet("guests clippy", "plugins", &clippy));
         // Components link only for wasm; the rules in them are plain crates and are tested natively.
-        let policies = policy_packages(root, &files)?;
+        let policies = rule_packages(root, &files)?;
         if !policies.is_empty() {
             let mut words = vec!["test", "--locked"];
             words.extend(policies.iter().flat_map(|name| ["--package", name.as_str()]));
@@ -100,10 +100,14 @@ fn guest_steps(root: &Path) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-fn policy_packages(root: &Path, files: &[String]) -> Result<Vec<String>, String> {
+/// The packages of the guests' workspace that are no components.
+fn rule_packages(root: &Path, files: &[String]) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
-    let is_policy = |file: &&String| file.starts_with("plugins/") && file.ends_with("/policy/Cargo.toml");
-    for file in files.iter().filter(is_policy) {
+    let is_rules = |file: &&String| {
+        let package = file.strip_prefix("plugins/").and_then(|file| file.strip_suffix("/Cargo.toml"));
+        package.is_some_and(|package| !package.ends_with("/component"))
+    };
+    for file in files.iter().filter(is_rules) {
         let text = workspace::text(root, file)?.unwrap_or_default();
         let table: toml::Table = text.parse().map_err(|error| format!("{file}: {error}"))?;
         let name = table.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);

@@ -21,7 +21,7 @@ mod pair;
 mod reply;
 
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::bench;
 use crate::bench::server::{Aof, Contender};
@@ -29,6 +29,7 @@ use epoch::Setting;
 use generate::{Call, Generator};
 use grammar::Command;
 use pair::{Line, Pair, shown};
+use replicas::Length;
 use waiting::Waiter;
 
 const USAGE: &str = "\
@@ -40,7 +41,8 @@ usage: cargo xtask differential [OPTION...]
   --differences N  go on after a difference, until there are so many (1)
   --only TEXT      only commands whose name contains TEXT, and those that fill keys
   --exceptions     instead: what need not be equal byte for byte, and why
-  --replicas       instead: each server in turn follows the other, links are cut, and both must hold the same
+  --replicas       instead: servers follow each other, also in a chain, links are cut, and all must hold the same
+  --seconds N      with --replicas: so long in each order, instead of --commands
   --server PATH    this server instead of building and running target/release/tenon
   --redis PATH     this judge instead of the redis-server on the PATH
 ";
@@ -65,6 +67,7 @@ struct Options {
     differences: usize,
     only: String,
     replicas: bool,
+    seconds: Option<u64>,
     server: Option<PathBuf>,
     redis: PathBuf,
 }
@@ -108,6 +111,7 @@ impl Options {
             differences: 1,
             only: String::new(),
             replicas: false,
+            seconds: None,
             server: None,
             redis: PathBuf::from("redis-server"),
         }
@@ -136,6 +140,7 @@ fn parse(words: &[&str]) -> Result<Option<Options>, String> {
             "--seed" => options.seed = number()?,
             "--epoch" => options.epoch = Some(number()? as usize),
             "--differences" => options.differences = number()? as usize,
+            "--seconds" => options.seconds = Some(number()?),
             "--only" => options.only = value.to_lowercase(),
             "--server" => options.server = Some(PathBuf::from(value)),
             "--redis" => options.redis = PathBuf::from(value),
@@ -155,7 +160,11 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
     if options.replicas {
         let commands = callable(&mut pair, &options.only)?;
         let payloads = payloads(&mut pair.redis)?;
-        return replicas::run(&contenders, &commands, &payloads, options.seed, options.commands);
+        let length = match options.seconds {
+            Some(seconds) => Length::For(Duration::from_secs(seconds)),
+            None => Length::Commands(options.commands),
+        };
+        return replicas::run(&contenders, &commands, &payloads, options.seed, length);
     }
     let mut waiter = Waiter::connect([servers[0].port, servers[1].port])?;
     println!("{}, {}", contenders[0].version()?, contenders[1].version()?);

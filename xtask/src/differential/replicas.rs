@@ -1,7 +1,7 @@
-//! `--replicas`: random commands to one server, which the other follows over a link that is cut again and again. Tenon
-//! leads first, then redis-server.
-//! Always: once the stream has come to its end both hold the same keys, values, expiry times and pending entries, and
-//! the first snapshot was the only one.
+//! `--replicas`: random commands to one server, which others follow, directly or one behind the other, over links that
+//! are cut again and again. Tenon leads, follows, and stands between two redis-servers.
+//! Always: once the stream has come to its end all hold the same keys, values, expiry times, streams with their groups,
+//! consumers and pending entries, and the first snapshot of each link was the only one.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use super::chance::Chance;
 use super::generate::{Call, Generator};
 use super::grammar::Command;
 use super::pair::{Line, Pair, Words, shown};
+use super::reply::Reply;
 use super::state::{DATABASES, Difference, compare_calls, details};
 use crate::bench::server::{Aof, Contender, Server};
 
@@ -32,146 +33,179 @@ const ARGUMENTS: [&str; 8] = [
     "64mb",
 ];
 
-/// Plays as many commands each way.
+/// Who follows whom, as places in the pair of contenders: the first leads, each other follows the one before it.
+const ORDERS: [&[usize]; 4] = [&[0, 1], &[1, 0], &[1, 0, 1], &[0, 0, 1]];
+
+/// How much is played in each order.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Length {
+    Commands(usize),
+    For(Duration),
+}
+
+/// Plays as much in every order.
 pub(super) fn run(
     contenders: &[Contender; 2],
     commands: &[Command],
     payloads: &[Vec<u8>],
     seed: u64,
-    count: usize,
+    length: Length,
 ) -> Result<(), String> {
     let commands: Vec<Command> = commands.iter().filter(|command| !command.may_block).cloned().collect();
-    println!("{count} commands each way from seed {seed}, of {} kinds", commands.len());
-    for primary in 0..contenders.len() {
-        let mut couple = Couple::start(contenders, primary)?;
+    println!("{length:?} in each order from seed {seed}, of {} kinds", commands.len());
+    for order in ORDERS {
+        let mut chain = Chain::start(contenders, order)?;
         let mut generator = Generator::new(&commands, payloads, seed);
         let mut chance = Chance::new(!seed);
-        let mut cuts = 0;
-        for epoch in 0..count.div_ceil(EPOCH) {
+        let (mut cuts, mut done, began) = (0, 0, Instant::now());
+        for epoch in 0.. {
+            let is_over = match length {
+                Length::Commands(count) => done >= count,
+                Length::For(time) => began.elapsed() >= time,
+            };
+            if is_over {
+                break;
+            }
             let mut calls = Vec::new();
             while calls.len() < EPOCH {
                 generator.next(&mut calls);
             }
             calls.retain(|call| !call.is_waiting);
-            cuts += couple.play(&calls, &mut chance)?;
-            couple.settle()?;
-            if let Some(found) = couple.difference()? {
+            done += calls.len();
+            cuts += chain.play(&calls, &mut chance)?;
+            chain.settle()?;
+            if let Some(found) = chain.difference()? {
                 let [tenon, redis] = &found.replies;
                 println!("{}\n  Tenon {tenon}\n  Redis {redis}", shown(&found.question));
-                return Err(format!(
-                    "{}: a difference in epoch {epoch} of --seed {seed}",
-                    couple.direction()
-                ));
+                return Err(format!("{}: a difference in epoch {epoch} of --seed {seed}", chain.name));
             }
-            couple.primary().ask(&["FLUSHALL"])?;
+            chain.lead.ask(&["FLUSHALL"])?;
         }
-        let counts = couple.counts()?;
-        println!("{}: {count} commands, {cuts} cuts, {}: no difference", couple.direction(), counts);
-        if !counts.starts_with("1 full") {
+        let counts = chain.counts()?;
+        println!("{}: {done} commands, {cuts} cuts, no difference", chain.name);
+        for (link, [full, partial]) in counts.iter().enumerate() {
+            println!("  link {}: {full} full and {partial} partial synchronizations", link + 1);
+        }
+        if counts.iter().any(|[full, _]| full != "1") {
             return Err("a link that was cut needed a snapshot".to_owned());
         }
     }
     Ok(())
 }
 
-/// A server and one that follows it.
-struct Couple {
+/// A server, and others that follow one behind the other.
+struct Chain {
     /// Dropped last: they end with it.
-    _servers: [Server; 2],
-    pair: Pair,
+    _servers: Vec<Server>,
+    /// `Redis > Tenon`: the first leads.
+    name: String,
+    lead: Line,
     /// Connections that are in no transaction.
-    aside: Pair,
-    tenon_leads: bool,
+    aside: Vec<Line>,
+    /// The leader and each follower. Where both are of one kind, the follower is in Tenon's place.
+    pairs: Vec<Pair>,
 }
 
-impl Couple {
-    fn start(contenders: &[Contender; 2], primary: usize) -> Result<Couple, String> {
-        let [tenon, redis] = contenders;
-        let servers = [tenon.start(Aof::Off, None, &ARGUMENTS)?, redis.start(Aof::Off, None, &ARGUMENTS)?];
-        let connect = || -> Result<Pair, String> {
-            let tenon = Line::connect("Tenon", servers[0].port)?;
-            Ok(Pair { tenon, redis: Line::connect("Redis", servers[1].port)? })
-        };
-        let (pair, aside) = (connect()?, connect()?);
-        let port = servers[primary].port.to_string();
-        let mut couple = Couple { _servers: servers, pair, aside, tenon_leads: primary == 0 };
-        let [_, follower] = couple.lines_aside();
-        follower.ask(&["REPLICAOF", "127.0.0.1", &port])?;
-        couple.settle()?;
-        Ok(couple)
+impl Chain {
+    fn start(contenders: &[Contender; 2], order: &[usize]) -> Result<Chain, String> {
+        let start = |&kind: &usize| contenders[kind].start(Aof::Off, None, &ARGUMENTS);
+        let servers = order.iter().map(start).collect::<Result<Vec<Server>, String>>()?;
+        let connect = |at: usize| Line::connect(servers[at].name, servers[at].port);
+        let mut pairs = Vec::new();
+        for at in 1..servers.len() {
+            let (leader, follower) = (connect(0)?, connect(at)?);
+            let is_led_by_tenon = order[0] == 0 && order[at] == 1;
+            let (tenon, redis) = if is_led_by_tenon { (leader, follower) } else { (follower, leader) };
+            pairs.push(Pair { tenon, redis });
+        }
+        let aside = (0..servers.len()).map(connect).collect::<Result<Vec<Line>, String>>()?;
+        let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
+        let ports: Vec<String> = servers.iter().map(|server| server.port.to_string()).collect();
+        let (name, lead) = (names.join(" > "), connect(0)?);
+        let mut chain = Chain { _servers: servers, name, lead, aside, pairs };
+        for at in 1..ports.len() {
+            chain.aside[at].ask(&["REPLICAOF", "127.0.0.1", &ports[at - 1]])?;
+            // Who has no link to its own primary refuses replicas, and they would ask again.
+            chain.settle_until(at)?;
+        }
+        Ok(chain)
     }
 
-    fn direction(&self) -> &'static str {
-        if self.tenon_leads { "Redis follows Tenon" } else { "Tenon follows Redis" }
-    }
-
-    fn primary(&mut self) -> &mut Line {
-        if self.tenon_leads { &mut self.pair.tenon } else { &mut self.pair.redis }
-    }
-
-    /// The primary and the follower.
-    fn lines_aside(&mut self) -> [&mut Line; 2] {
-        let Pair { tenon, redis } = &mut self.aside;
-        if self.tenon_leads { [tenon, redis] } else { [redis, tenon] }
-    }
-
-    /// Sends calls in groups, and cuts the link behind some, from either end. Returns how often.
+    /// Sends calls in groups, and cuts a link behind some, from either end. Returns how often.
     fn play(&mut self, calls: &[Call], chance: &mut Chance) -> Result<usize, String> {
         let (mut cuts, mut rest) = (0, calls);
         while !rest.is_empty() {
             let (group, behind) = rest.split_at((1 + chance.below(GROUP_MAX)).min(rest.len()));
             let requests: Vec<Words> = group.iter().map(|call| call.words.clone()).collect();
-            self.primary().exchange(&requests)?;
+            self.lead.exchange(&requests)?;
             rest = behind;
             if chance.percent(CUT) {
-                let end = chance.below(2);
+                let (link, end) = (chance.below(self.aside.len() - 1), chance.below(2));
                 let whose = ["replica", "master"][end];
-                self.lines_aside()[end].ask(&["CLIENT", "KILL", "TYPE", whose])?;
+                self.aside[link + end].ask(&["CLIENT", "KILL", "TYPE", whose])?;
                 cuts += 1;
             }
         }
         // What is left of a transaction, if there is one.
-        self.primary().exchange(&[vec![b"DISCARD".to_vec()]])?;
-        self.primary().ask(&["SELECT", "0"])?;
+        self.lead.exchange(&[vec![b"DISCARD".to_vec()]])?;
+        self.lead.ask(&["SELECT", "0"])?;
         Ok(cuts)
     }
 
-    /// Waits until the follower has run everything.
+    /// Waits until all followers have run everything.
     fn settle(&mut self) -> Result<(), String> {
+        self.settle_until(self.aside.len() - 1)
+    }
+
+    /// The same of those up to a place.
+    fn settle_until(&mut self, last: usize) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
-        let direction = self.direction();
         loop {
-            let [primary, follower] = self.lines_aside();
-            let ours = information(primary, "replication")?;
-            let theirs = information(follower, "replication")?;
-            if field(&theirs, "master_link_status") == "up"
-                && field(&ours, "master_repl_offset") == field(&theirs, "slave_repl_offset")
-            {
+            let told = self.aside[..=last].iter_mut().map(|line| information(line, "replication"));
+            let told = told.collect::<Result<Vec<String>, String>>()?;
+            let end = field(&told[0], "master_repl_offset");
+            let has_all = |text: &String| {
+                field(text, "master_link_status") == "up" && field(text, "slave_repl_offset") == end
+            };
+            if told[1..].iter().all(has_all) {
                 return Ok(());
             }
             if Instant::now() > until {
-                return Err(format!("{direction}: it does not catch up:\n{ours}\n{theirs}"));
+                return Err(format!("{}: it does not catch up:\n{}", self.name, told.join("\n")));
             }
             sleep(Duration::from_millis(10));
         }
     }
 
-    fn counts(&mut self) -> Result<String, String> {
-        let [primary, _] = self.lines_aside();
-        let text = information(primary, "stats")?;
-        Ok(format!("{} full and {} partial", field(&text, "sync_full"), field(&text, "sync_partial_ok")))
+    /// Full and partial synchronizations, link by link.
+    fn counts(&mut self) -> Result<Vec<[String; 2]>, String> {
+        let primaries = self.aside.len() - 1;
+        let counted = self.aside[..primaries].iter_mut().map(|line| {
+            let text = information(line, "stats")?;
+            Ok(["sync_full", "sync_partial_ok"].map(|name| field(&text, name).to_owned()))
+        });
+        counted.collect()
     }
 
     /// The first difference, if there is one after a while: a key may expire between two questions.
     fn difference(&mut self) -> Result<Option<Difference>, String> {
         const ATTEMPTS: usize = 20;
-        for _ in 1..ATTEMPTS {
-            if compare(&mut self.aside)?.is_none() {
-                return Ok(None);
+        let mut found = None;
+        for pair in &mut self.pairs {
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    sleep(Duration::from_millis(50));
+                }
+                found = compare(pair)?;
+                if found.is_none() {
+                    break;
+                }
             }
-            sleep(Duration::from_millis(50));
+            if found.is_some() {
+                break;
+            }
         }
-        compare(&mut self.aside)
+        Ok(found)
     }
 }
 
@@ -201,12 +235,13 @@ fn compare(pair: &mut Pair) -> Result<Option<Difference>, String> {
                 calls.push(details(key.bytes(), kind.bytes()));
                 continue;
             }
-            // What a group has read, and when it was seen, a primary does not tell in full.
             calls.push(call("xrange", &[b"XRANGE", key.bytes(), b"-", b"+"]));
-            let [groups, _] = pair.ask(&[b"XINFO", b"GROUPS", key.bytes()])?;
-            for group in groups.elements() {
-                let name = group.elements().get(1).map(|name| name.bytes().to_vec()).unwrap_or_default();
-                calls.push(call("xpending", &[b"XPENDING", key.bytes(), &name]));
+            let question: [&[u8]; 5] = [b"XINFO", b"STREAM", key.bytes(), b"FULL", b"COUNT"];
+            let question = [&question[..], &[b"0"]].concat();
+            let replies = pair.ask(&question)?.map(|reply| without_untold(&reply));
+            if replies[0] != replies[1] {
+                let question = question.iter().map(|word| word.to_vec()).collect();
+                return Ok(Some(Difference { question, replies }));
             }
         }
         if let Some(found) = compare_calls(pair, &calls)? {
@@ -215,6 +250,23 @@ fn compare(pair: &mut Pair) -> Result<Option<Difference>, String> {
     }
     pair.ask(&[b"SELECT", b"0"])?;
     Ok(None)
+}
+
+/// What is told of a stream, without what a primary does not tell its replicas: when a consumer was seen, how much a
+/// group of Redis has read, and how a stream is kept.
+fn without_untold(reply: &Reply) -> Reply {
+    const UNTOLD: [&[u8]; 6] =
+        [b"seen-time", b"active-time", b"entries-read", b"lag", b"radix-tree-keys", b"radix-tree-nodes"];
+    let Reply::Many(kind, elements) = reply else { return reply.clone() };
+    let (mut kept, mut rest) = (Vec::new(), elements.iter());
+    while let Some(element) = rest.next() {
+        if UNTOLD.contains(&element.bytes()) {
+            rest.next();
+        } else {
+            kept.push(without_untold(element));
+        }
+    }
+    Reply::Many(*kind, kept)
 }
 
 fn call(name: &str, words: &[&[u8]]) -> Call {

@@ -10,7 +10,8 @@ use tenon_resp::{Args, OwnedArgs, parse_unsigned};
 
 use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
 use crate::header::{BatchHeader, HEADER_BYTES, OPENING_START};
-use crate::load::command::{self, Found};
+use crate::load::ahead::Ahead;
+use crate::load::command::Found;
 use crate::load::judge::{self, Verdict};
 use crate::load::sink::{LoadNotice, LoadOptions, LoadSink, Origin, Passed};
 use crate::load::window::{BLOCK_BYTES, Window};
@@ -51,6 +52,7 @@ struct FileLoad<'a, 'p> {
     progress: &'a mut Progress<'p>,
     from: &'a FileToLoad,
     window: Window,
+    ahead: Ahead,
     args: OwnedArgs,
     /// Where a transaction began, and its commands so far.
     transaction: Option<u64>,
@@ -71,6 +73,7 @@ pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(),
         progress,
         from,
         window,
+        ahead: Ahead::default(),
         args: OwnedArgs::new(),
         transaction: None,
         queued: Vec::new(),
@@ -157,7 +160,7 @@ impl FileLoad<'_, '_> {
         let end = at + header.batch_bytes;
         while at < end {
             let mut args = std::mem::take(&mut self.args);
-            let found = command::read(&mut self.window, at, end, &mut args).map_err(self.unreadable())?;
+            let found = self.read_command(at, end, &mut args)?;
             let next = match found {
                 Found::Annotation { next } => next,
                 Found::Command { next } => {
@@ -188,8 +191,7 @@ impl FileLoad<'_, '_> {
     /// Runs one command without a batch; `None` at a torn end.
     fn plain(&mut self, at: u64) -> Result<Option<u64>, AofError> {
         let mut args = std::mem::take(&mut self.args);
-        let found =
-            command::read(&mut self.window, at, self.from.end, &mut args).map_err(self.unreadable())?;
+        let found = self.read_command(at, self.from.end, &mut args)?;
         let next = match found {
             Found::Annotation { next } => {
                 self.timestamp(at, next)?;
@@ -224,6 +226,11 @@ impl FileLoad<'_, '_> {
         };
         self.args = args;
         Ok(next)
+    }
+
+    fn read_command(&mut self, at: u64, end: u64, args: &mut OwnedArgs) -> Result<Found, AofError> {
+        let found = self.ahead.read(&mut self.window, at, end, args, self.progress.sink);
+        found.map_err(self.unreadable())
     }
 
     /// Runs a command, or queues it in its transaction.

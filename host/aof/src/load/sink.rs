@@ -17,6 +17,11 @@ pub trait LoadSink {
     /// Runs a command. SELECT is among them; MULTI and EXEC are not: a transaction comes whole or not at all.
     fn command(&mut self, args: Args<'_>) -> Result<(), String>;
 
+    /// These commands are likely to come next. A hint: nothing comes of it but time.
+    fn coming(&mut self, commands: &mut dyn Iterator<Item = Args<'_>>) {
+        let _ = commands;
+    }
+
     /// So many of all bytes are loaded. Called about once a MiB or every thousand commands.
     fn progress(&mut self, loaded_bytes: u64, total_bytes: u64);
 

@@ -71,6 +71,10 @@ pub struct SyncFacts {
     pub worst_us: u64,
     /// Whether the last one succeeded; `None` if none has ended.
     pub last_succeeded: Option<bool>,
+    /// How many have ended since the start.
+    pub ended: u64,
+    /// How old the oldest of what an fsync covered was when it ended: the worst of the last 60 seconds.
+    pub staleness_us: u64,
 }
 
 /// Lengths for INFO (bytes).
@@ -80,4 +84,6 @@ pub struct Sizes {
     pub current: u64,
     /// What `current` was after the last rewrite or at the start (`aof_base_size`).
     pub base: u64,
+    /// Of `current`, what a start would replay command by command: increments, and a base of commands.
+    pub replayed: u64,
 }

@@ -325,6 +325,30 @@ fn switching_on_counts_only_when_the_base_is_there() {
 }
 
 #[test]
+fn a_base_that_stays_alone_loads_at_every_step() {
+    let mut engine = engine();
+    engine.unit(0, 3, Targets::ALL);
+    engine.rewrite_to_end();
+    engine.unit(0, 2, Targets::ALL);
+    engine.log.keep_base_alone();
+    assert!(!engine.log.is_clearing(), "a log that is on keeps what it has");
+    engine.log.stop(engine.now).expect("a healthy disk");
+    engine.disk.fail(Operation::Rename, 0, 1, io::ErrorKind::StorageFull);
+    engine.log.keep_base_alone();
+    assert!(engine.log.is_clearing());
+    for _ in 0..40 {
+        engine.take_jobs();
+        engine.step(0);
+        let units = loaded(&engine.disk, &engine.directory).1;
+        assert!([3, 5].contains(&units), "{units}");
+        engine.pass(100_000);
+    }
+    assert_eq!(engine.names(), ["appendonly.aof.2.base.rdb", "appendonly.aof.manifest"]);
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 3);
+    assert!(!engine.log.is_clearing());
+}
+
+#[test]
 fn switching_on_fails_with_the_disk_and_may_be_tried_again() {
     let mut engine = engine();
     engine.log.stop(engine.now).expect("a healthy disk");

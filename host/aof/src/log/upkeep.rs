@@ -16,6 +16,8 @@ pub(super) struct PlainPersist {
     pub(super) wanted: bool,
     pub(super) retry_at: Micros,
     pub(super) running: Option<JobId>,
+    /// The manifest on disk still needs what is history in memory.
+    pub(super) comes_first: bool,
 }
 
 impl Log {
@@ -44,6 +46,7 @@ impl Log {
         match result {
             Ok(()) => {
                 self.plain_persist.retry_at = Micros(0);
+                self.plain_persist.comes_first = self.plain_persist.wanted && self.plain_persist.comes_first;
                 self.litter.append(&mut self.doubtful);
             }
             Err(error) => {
@@ -59,7 +62,8 @@ impl Log {
         if self.removal.is_some() {
             return None;
         }
-        let history = if self.settings.remove_history { self.manifest.history.as_slice() } else { &[] };
+        let removes_history = self.settings.remove_history && !self.plain_persist.comes_first;
+        let history = if removes_history { self.manifest.history.as_slice() } else { &[] };
         let history: Vec<String> = history.iter().map(|file| file.name.clone()).collect();
         if history.is_empty() && self.litter.is_empty() {
             return None;

@@ -24,6 +24,9 @@ const QUEUED_MAX: usize = 64;
 /// A handshake that takes longer is given up.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
+/// What TLS begins with: the type of its first record.
+const HANDSHAKE: u8 = 22;
+
 /// An accepted connection that has not said anything yet.
 pub(crate) struct Raw {
     pub(crate) socket: std::net::TcpStream,
@@ -120,6 +123,12 @@ async fn take_in(mut incoming: mpsc::Receiver<Raw>, outgoing: mpsc::Sender<Ready
 async fn handshake(raw: Raw) -> Result<Ready, String> {
     let text = |error: io::Error| describe(&error);
     let socket = TcpStream::from_std(raw.socket).map_err(text)?;
+    let mut first = [0];
+    let count = socket.peek(&mut first).await.map_err(text)?;
+    if count > 0 && first != [HANDSHAKE] {
+        // Who speaks plainly would take an alert for an answer.
+        return Err("what it says is not TLS".to_owned());
+    }
     let session = ServerConnection::new(raw.context).map_err(|error| error.to_string())?;
     let mut session = Box::new(Connection::from(session));
     shake_hands(&socket, &mut session).await?;

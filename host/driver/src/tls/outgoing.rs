@@ -17,7 +17,7 @@ use tenon_base::{Tls, describe};
 use tokio::net::TcpStream;
 
 use super::handshakes::shake_hands;
-use super::{TlsStream, algorithms, authorities, chain, keys};
+use super::{TlsStream, algorithms, authorities, chain, identity, keys};
 
 /// Makes a connection ready to talk. The error is a sentence.
 pub(crate) async fn greet(socket: TcpStream, settings: &Tls) -> Result<TlsStream, String> {
@@ -32,7 +32,7 @@ pub(crate) async fn greet(socket: TcpStream, settings: &Tls) -> Result<TlsStream
 pub(super) fn context(settings: &Tls) -> Result<Arc<ClientConfig>, String> {
     let (provider, versions) = algorithms(settings)?;
     let authorities = Authorities { roots: authorities::read(settings)?, provider: Arc::clone(&provider) };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)
         .map_err(|error| format!("tls-protocols and the ciphers do not fit together: {error}"))?
         .dangerous()
@@ -41,10 +41,8 @@ pub(super) fn context(settings: &Tls) -> Result<Arc<ClientConfig>, String> {
         return Ok(Arc::new(builder.with_no_client_auth()));
     };
     let (chain, key) = (chain(certificate)?, keys::read(key, &settings.key_password)?);
-    let config = builder.with_client_auth_cert(chain, key).map_err(|error| {
-        format!("Failed to load certificate: {}: it does not fit its key: {error}", certificate.display())
-    })?;
-    Ok(Arc::new(config))
+    let identity = identity(certificate, chain, key, &provider)?;
+    Ok(Arc::new(builder.with_client_cert_resolver(identity)))
 }
 
 /// Who may vouch for servers.

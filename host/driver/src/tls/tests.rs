@@ -33,6 +33,20 @@ fn good_files_make_a_context() {
 }
 
 #[test]
+fn a_certificate_without_extensions_is_shown_if_it_fits_its_key() {
+    let with = |certificate: &str, key: &str| Tls {
+        certificate_file: Some(file(certificate)),
+        key_file: Some(file(key)),
+        ..settings()
+    };
+    context(&with("version1.crt", "version1.key")).unwrap();
+    outgoing::context(&with("version1.crt", "version1.key")).unwrap();
+    for key in ["server.key", "renewed.key"] {
+        assert!(refusal(with("version1.crt", key)).contains("does not fit its key"), "{key}");
+    }
+}
+
+#[test]
 fn an_encrypted_key_needs_its_password() {
     let with = |name: &str, password: &str| Tls {
         key_file: Some(file(name)),

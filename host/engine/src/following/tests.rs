@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tenon_aof::memory_disk::MemoryDisk;
+use tenon_base::{ConnectionId, Input, Machine, Peer, Transport};
 use tenon_resp::{OwnedArgs, write_request};
 
 use crate::replication::tests::{LINK, greet, hear, raw, say, snapshot_of};
@@ -84,6 +85,50 @@ fn a_follower_with_a_log_goes_on_where_it_stopped() {
         bench.run(1, "SELECT 7");
         assert_eq!(bench.run(1, "GET seventh"), "\"1\"");
     }
+}
+
+#[test]
+fn a_pause_holds_the_stream_until_it_ends() {
+    let offset = |bench: &mut Bench, name: &str| -> usize {
+        let text = bench.text(9, "INFO replication");
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.and_then(|value| value.parse().ok()).expect("a number")
+    };
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("client-query-buffer-limit", "1mb")]);
+    sync(&mut bench, &["SET n 5"]);
+    bench.run(1, "CLIENT PAUSE 1000 WRITE");
+    let writes = stream(&["SELECT 0", "INCR n", "INCR n"]);
+    let (whole, torn) = writes.split_at(writes.len() - 3);
+    hear(&mut bench, whole);
+    assert_eq!(bench.run(1, "GET n"), "\"5\"");
+    assert_eq!(offset(&mut bench, "slave_repl_offset"), 1_000);
+    assert_eq!(offset(&mut bench, "slave_read_repl_offset"), 1_000 + whole.len());
+    bench.run(1, "CLIENT UNPAUSE");
+    assert_eq!(bench.run(1, "GET n"), "\"6\"");
+    hear(&mut bench, torn);
+    assert_eq!(bench.run(1, "GET n"), "\"7\"");
+    assert_eq!(offset(&mut bench, "slave_repl_offset"), 1_000 + writes.len());
+
+    // What it ends by is the clock, too.
+    bench.run(1, "CLIENT PAUSE 1000 WRITE");
+    hear(&mut bench, &stream(&["INCR n"]));
+    bench.sleep(999);
+    assert_eq!(bench.run(1, "GET n"), "\"7\"");
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "GET n"), "\"8\"");
+
+    // More than may be held is asked for again, from where it was run.
+    let stands_at = offset(&mut bench, "slave_repl_offset");
+    bench.run(1, "CLIENT PAUSE 60000 WRITE");
+    let large = stream(&[&format!("SET big {}", "v".repeat(1 << 20))]);
+    hear(&mut bench, &large);
+    assert!(bench.text(9, "INFO replication").contains("master_link_status:down"));
+    // What it confirmed until then has left.
+    raw(&mut bench, LINK.slot);
+    bench.sleep(1_000);
+    let asked = greet(&mut bench);
+    assert!(asked.ends_with(&psync(stands_at)), "{asked}");
 }
 
 #[test]
@@ -218,6 +263,117 @@ fn a_command_that_is_refused_here_is_counted() {
     hear(&mut bench, &stream(&["INCR text", "NO-SUCH-COMMAND", "SET after 1"]));
     assert!(bench.text(1, "INFO stats").contains("unexpected_error_replies:2\r\n"));
     assert_eq!(bench.run(1, "GET after"), "\"1\"");
+}
+
+#[test]
+fn a_follower_stops_at_a_refused_command_where_that_is_not_to_be_borne() {
+    let directives = [("replica-read-only", "yes"), ("propagation-error-behavior", "panic-on-replicas")];
+    let mut bench = follower_on(&Arc::new(MemoryDisk::default()), &directives);
+    sync(&mut bench, &["SET text word"]);
+    hear(&mut bench, &stream(&["SET before 1", "INCR text", "SET after 1"]));
+    assert_eq!(bench.run(1, "MGET text before after"), "[\"word\", \"1\", (nil)]");
+    assert_eq!(bench.closed, [LINK.serial]);
+    bench.sleep(5_000);
+    assert!(bench.connects.is_empty(), "nobody asks again by himself");
+    assert!(bench.text(1, "INFO replication").contains("master_link_status:down"));
+    // Somebody who names it anew gets everything anew.
+    assert_eq!(bench.run(1, "REPLICAOF primary.example 6379"), "OK");
+    bench.sleep(1);
+    let asked = greet(&mut bench);
+    assert!(asked.contains("PSYNC") && !asked.contains(ID), "{asked}");
+}
+
+#[test]
+fn the_stream_is_gathered_while_the_snapshot_comes_over_another_link() {
+    const ASIDE: ConnectionId = ConnectionId { serial: 1_001, slot: 101 };
+    let limit = [("client-output-buffer-limit", "replica 100 0 0"), ("replica-serve-unsynced", "yes")];
+    let mut bench = follower_on(&Arc::new(MemoryDisk::default()), &limit);
+    greet(&mut bench);
+    hear(&mut bench, b"+DUALCHANNELSYNC\r\n");
+    let (ticket, address) = bench.connects.pop().expect("a second connection is asked for");
+    assert_eq!(address, "primary.example:6379");
+    bench.input(Input::Linked { ticket, result: Ok((ASIDE, peer())) });
+    let hear_aside = |bench: &mut Bench, bytes: &[u8]| {
+        bench.input(Input::Received { connection: ASIDE, bytes });
+        bench.settle();
+    };
+    hear_aside(&mut bench, b"+OK\r\n");
+    assert!(raw(&mut bench, ASIDE.slot).ends_with("*1\r\n$4\r\nSYNC\r\n"));
+    hear_aside(&mut bench, format!("$ENDOFF:1000 {ID} 0 77\r\n").as_bytes());
+    assert!(raw(&mut bench, LINK.slot).ends_with("$17\r\nset-rdb-client-id\r\n$2\r\n77\r\n"));
+    hear(&mut bench, b"+OK\r\n");
+    let asked = raw(&mut bench, LINK.slot);
+    assert!(asked.ends_with(&psync(1_000)), "{asked}");
+    let snapshot = snapshot_of(&["SET n 5"]);
+    hear_aside(&mut bench, &snapshot[..20]);
+    let behind = stream(&["SELECT 0", "INCR n", "INCR n", "SET own 1", "INCR n", "INCR n"]);
+    hear(&mut bench, &[&b"+CONTINUE\r\n"[..], &behind].concat());
+    let information = bench.text(1, "INFO replication");
+    assert!(information.contains(&format!("replica_gathered_bytes:{}\r\n", behind.len())), "{information}");
+    assert!(
+        information.contains("master_link_status:down") && information.contains("master_sync_in_progress:1")
+    );
+    assert_eq!(bench.run(1, "GET n"), "(nil)", "nothing of it runs before the snapshot is here");
+    bench.run(1, "CLIENT PAUSE 100 WRITE");
+    hear_aside(&mut bench, &snapshot[20..]);
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "GET n"), "\"5\"", "nor while clients are paused");
+    let sleeps = bench.with_world(|engine, now, _| engine.wake_at() > Some(now.steady));
+    assert!(sleeps, "which is no reason to be awake");
+    bench.run(1, "CLIENT UNPAUSE");
+    bench.sleep(1);
+    assert_eq!(bench.run(1, "MGET n own"), "[\"9\", \"1\"]");
+    let more = stream(&["INCR n"]);
+    hear(&mut bench, &more);
+    assert_eq!(bench.run(1, "GET n"), "\"10\"");
+    let information = bench.text(1, "INFO replication");
+    let offset = 1_000 + behind.len() + more.len();
+    assert!(information.contains(&format!("slave_repl_offset:{offset}\r\n")), "{information}");
+    assert!(information.contains("master_link_status:up") && !information.contains("replica_gathered_bytes"));
+    assert!(bench.closed.contains(&ASIDE.serial) && !bench.closed.contains(&LINK.serial));
+}
+
+fn peer() -> Peer {
+    Peer {
+        address: "10.0.0.1:6379".to_owned(),
+        local: "10.0.0.2:40001".to_owned(),
+        descriptor: 31,
+        transport: Transport::Tcp,
+        is_local: false,
+    }
+}
+
+#[test]
+fn a_synchronization_over_two_links_that_fails_is_followed_by_one_over_one() {
+    [false, true].into_iter().for_each(fails_over_two_links);
+}
+
+fn fails_over_two_links(is_silent: bool) {
+    let mut bench = follower_on(&Arc::new(MemoryDisk::default()), &[]);
+    assert!(bench.engine.config.bool(tenon_config::Directive::DualChannelReplicationEnabled));
+    greet(&mut bench);
+    hear(&mut bench, b"+DUALCHANNELSYNC\r\n");
+    let (ticket, _) = bench.connects.pop().expect("a second connection is asked for");
+    if is_silent {
+        let aside = ConnectionId { serial: 1_001, slot: 101 };
+        bench.input(Input::Linked { ticket, result: Ok((aside, peer())) });
+        bench.settle();
+        assert_eq!(bench.run(1, "CONFIG SET repl-timeout 5"), "OK");
+        bench.sleep(4_900);
+        assert!(bench.closed.is_empty());
+        bench.sleep(200);
+        assert_eq!(bench.closed, [LINK.serial, aside.serial], "the new time counts for both links");
+        bench.closed.clear();
+        bench.closed.push(LINK.serial);
+    } else {
+        bench.input(Input::Linked { ticket, result: Err("Connection refused".to_owned()) });
+        bench.settle();
+    }
+    bench.sleep(1_000);
+    greet(&mut bench);
+    hear(&mut bench, b"+DUALCHANNELSYNC\r\n");
+    assert!(bench.connects.is_empty(), "it did not say that it can");
+    assert_eq!(bench.closed, [LINK.serial, LINK.serial]);
 }
 
 #[test]

@@ -1,21 +1,24 @@
 //! An RDB file taken in: into the keyspace, beside it, or only looked at.
 //! Always: what takes the place of everything does so once it was read to its end.
 
-use std::cell::RefCell;
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tenon_base::{DiskFile, Now, UnixMillis, World};
+use tenon_base::{DiskFile, NextPiece, Now, UnixMillis, World};
 use tenon_commands::Garbage;
 use tenon_config::Directive;
-use tenon_keyspace::{AccessRule, Keyspace};
-use tenon_rdb::{Access, Decoder, FileSource, Limits, LoadError, LoadOptions, LoadReport, LoadedKey, Source};
+use tenon_keyspace::{AccessRule, Keyspace, NewEntry};
+use tenon_rdb::{Access, Decoder, FileSource, Limits, LoadError, LoadOptions, LoadReport};
 
-use super::GIVEN_UP;
+use super::keys_ahead::{KeyPiece, KeyRead, KeysAhead};
+use super::{GIVEN_UP, LoadRates};
 use crate::engine::Engine;
 use crate::loading::Loading;
 use crate::scripts::{Loading as LibraryLoading, RestorePolicy};
+
+/// How many keys ahead their buckets are fetched into the cache.
+const BUCKETS_AHEAD: usize = 12;
 
 /// Where the keys of a file go.
 enum Target<'a> {
@@ -39,7 +42,10 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<LoadReport, String> {
         let options = self.load_options(passes_over);
+        let began = world.stopwatch.read();
         let report = self.read_rdb(now, file, &options, Target::Keyspace { merges }, world)?;
+        let spent = world.stopwatch.read().since(began);
+        LoadRates::note(&mut self.load_rates.base, report.bytes, spent);
         for text in &report.libraries {
             let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
             let loaded = self.scripts.libraries.load(text, merges, &mut loading);
@@ -125,16 +131,67 @@ impl Engine {
         now: Now,
         file: &Arc<dyn DiskFile>,
         options: &LoadOptions,
-        target: Target<'_>,
+        mut target: Target<'_>,
         world: &mut World<'_>,
     ) -> Result<LoadReport, String> {
         let clock = (now.unix().seconds() as u32, self.limits.access.counts_uses());
-        let taker = RefCell::new(Taker { engine: self, world, target, clock });
-        let read = read_all(file, options, &taker);
-        if taker.borrow().engine.is_over {
-            return Err(GIVEN_UP.to_owned());
+        let maker = match &target {
+            Target::Keyspace { .. } => Some(self.keyspace.entry_maker()),
+            Target::Beside(fresh) => Some(fresh.entry_maker()),
+            Target::Nowhere => None,
+        };
+        let read_bytes = Arc::new(AtomicU64::new(0));
+        let keys = KeysAhead::new(Arc::clone(file), *options, maker, Arc::clone(&read_bytes));
+        let mut pieces = world.interlude.ahead(Box::new(keys));
+        let mut is_first = true;
+        loop {
+            if self.load_read(read_bytes.load(Ordering::Relaxed), world).is_break() {
+                return Err(GIVEN_UP.to_owned());
+            }
+            let piece = match pieces.next() {
+                NextPiece::Piece(piece) => piece.downcast::<KeyPiece>().expect("pieces hold keys"),
+                NextPiece::NotYet => continue,
+                NextPiece::Over => return Err("the file ends without having been read".to_owned()),
+            };
+            if std::mem::take(&mut is_first) {
+                self.note_load_head(&piece.aux);
+            }
+            if self.take_keys(&mut target, clock, piece.keys, world)?.is_break() {
+                return Err(GIVEN_UP.to_owned());
+            }
+            if let Some(end) = piece.end {
+                return end.map_err(told);
+            }
         }
-        read.map_err(|error| error.to_string())
+    }
+
+    /// Takes the keys of one piece in.
+    fn take_keys(
+        &mut self,
+        target: &mut Target<'_>,
+        clock: (u32, bool),
+        keys: Vec<KeyRead>,
+        world: &mut World<'_>,
+    ) -> Result<ControlFlow<()>, String> {
+        let ahead: Vec<(usize, u64)> = keys.iter().map(|key| (key.database, key.entry.hash())).collect();
+        for (index, key) in keys.into_iter().enumerate() {
+            let (keyspace, merges) = match target {
+                Target::Keyspace { merges } => (&mut self.keyspace, *merges),
+                Target::Beside(fresh) => (&mut **fresh, false),
+                Target::Nowhere => break,
+            };
+            if let Some(&(database, hash)) = ahead.get(index + BUCKETS_AHEAD) {
+                keyspace.db(database).prefetch_bucket(hash);
+            }
+            let at = key.end_offset;
+            if let Err(entry) = take_in(keyspace, clock, merges, key) {
+                return Err(told(LoadError::duplicate(at, entry.key())));
+            }
+            if self.load_took(world).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn note_loaded(&mut self, report: &LoadReport) {
@@ -145,7 +202,17 @@ impl Engine {
             );
         }
         (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
-        tracing::info!("Done loading RDB, keys loaded: {}, keys expired: {}.", report.keys, report.expired);
+        for key in &report.empty_keys {
+            tracing::info!("skipping empty key: {}", key.escape_ascii());
+        }
+        let LoadReport { keys, expired, empty, .. } = report;
+        if *empty == 0 {
+            tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        } else {
+            tracing::info!(
+                "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
+            );
+        }
     }
 
     fn load_options(&self, passes_over: Option<UnixMillis>) -> LoadOptions {
@@ -163,80 +230,25 @@ impl Engine {
     }
 }
 
-fn read_all(
-    file: &Arc<dyn DiskFile>,
-    options: &LoadOptions,
-    taker: &RefCell<Taker<'_, '_>>,
-) -> Result<LoadReport, LoadError> {
-    let source = Watched { file: FileSource::new(Arc::clone(file), 0), bytes: 0, taker };
-    let mut decoder = Decoder::new(source, options)?;
-    let mut is_first = true;
-    while let Some(key) = decoder.next_key()? {
-        if !taker.borrow_mut().take(key) {
-            return Err(decoder.duplicate());
-        }
-        if std::mem::take(&mut is_first) {
-            taker.borrow_mut().engine.note_load_head(&decoder.report().aux);
-        }
-    }
-    Ok(decoder.report().clone())
+/// The sentence of an error; the log has it in words for which people search.
+fn told(error: LoadError) -> String {
+    tracing::warn!("Internal error in RDB reading offset {}: {}", error.at, error.kind);
+    error.to_string()
 }
 
-/// Takes in the keys of a file. Borrowed by turns: by whoever reads its bytes and by whoever has its keys.
-struct Taker<'a, 'w> {
-    engine: &'a mut Engine,
-    world: &'a mut World<'w>,
-    target: Target<'a>,
-    /// Seconds since 1970, and whether uses are counted instead of times.
-    clock: (u32, bool),
-}
-
-impl Taker<'_, '_> {
-    /// Says whether the key may be there.
-    fn take(&mut self, key: LoadedKey<'_>) -> bool {
-        let (keyspace, merges) = match &mut self.target {
-            Target::Keyspace { merges } => (&mut self.engine.keyspace, *merges),
-            Target::Beside(fresh) => (&mut **fresh, false),
-            Target::Nowhere => return true,
-        };
-        let is_new = insert(keyspace, self.clock, key);
-        // Whether to go on is asked with the next read.
-        let _ = self.engine.load_took(self.world);
-        is_new || merges
-    }
-}
-
-fn insert(keyspace: &mut Keyspace, (seconds, counts_uses): (u32, bool), key: LoadedKey<'_>) -> bool {
+/// Gives the entry back if its key is there already and may not be.
+fn take_in(
+    keyspace: &mut Keyspace,
+    (seconds, counts_uses): (u32, bool),
+    merges: bool,
+    key: KeyRead,
+) -> Result<(), NewEntry> {
     let database = keyspace.db_mut(key.database);
     database.set_clock(seconds);
-    let replaced = database.insert(key.key, key.value, key.expires_at);
-    match key.access {
-        Access::IdleSeconds(idle) if !counts_uses => {
-            database.touch(key.key, AccessRule::with_idle_seconds(idle, seconds));
-        }
-        Access::Frequency(counter) if counts_uses => {
-            database.touch(key.key, AccessRule::with_frequency(counter, seconds));
-        }
-        _ => {}
-    }
-    replaced.is_none()
-}
-
-/// A file that tells how far it was read.
-struct Watched<'a, 'b, 'w> {
-    file: FileSource,
-    bytes: u64,
-    taker: &'a RefCell<Taker<'b, 'w>>,
-}
-
-impl Source for Watched<'_, '_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let taker = &mut *self.taker.borrow_mut();
-        if let ControlFlow::Break(()) = taker.engine.load_read(self.bytes, taker.world) {
-            return Err(io::Error::other(GIVEN_UP));
-        }
-        let count = self.file.read(buffer)?;
-        self.bytes += count as u64;
-        Ok(count)
-    }
+    let clock = match key.access {
+        Access::IdleSeconds(idle) if !counts_uses => Some(AccessRule::with_idle_seconds(idle, seconds)),
+        Access::Frequency(counter) if counts_uses => Some(AccessRule::with_frequency(counter, seconds)),
+        _ => None,
+    };
+    database.take_in(key.entry, clock, merges).map(drop)
 }

@@ -165,6 +165,43 @@ fn a_replica_that_goes_on_may_be_as_far_behind_as_the_backlog_reaches() {
     assert_eq!(bench.closed, [10], "and no further");
 }
 
+#[test]
+fn a_write_waits_for_the_sake_of_a_synchronization_but_not_for_long() {
+    let mut bench = bench(&[
+        ("client-output-buffer-limit", "replica 64kb 0 0"),
+        ("repl-backlog-size", "16kb"),
+        ("repl-sync-delay-max", "50"),
+    ]);
+    let connection = bench.connect(9);
+    bench.input(Input::Received { connection, bytes: b"REPLCONF capa eof\r\n" });
+    bench.settle();
+    raw(&mut bench, 9);
+    bench.input(Input::Received { connection, bytes: b"PSYNC ? -1\r\n" });
+    bench.settle();
+    assert_eq!(
+        bench.run(1, &format!("SET a {}", "x".repeat(40_000))),
+        "OK",
+        "less than half of it was used up"
+    );
+    assert_eq!(bench.run(1, &format!("SET b {}", "x".repeat(20_000))), "OK");
+    assert_eq!(bench.run(1, "SET c 1"), "", "it waits");
+    assert_eq!(bench.run(2, "STRLEN b"), "20000", "a read does not");
+    assert_eq!(bench.run(2, "MULTI"), "OK");
+    assert_eq!(bench.run(2, "SET d 1"), "QUEUED");
+    assert_eq!(bench.run(4, "PUBLISH channel message"), "", "nor does a message go into the stream");
+    bench.sleep(49);
+    assert!(bench.replies(1).is_empty());
+    bench.sleep(2);
+    assert_eq!((bench.replies(1).len(), bench.replies(4).len()), (1, 1));
+    assert!(bench.text(3, "INFO stats").contains("sync_delayed_writes:2\r\n"));
+    let information = bench.text(3, "INFO replication");
+    assert!(information.contains("replica_sync_gathered_bytes:60"), "{information}");
+    bench.run(3, "CONFIG SET repl-sync-delay-max 0");
+    assert_eq!(bench.run(1, &format!("SET e {}", "x".repeat(30_000))), "OK");
+    assert_eq!(bench.closed, [9], "nobody is delayed, so what gathers comes to its bound");
+    assert_eq!(bench.run(1, "SET f 1"), "OK");
+}
+
 /// A bench that follows, as far as the answer to PSYNC.
 fn follower() -> Bench {
     let mut bench = bench(&[]);
@@ -198,6 +235,52 @@ pub(crate) fn greet(bench: &mut Bench) -> String {
 pub(crate) fn hear(bench: &mut Bench, bytes: &[u8]) {
     bench.input(Input::Received { connection: LINK, bytes });
     bench.settle();
+}
+
+#[test]
+fn a_shutdown_waits_for_replicas_that_lag() {
+    let lagging = |directives: &[(&str, &str)]| {
+        let mut bench = bench(directives);
+        let (_, offset) = attach(&mut bench, 2);
+        assert_eq!(bench.run(1, "SET k 1"), "OK");
+        (bench, offset)
+    };
+    // It leaves when they have everything.
+    let (mut served, _) = lagging(&[("save", "")]);
+    assert_eq!(served.run(1, "SHUTDOWN"), "");
+    assert!(served.text(3, "INFO server").contains("shutdown_in_milliseconds:10000\r\n"));
+    assert_eq!(served.run(3, "SET k 2"), "", "writes are kept");
+    assert_eq!(served.exit_code, None);
+    let all = served.engine.journal.offset();
+    say(&mut served, 2, &format!("REPLCONF ACK {all}\r\n"));
+    assert_eq!(served.exit_code, Some(0));
+
+    // Or when they have had their time, or at once if it is wanted.
+    let (mut served, _) = lagging(&[("save", ""), ("shutdown-timeout", "2")]);
+    served.run(1, "SHUTDOWN");
+    served.sleep(1_990);
+    assert_eq!(served.exit_code, None);
+    served.sleep(20);
+    assert_eq!(served.exit_code, Some(0));
+    for directives in [&[("save", ""), ("shutdown-timeout", "0")][..], &[("save", "")]] {
+        let (mut served, _) = lagging(directives);
+        served.run(1, if directives.len() == 2 { "SHUTDOWN" } else { "SHUTDOWN NOW" });
+        assert_eq!(served.exit_code, Some(0));
+    }
+
+    // Who asked is told if it stays, and what was kept runs.
+    let (mut served, _) = lagging(&[("save", "")]);
+    served.run(1, "SHUTDOWN");
+    served.run(3, "SHUTDOWN");
+    served.run(4, "INCR k");
+    assert_eq!(served.run(5, "SHUTDOWN ABORT"), "OK");
+    for client in [1, 3] {
+        let heard: Vec<String> = served.replies(client).iter().map(crate::testing::render).collect();
+        assert_eq!(heard, ["(error) ERR Errors trying to SHUTDOWN. Check logs."]);
+    }
+    served.sleep(1);
+    assert_eq!((served.run(5, "GET k"), served.exit_code), ("\"2\"".to_owned(), None));
+    assert_eq!(served.run(5, "SHUTDOWN ABORT"), "(error) ERR No shutdown in progress.");
 }
 
 /// A snapshot of a database with one key.

@@ -1,5 +1,10 @@
 //! Scripts as clients run them: one record each, and nothing left behind.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use tenon_aof::memory_disk::MemoryDisk;
+
 use crate::testing::Bench;
 
 fn bench() -> Bench {
@@ -141,4 +146,74 @@ fn a_pause_of_writes_holds_scripts_that_may_write() {
     bench.sleep(1_001);
     assert_eq!((bench.shown(2), bench.shown(3)), ("OK".to_owned(), "OK".to_owned()));
     assert_eq!(bench.run(2, reads), "\"w\"");
+}
+
+/// A log of one old-style file that holds these requests.
+fn log_of(requests: &[&[&str]]) -> Arc<MemoryDisk> {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bytes = Vec::new();
+    for request in requests {
+        let words = request.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect::<String>();
+        bytes.extend_from_slice(format!("*{}\r\n{words}", request.len()).as_bytes());
+    }
+    disk.put(Path::new("/data/appendonly.aof"), &bytes);
+    disk
+}
+
+const LOG_ON: [(&str, &str); 3] = [("dir", "/data"), ("appendonly", "yes"), ("save", "")];
+
+#[test]
+fn scripts_that_a_log_holds_as_requests_run_when_it_is_loaded() {
+    // The second script's digest, as SCRIPT LOAD tells it.
+    let count = "return redis.call('INCR', KEYS[1])";
+    let digest = Bench::new(&[]).run(1, &format!(r#"SCRIPT LOAD "{count}""#));
+    let elsewhere =
+        "redis.call('SELECT', 5) redis.call('SET', KEYS[1], ARGV[1]) redis.call('PUBLISH', 'c', 'm')";
+    let disk = log_of(&[
+        &["SELECT", "1"],
+        &["EVAL", elsewhere, "1", "there", "v"],
+        &[
+            "EVAL",
+            "redis.call('SET', KEYS[1], '41') return redis.error_reply('an error is no news')",
+            "1",
+            "k",
+        ],
+        &["SCRIPT", "LOAD", count],
+        &["EVALSHA", digest.trim_matches('"'), "1", "k"],
+        &["EVAL", "return redis.call('CONFIG', 'GET', 'dir')", "0"],
+        &["SET", "after", "1"],
+    ]);
+    let mut bench = Bench::on_disk(&LOG_ON, disk);
+    bench.run(1, "SELECT 1");
+    assert_eq!(bench.run(1, "MGET k after there"), r#"["42", "1", (nil)]"#);
+    bench.run(1, "SELECT 5");
+    assert_eq!(bench.run(1, "GET there"), r#""v""#);
+    assert_eq!(bench.run(1, &format!("SCRIPT EXISTS {digest}")), "[1]");
+}
+
+#[test]
+fn a_script_that_a_log_cannot_mean_stops_the_start() {
+    for request in [
+        &["EVALSHA", "ffffffffffffffffffffffffffffffffffffffff", "0"][..],
+        &["EVAL", "return 1", "-1"],
+        &["EVAL", "return 1", "3", "k"],
+        &["EVAL", "return (", "0"],
+        &["FCALL", "unknown", "0"],
+        &["SCRIPT", "KILL"],
+    ] {
+        let mut bench = Bench::before_start(&LOG_ON, log_of(&[request]));
+        bench.start();
+        assert_eq!(bench.exit_code, Some(1), "{request:?}");
+    }
+}
+
+#[test]
+fn a_script_that_runs_without_end_lets_a_load_be_given_up() {
+    let disk = log_of(&[&["EVAL", "while true do end", "0"]]);
+    let mut bench = Bench::before_start(&LOG_ON, disk);
+    bench.meanwhile(7, "PING");
+    bench.meanwhile_signalled(tenon_base::Signal::Terminate);
+    bench.start();
+    assert_eq!(bench.shown(7), "(error) LOADING Redis is loading the dataset in memory");
+    assert!(bench.exit_code.is_some());
 }

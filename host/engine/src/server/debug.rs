@@ -1,9 +1,9 @@
 //! DEBUG: what tests and curious operators need. Behind `enable-debug-command`, see `gates`.
-//! Nothing here crashes the server on request.
+//! What ends the server on request says so in the log first.
 
 mod tables;
 
-use tenon_base::Micros;
+use tenon_base::{Micros, Output};
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row, Words};
 use tenon_journal::Targets;
 use tenon_keyspace::{Entry, Expiry};
@@ -138,6 +138,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
         help: &["OBJECT <key>", "    Tell how a value is kept."],
     },
     Subcommand {
+        name: "PANIC",
+        words: 2..=2,
+        run: panic_now,
+        help: &["PANIC", "    End the server as a broken invariant would."],
+    },
+    Subcommand {
         name: "PAUSE-CRON",
         words: 3..=3,
         run: pause_cron,
@@ -198,6 +204,12 @@ static SUBCOMMANDS: &[Subcommand] = &[
             "REPLYBUFFER <PEAK-RESET-TIME|RESIZING> <value>",
             "    Checked and accepted; reply buffers here follow what they hold.",
         ],
+    },
+    Subcommand {
+        name: "SEGFAULT",
+        words: 2..=2,
+        run: crash,
+        help: &["SEGFAULT", "    End the server by the signal that a bad access to memory raises."],
     },
     Subcommand {
         name: "SET-ACTIVE-EXPIRE",
@@ -311,6 +323,15 @@ fn listpack(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let key = tenon_policy::one_line(&String::from_utf8_lossy(entry.key()), 128);
     tracing::info!("DEBUG LISTPACK: {key} takes {} bytes", entry.memory());
     context.reply().simple("Figures of the listpack written to the log");
+    Ok(())
+}
+
+fn panic_now(_: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    panic!("DEBUG PANIC was called");
+}
+
+fn crash(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
+    context.world.outputs.request(Output::Crash);
     Ok(())
 }
 

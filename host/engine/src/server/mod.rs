@@ -2,6 +2,7 @@
 //! file a family, each with its table and its handlers in table order.
 
 pub(crate) mod acl;
+pub(crate) mod backup;
 mod client;
 mod cluster;
 mod command;
@@ -43,6 +44,7 @@ pub(crate) type ServerHandler = for<'a, 'b, 'c> fn(&'a mut ServerContext<'b, '_>
 pub(crate) static TABLES: &[&[Row<ServerHandler>]] = &[
     connection::COMMANDS,
     acl::COMMANDS,
+    backup::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,
     command::COMMANDS,

@@ -95,7 +95,7 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
     if !engine.durability.is_on() {
         return rewrite_without_log(context);
     }
-    engine.begin_rewrite(now).map_err(|sentence| {
+    engine.begin_rewrite(now, context.world.disk).map_err(|sentence| {
         CommandError::Text(format!("ERR Can't execute an AOF background rewriting: {sentence}").into())
     })?;
     context.reply().simple("Background append only file rewriting started");
@@ -142,7 +142,9 @@ fn bgsave(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         }
         None => {}
     }
-    engine.begin_save(context.now, context.world);
+    engine.begin_save(context.now, context.world).map_err(|sentence| {
+        CommandError::Text(format!("ERR Background save cannot begin: {sentence}").into())
+    })?;
     context.reply().simple("Background saving started");
     Ok(())
 }

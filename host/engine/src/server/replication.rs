@@ -14,6 +14,9 @@ use crate::replication::{NO_LOG, Wait};
 /// Longest address that a replica may announce (bytes).
 const ADDRESS_BYTES_MAX: usize = 255;
 
+/// From so much data on, a snapshot is worth a link of its own. What gathers while less is sent is little.
+const TWO_LINKS_FROM_BYTES: usize = 32 * 1024 * 1024;
+
 /// In alphabetical order.
 pub(super) static COMMANDS: &[Row<ServerHandler>] = &[
     Row {
@@ -219,10 +222,17 @@ fn begin(context: &mut ServerContext<'_, '_>, target: Option<Target<'_>>) {
     session.is_replica = true;
     let handshake = session.handshake.take().map_or_else(Handshake::default, |handshake| *handshake);
     let peer_address = host_of(&session.peer.address);
-    let request = Request { connection, peer_address: &peer_address, handshake, target };
+    let is_large = context.engine.keyspace.used_memory() >= TWO_LINKS_FROM_BYTES;
+    let request = Request { connection, peer_address: &peer_address, handshake, target, is_large };
     let primary = &mut context.engine.replication.primary;
-    if primary.request(context.now.steady, request, context.world.outputs) == Answer::Waits {
-        tracing::debug!("Client {} waits for a full synchronization", connection.serial);
+    match primary.request(context.now.steady, request, context.world.outputs) {
+        Answer::Continues => {}
+        Answer::Waits => tracing::debug!("Client {} waits for a full synchronization", connection.serial),
+        Answer::TwoLinks(handshake) => {
+            let session = context.session();
+            session.is_replica = false;
+            session.handshake = Some(Box::new(handshake));
+        }
     }
 }
 
@@ -253,12 +263,27 @@ fn replconf(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         } else if args.is(at, "CAPA") {
             handshake.takes_marked |= value.eq_ignore_ascii_case(b"eof");
             handshake.takes_new_id |= value.eq_ignore_ascii_case(b"psync2");
+            handshake.takes_two_links |= value.eq_ignore_ascii_case(b"dual-channel");
         } else if args.is(at, "RDB-ONLY") {
             handshake.wants_snapshot_only = match args.integer(at + 1)? {
                 0 => false,
                 1 => true,
                 _ => return Err(out_of_range(0, 1)),
             };
+        } else if args.is(at, "RDB-CHANNEL") {
+            handshake.is_snapshot_link = match args.integer(at + 1)? {
+                0 => false,
+                1 => true,
+                _ => return Err(out_of_range(0, 1)),
+            };
+        } else if args.is(at, "SET-RDB-CLIENT-ID") {
+            let serial = u64::try_from(args.integer(at + 1)?).ok();
+            let serial = serial.filter(|&serial| context.engine.replication.primary.expects(serial));
+            let Some(serial) = serial else {
+                let text = String::from_utf8_lossy(args.get(at + 1)).into_owned();
+                return Err(CommandError::Text(format!("ERR Unrecognized RDB client id {text}").into()));
+            };
+            context.session().handshake.get_or_insert_default().snapshot_link = Some(serial);
         } else if args.is(at, "RDB-FILTER-ONLY") {
             filter(handshake, value)?;
         } else if !args.is(at, "VERSION") {
@@ -330,7 +355,9 @@ fn replicaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let port = tenon_resp::parse_integer(args.get(2)).ok_or(CommandError::text("ERR Invalid master port"))?;
     let port = u16::try_from(port).map_err(|_| CommandError::text("ERR Invalid master port"))?;
     let host = String::from_utf8_lossy(args.get(1)).into_owned();
-    let known = context.engine.replication.following.as_ref().map(|following| following.upstream.address());
+    let following = context.engine.replication.following.as_ref();
+    let followed = following.map(|following| &following.upstream).filter(|upstream| !upstream.is_halted());
+    let known = followed.map(tenon_replication::Upstream::address);
     if known.is_some_and(|(own, own_port)| own.eq_ignore_ascii_case(&host) && own_port == port) {
         context.reply().simple("OK Already connected to specified master");
         return Ok(());

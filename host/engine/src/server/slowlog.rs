@@ -128,6 +128,11 @@ impl SlowLog {
         self.entries.truncate(kept_max);
     }
 
+    /// How many are kept; of the newest its number and how long it took.
+    pub(crate) fn figures(&self) -> (usize, Option<(u64, Micros)>) {
+        (self.entries.len(), self.entries.front().map(|entry| (entry.id, entry.spent)))
+    }
+
     fn push(&mut self, entry: Entry) {
         self.entries.push_front(entry);
         self.entries.truncate(self.kept_max);

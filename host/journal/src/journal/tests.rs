@@ -294,3 +294,14 @@ fn what_a_follower_logs_ends_in_the_database_of_the_stream_and_stands_at_its_pla
     );
     assert_eq!(batch.offsets().end - ReplicationOffset(1_000), 26);
 }
+
+#[test]
+fn effects_are_counted_in_bytes_whoever_reads() {
+    for (log, replicas) in [(false, false), (true, false), (true, true)] {
+        let mut journal = journal();
+        journal.set_readers(log, replicas);
+        unit(&mut journal, &[(0, "SET key value", Targets::ALL), (0, "DEL k", Targets::LOG)]);
+        unit(&mut journal, &[(0, "PUBLISH channel news", Targets::REPLICAS)]);
+        assert_eq!(journal.effect_bytes(), 11 + 4, "read by the log: {log}, by replicas: {replicas}");
+    }
+}

@@ -46,9 +46,21 @@ pub struct CutFeed {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<CutBatch>,
+    /// Taken first: they cannot wait.
+    preimages: VecDeque<CutBatch>,
+    walked: VecDeque<CutBatch>,
     finished: bool,
     aborted: Option<AbortReason>,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.preimages.is_empty() && self.walked.is_empty()
+    }
+
+    fn queue(&mut self, batch: &CutBatch) -> &mut VecDeque<CutBatch> {
+        if batch.is_preimage() { &mut self.preimages } else { &mut self.walked }
+    }
 }
 
 impl CutFeed {
@@ -58,11 +70,19 @@ impl CutFeed {
         self.take(self.state())
     }
 
+    /// The next batch of pre-images, if one is waiting: for whoever takes them out of the way of an encoder that is
+    /// slower than the changes.
+    pub fn pop_preimages(&self) -> Option<CutBatch> {
+        let mut state = self.state();
+        let batch = if state.aborted.is_none() { state.preimages.pop_front() } else { None }?;
+        self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
+        Some(batch)
+    }
+
     /// The next batch; waits for it on this thread. None once the cut is finished and everything was taken, or it
     /// was aborted.
     pub fn pop_waiting(&self) -> Option<CutBatch> {
-        let nothing_new =
-            |state: &mut State| state.queue.is_empty() && !state.finished && state.aborted.is_none();
+        let nothing_new = |state: &mut State| state.is_empty() && !state.finished && state.aborted.is_none();
         let state = self.news.wait_while(self.state(), nothing_new);
         self.take(state.unwrap_or_else(PoisonError::into_inner))
     }
@@ -70,7 +90,7 @@ impl CutFeed {
     /// Whether everything was handed over and taken.
     pub fn is_finished(&self) -> bool {
         let state = self.state();
-        state.finished && state.queue.is_empty()
+        state.finished && state.is_empty()
     }
 
     /// Whether the cut was given up: what was taken of it is worth nothing.
@@ -107,7 +127,7 @@ impl CutFeed {
             self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
             return;
         }
-        state.queue.push_back(batch);
+        state.queue(&batch).push_back(batch);
         drop(state);
         self.news.notify_one();
     }
@@ -119,13 +139,13 @@ impl CutFeed {
 
     fn take(&self, mut state: MutexGuard<'_, State>) -> Option<CutBatch> {
         if state.aborted.is_none() {
-            let batch = state.queue.pop_front()?;
+            let batch = state.preimages.pop_front().or_else(|| state.walked.pop_front())?;
             self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
             return Some(batch);
         }
-        let unwanted = std::mem::take(&mut state.queue);
+        let unwanted = [std::mem::take(&mut state.preimages), std::mem::take(&mut state.walked)];
         drop(state); // freeing may take long, and the keyspace must not wait for it
-        for batch in unwanted {
+        for batch in unwanted.into_iter().flatten() {
             self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
         }
         None

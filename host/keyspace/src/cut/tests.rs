@@ -127,6 +127,29 @@ fn too_many_preimages_abort_the_cut_and_free_what_it_held() {
 }
 
 #[test]
+fn preimages_are_taken_apart_and_first() {
+    let mut keyspace = filled(20_000);
+    let id = keyspace.begin_cut(CutBounds { waiting_bytes_max: 1 << 20, preimage_bytes_max: 1 << 20 });
+    let feed = keyspace.cut_feed(id).expect("just begun");
+    assert_eq!(keyspace.advance_cut(id, 1_000), CutProgress::Walking);
+    for number in 0..20_000u64 {
+        keyspace.db_mut(0).set_integer(&number.to_le_bytes(), -1, Expiry::Never);
+    }
+    let mut apart = 0;
+    while let Some(batch) = feed.pop_preimages() {
+        apart += batch.len();
+    }
+    assert!(apart > 10_000, "{apart}");
+    while keyspace.advance_cut(id, 1_000) != CutProgress::Done {}
+    assert!(!feed.is_finished());
+    let rest: usize = std::iter::from_fn(|| feed.pop()).map(|batch| batch.len()).sum();
+    assert_eq!(apart + rest, 20_000);
+    assert!(feed.is_finished() && feed.waiting_bytes() == (0, 0));
+    feed.abort(AbortReason::Cancelled);
+    assert!(feed.pop_preimages().is_none());
+}
+
+#[test]
 fn a_large_string_is_shared_until_it_changes() {
     let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
     keyspace.db_mut(0).set_string(b"k", &[b'x'; 100_000], Expiry::Never);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tenon_base::Dice;
 
-use super::{Database, Detached, KeyHasher};
+use super::{Database, Detached, EntryMaker, KeyHasher};
 use crate::access::AccessRule;
 use crate::cut::{AbortReason, Cut, CutBounds, CutFeed, CutId, CutProgress, CutStats, TableCuts, Walker};
 use crate::table::Table;
@@ -30,6 +30,11 @@ impl Keyspace {
     pub fn beside(&self) -> Keyspace {
         let databases = self.databases.iter().map(Database::beside).collect();
         Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+    }
+
+    /// Makes entries for these databases, and for those of a keyspace beside this one, on other threads.
+    pub fn entry_maker(&self) -> EntryMaker {
+        EntryMaker::new(self.databases[0].hasher.clone())
     }
 
     /// Puts all that one made by [`Keyspace::beside`] holds in the place of all that was here, in one step. What was

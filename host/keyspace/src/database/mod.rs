@@ -3,6 +3,7 @@
 //! changes, and `used_memory` is exact after every call.
 
 mod keyspace; // read me first
+mod maker;
 mod slot;
 mod strings;
 mod walk;
@@ -23,6 +24,7 @@ use crate::table::{Address, BUCKETS, Place, Table};
 use crate::value::{Kind, Value};
 
 pub use keyspace::Keyspace;
+pub use maker::{EntryMaker, NewEntry};
 pub use slot::{Collection, Slot, WrongKind};
 pub use strings::{Expiry, Replaced, TextSlot};
 pub use walk::ExpireProgress;
@@ -224,6 +226,36 @@ impl Database {
         self.table.insert(hash, entry);
         self.grow_if_due();
         replaced
+    }
+
+    /// Takes in an entry that an [`EntryMaker`] of this keyspace made, with an access clock (24 bits) if one is known.
+    /// An entry of the same key is replaced, and its value returned, if `replaces`; else the new one comes back.
+    pub fn take_in(
+        &mut self,
+        new: NewEntry,
+        clock: Option<u32>,
+        replaces: bool,
+    ) -> Result<Option<Value>, NewEntry> {
+        let hash = new.hash();
+        let found = self.table.find(hash, new.key());
+        if found.is_some() && !replaces {
+            return Err(new);
+        }
+        let replaced = found.map(|place| {
+            self.before_removal(hash, place);
+            let old = self.table.take(hash, place);
+            // SAFETY: the table has just let go of it.
+            unsafe { old.into_value() }
+        });
+        if replaced.is_none() {
+            self.before_change(hash);
+        }
+        let entry = new.into_entry();
+        // SAFETY: the entry is live, and nobody else has it.
+        unsafe { entry.set_clock(clock.unwrap_or_else(|| self.clock.fresh())) };
+        self.table.insert(hash, entry);
+        self.grow_if_due();
+        Ok(replaced)
     }
 
     /// Takes the key out, and returns its value and expiry.

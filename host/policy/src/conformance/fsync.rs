@@ -5,7 +5,7 @@
 use super::{Mismatch, expect, recorded};
 use crate::decision::Policy;
 use crate::fsync::{
-    ALWAYS_CEILING_US, Bound, Cause, Durability, EVERYSEC_CEILING_US, Fsync, FsyncFacts, FsyncVerdict,
+    ALWAYS_CEILING_US, Bound, Cause, Durability, EVERYSEC_CEILING_US, Fsync, FsyncFacts, FsyncVerdict, Gather,
 };
 use crate::{NEVER, Outcome};
 
@@ -33,7 +33,7 @@ const ALWAYS: FsyncFacts =
     FsyncFacts { durability: Durability::Always, waiting_replies: 1, ceiling_us: ALWAYS_CEILING_US, ..DIRTY };
 const NO: FsyncFacts = FsyncFacts { durability: Durability::No, ceiling_us: NEVER, ..DIRTY };
 
-const AT_ONCE: FsyncVerdict = FsyncVerdict::Sync { gather_us: 0 };
+const AT_ONCE: FsyncVerdict = FsyncVerdict::Sync(Gather::NOT);
 const LEAVE: FsyncVerdict = FsyncVerdict::AskWhen(Bound::NEVER);
 
 const fn at_age(age_us: u64) -> FsyncVerdict {
@@ -86,12 +86,12 @@ const CASES: &[(&str, FsyncFacts, FsyncVerdict)] = &[
     (
         "always, slow disk: commits are gathered for a quarter of an fsync",
         FsyncFacts { mean_fsync_us: 8_000, ..ALWAYS },
-        FsyncVerdict::Sync { gather_us: 2_000 },
+        FsyncVerdict::Sync(Gather::micros(2_000)),
     ),
     (
         "always, very slow disk: not past the ceiling",
         FsyncFacts { mean_fsync_us: 200_000, oldest_unsynced_us: 9_000, ..ALWAYS },
-        FsyncVerdict::Sync { gather_us: 1_000 },
+        FsyncVerdict::Sync(Gather::micros(1_000)),
     ),
     ("always, clean", FsyncFacts { unsynced_bytes: 0, unsynced_commits: 0, ..ALWAYS }, LEAVE),
     ("no", NO, LEAVE),

@@ -99,7 +99,7 @@ pub(super) fn fsyncs(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
                     ..super::CLEAN_FSYNC
                 };
                 due_us = match policy.decide(&facts) {
-                    Ok(FsyncVerdict::Sync { gather_us }) => at_us + u64::from(gather_us),
+                    Ok(FsyncVerdict::Sync(gather)) => at_us + u64::from(gather.us),
                     Ok(FsyncVerdict::SyncWhen(bound)) => at_us.saturating_add(bound.age_us),
                     Ok(FsyncVerdict::AskWhen(_)) => NEVER,
                     Err(fault) => return mismatch(at_us, fault.to_string(), NEVER),
@@ -148,8 +148,8 @@ pub(super) fn always(policy: &mut dyn Policy<Fsync>) -> Result<(), Mismatch> {
             ..super::CLEAN_FSYNC
         };
         let found = policy.decide(&facts);
-        let is_equal = matches!(found, Ok(FsyncVerdict::Sync { gather_us })
-            if at_us + u64::from(gather_us) <= synced_us);
+        let is_equal = matches!(found, Ok(FsyncVerdict::Sync(gather))
+            if at_us + u64::from(gather.us) <= synced_us);
         if !is_equal {
             let case = format!("recorded always at {at_us} us");
             let expected = format!("an fsync before {synced_us} us");

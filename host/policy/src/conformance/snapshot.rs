@@ -27,9 +27,11 @@ pub const IDLE_SNAPSHOT: SnapshotFacts = SnapshotFacts {
     aof_enabled: false,
     aof_bytes: 0,
     aof_base_bytes: 0,
+    aof_replay_bytes: 0,
     rewrite_percentage: 100,
     rewrite_min_bytes: 64 << 20,
     load_bytes_per_second: None,
+    replay_bytes_per_second: None,
     full_syncs_running: 0,
     is_replica: false,
 };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::conformance::CLEAN_FSYNC;
-use crate::fsync::{Bound, Durability, FsyncFacts, FsyncPlan, FsyncVerdict};
+use crate::fsync::{Bound, Durability, FsyncFacts, FsyncPlan, FsyncVerdict, Gather};
 use crate::loader::RefusalKind;
 use crate::{NEVER, Sha256, Usage};
 
@@ -96,10 +96,10 @@ fn guards_and_loaders_may_move_between_threads() {
 
 #[test]
 fn a_sound_verdict_passes_and_is_measured() {
-    let (mut guard, _) = guard(Ok(FsyncVerdict::Sync { gather_us: 5 }), true);
+    let (mut guard, _) = guard(Ok(FsyncVerdict::Sync(Gather::micros(5))), true);
     let mut clock_ns = [100, 350, 1_000, 1_100].into_iter();
     let mut ask = || guard.decide(&facts(1), || clock_ns.next().expect("read twice a call"));
-    assert_eq!((ask(), ask()), (FsyncPlan::Sync { gather_us: 5 }, FsyncPlan::Sync { gather_us: 5 }));
+    assert_eq!((ask(), ask()), (FsyncPlan::Sync(Gather::micros(5)), FsyncPlan::Sync(Gather::micros(5))));
     let statistics = guard.statistics();
     assert_eq!((statistics.calls, statistics.call_ns_mean(), statistics.call_ns_max), (2, 175, 250));
     assert_eq!((statistics.fuel_max, statistics.memory_bytes, statistics.fallbacks), (321, 65_536, 0));

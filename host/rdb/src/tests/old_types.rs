@@ -213,11 +213,11 @@ fn what_is_not_read_is_named_with_its_type_offset_and_key() {
     );
     assert_eq!(
         message(10, b"\x02\x01s\x02\x01a\x01a"),
-        "RDB offset 17, key \"s\": found a member twice, expected a set without repetition"
+        "RDB offset 17, key \"s\": Duplicate set members detected: found a member twice, expected a set without repetition"
     );
     assert_eq!(
         message(10, b"\x10\x01h\x07\x07\0\0\0\x01\0\xff"),
-        "RDB offset 20, key \"h\": expected a sound hash as listpack, found a bad listpack of another count than it states at byte 4 of it"
+        "RDB offset 20, key \"h\": Hash listpack integrity check failed: expected a sound hash as listpack, found a bad listpack of another count than it states at byte 4 of it"
     );
     let twice = [key(0, b"\x01a"), key(0, b"\x01b")].concat();
     assert!(message(10, &twice).contains("key \"k\": found the key a second time"));

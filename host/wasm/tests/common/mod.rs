@@ -38,6 +38,7 @@ pub fn fsync_guest(memory: &str, start: &str, later: &str) -> Vec<u8> {
                 (if (i64.ge_u (local.get 0) (i64.const {LATER_US})) (then {later}))
                 (i32.store8 (i32.const 32) (i32.const 0))
                 (i32.store (i32.const 40) (i32.const 7))
+                (i64.store (i32.const 48) (i64.const -1))
                 (i32.const 32))
             (global $free (mut i32) (i32.const 62000))
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)

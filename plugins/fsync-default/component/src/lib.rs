@@ -5,7 +5,7 @@
 
 wit_bindgen::generate!({ path: "../../../wit/v0.1", world: "fsync-policy" });
 
-use exports::tenon::policy::fsync::{Bound, Durability, Facts, Guest, Start, Verdict};
+use exports::tenon::policy::fsync::{Bound, Durability, Facts, Gather, Guest, Start, Verdict};
 use fsync_default_policy as policy;
 
 struct Component;
@@ -30,7 +30,7 @@ impl Guest for Component {
             ceiling_us: facts.ceiling_us,
         };
         match policy::decide(&situation) {
-            policy::Verdict::Sync { gather_us } => Verdict::Sync(gather_us),
+            policy::Verdict::Sync { gather_us: us } => Verdict::Sync(Gather { us, bytes: u64::MAX }),
             policy::Verdict::SyncAtAge { age_us } => Verdict::SyncWhen(Bound { age_us, bytes: u64::MAX }),
             policy::Verdict::Leave => Verdict::AskWhen(Bound { age_us: u64::MAX, bytes: u64::MAX }),
         }

@@ -50,6 +50,14 @@ pub(crate) struct PersistenceInfo {
     pub(crate) rewrite_failures_in_a_row: u64,
     /// The last write or fsync of the log failed.
     pub(crate) is_log_failing: bool,
+    /// How much of the running backup is written, of 100.
+    pub(crate) backup_percentage: Option<f64>,
+    /// The last backup failed.
+    pub(crate) has_backup_failed: bool,
+    /// Backups that succeeded since the start.
+    pub(crate) backups: u64,
+    /// Bytes of changed data that were put into files because memory had no room for them, all in all.
+    pub(crate) spilled_bytes: u64,
     /// Shown while `is_log_enabled`.
     pub(crate) log: LogInfo,
     /// Shown while there is a load.
@@ -84,6 +92,14 @@ pub(crate) struct LogInfo {
     pub(crate) fsyncs_pending: u64,
     /// Fsyncs that were put off because one was running.
     pub(crate) fsyncs_delayed: u64,
+    /// Fsyncs that have ended.
+    pub(crate) fsyncs: u64,
+    /// Duration of the last of them, microseconds.
+    pub(crate) last_fsync_us: u64,
+    /// Duration of the worst of the last minute, microseconds.
+    pub(crate) fsync_worst_us: u64,
+    /// How old the oldest write was when the fsync ended that covered it, at worst in the last minute.
+    pub(crate) staleness_worst_us: u64,
 }
 
 /// A load that goes on.
@@ -107,6 +123,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
     let cut = snapshots.running_cut().and_then(|cut| engine.keyspace.cut_stats(cut)).unwrap_or_default();
     let cut_bytes = engine.keyspace.cut_memory() as u64;
     let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
+    let syncs = engine.durability.log().map(|log| log.facts(now));
     PersistenceInfo {
         cut_peak_bytes: cut_bytes,
         cut_bytes,
@@ -124,12 +141,20 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         is_rewrite_scheduled: snapshots.rewrite_scheduled,
         rewrite_failures_in_a_row: u64::from(snapshots.rewrite.failures_in_a_row),
         is_log_failing: engine.durability.failure().is_some(),
+        backup_percentage: engine.backups.is_running().then(|| engine.backups.status(now).percentage()),
+        has_backup_failed: engine.backups.has_failed(),
+        backups: engine.backups.count,
+        spilled_bytes: snapshots.spilled_bytes,
         log: LogInfo {
             current_bytes: sizes.current,
             base_bytes: sizes.base,
             buffered_bytes: engine.journal.pending_bytes() as u64,
             fsyncs_pending: engine.durability.fsyncs_pending(now),
             fsyncs_delayed: engine.durability.delayed_fsyncs,
+            fsyncs: syncs.map_or(0, |facts| facts.ended),
+            last_fsync_us: syncs.map_or(0, |facts| facts.last_us),
+            fsync_worst_us: syncs.map_or(0, |syncs| syncs.worst_us),
+            staleness_worst_us: syncs.map_or(0, |syncs| syncs.staleness_us),
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
@@ -194,6 +219,11 @@ fn write_info(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_last_write_status", status(info.is_log_failing));
     lines.field("aof_last_cow_size", info.rewrite.last_cut_bytes);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+    lines.field("snapshot_spilled_bytes", info.spilled_bytes);
+    lines.flag("backup_in_progress", info.backup_percentage.is_some());
+    lines.hundredths("backup_current_perc", info.backup_percentage.unwrap_or(0.0));
+    lines.field("backup_last_status", status(info.has_backup_failed));
+    lines.field("backups", info.backups);
     if info.is_log_enabled {
         write_log(lines, info);
     }
@@ -209,6 +239,10 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_buffer_length", info.log.buffered_bytes);
     lines.field("aof_pending_bio_fsync", info.log.fsyncs_pending);
     lines.field("aof_delayed_fsync", info.log.fsyncs_delayed);
+    lines.field("aof_fsyncs", info.log.fsyncs);
+    lines.field("aof_last_fsync_usec", info.log.last_fsync_us);
+    lines.field("aof_fsync_worst_usec", info.log.fsync_worst_us);
+    lines.field("aof_staleness_worst_usec", info.log.staleness_worst_us);
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
@@ -267,6 +301,7 @@ mod tests {
             save_keys_done: 1,
             save_keys_total: 3,
             is_log_enabled: true,
+            backup_percentage: Some(12.5),
             load: Some(load),
             ..PersistenceInfo::default()
         });
@@ -278,6 +313,9 @@ mod tests {
             "aof_current_size:0",
             "loading_loaded_perc:25.00",
             "loading_eta_seconds:29",
+            "backup_in_progress:1",
+            "backup_current_perc:12.50",
+            "backup_last_status:ok",
         ] {
             assert!(busy.contains(&format!("{line}\r\n")), "no {line} in {busy}");
         }
