@@ -249,6 +249,11 @@ fn a_shutdown_waits_for_replicas_that_lag() {
     let (mut served, _) = lagging(&[("save", "")]);
     assert_eq!(served.run(1, "SHUTDOWN"), "");
     assert!(served.text(3, "INFO server").contains("shutdown_in_milliseconds:10000\r\n"));
+    let clients = served.text(3, "INFO clients");
+    assert!(
+        clients.contains("connected_clients:2\r\n") && clients.contains("blocked_clients:1\r\n"),
+        "{clients}"
+    );
     assert_eq!(served.run(3, "SET k 2"), "", "writes are kept");
     assert_eq!(served.exit_code, None);
     let all = served.engine.journal.offset();

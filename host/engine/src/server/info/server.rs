@@ -70,7 +70,7 @@ pub(super) fn clients(lines: &mut Lines, facts: &Facts<'_>) {
     let present = || facts.engine.sessions.present();
     let input_max = present().map(|session| session.decoder.pending_bytes()).max();
     let output_max = present().map(|session| facts.outputs.pending_bytes(session.id.slot)).max();
-    lines.field("connected_clients", present().count());
+    lines.field("connected_clients", present().filter(|session| !session.is_replica).count());
     lines.zeros(&["cluster_connections"]);
     lines.field("maxclients", facts.engine.config.integer(Directive::MaxClients));
     lines.field("client_recent_max_input_buffer", input_max.unwrap_or(0));
