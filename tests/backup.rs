@@ -162,6 +162,31 @@ fn a_backup_that_is_given_up_is_gone() {
 }
 
 #[test]
+fn a_backup_keeps_what_is_flushed_swapped_renamed_and_expired_while_it_is_written() {
+    let server = filled(3_000, &["--backup-bytes-per-second", "500kb"]);
+    let mut client = server.client();
+    client.command(&["SELECT", "4"]);
+    for word in ["one", "two"] {
+        client.command(&["SADD", "set", word]);
+    }
+    client.command(&["SET", "short", "1", "PX", "600"]);
+    let directory = backup_of(&server, "kept");
+    client.command(&["RENAME", "set", "other"]);
+    client.command(&["SWAPDB", "0", "4"]);
+    assert_eq!(client.command(&["DBSIZE"]), Reply::Integer(3_000));
+    client.command(&["FLUSHALL"]);
+    client.command(&["SET", "new", "1"]);
+    sleep(Duration::from_millis(700));
+    assert!(status(&mut client)["status"].contains("running"));
+    client.command(&["CONFIG", "SET", "backup-bytes-per-second", "0"]);
+    wait_for(&mut client, "ok");
+    let output = check(&directory);
+    assert!(output.status.success(), "{}", complaint(&output));
+    let report = said(&output);
+    assert!(report.contains("database 0: 3000 string\ndatabase 4: 1 set, 1 string\n"), "{report}");
+}
+
+#[test]
 fn a_kill_in_the_middle_leaves_what_is_recognised_as_unfinished() {
     let mut server = filled(2_000, &["--backup-bytes-per-second", "100kb"]);
     let mut client = server.client();

@@ -149,6 +149,11 @@ fn nests_without_end_are_refused() {
     let parentheses = format!("return {}1{}", "(".repeat(deep), ")".repeat(deep));
     for (script, argument) in [
         ("return cjson.decode(ARGV[1])", json.as_str()),
+        ("cjson.decode_max_depth(1000000) return cjson.decode(ARGV[1])", json.as_str()),
+        (
+            "cjson.encode_max_depth(1000000) local t = {} for i = 1, 200000 do t = {t} end return cjson.encode(t)",
+            "",
+        ),
         ("local t = {} for i = 1, 200000 do t = {t} end return cjson.encode(t)", ""),
         ("local function f() return f() + 1 end return f()", ""),
         ("return string.rep('(', 200000):find(string.rep('(', 200000))", ""),

@@ -279,3 +279,40 @@ fn a_setting_that_means_nothing_stops_the_start_and_changes_nothing_later() {
     );
     assert_healthy(&mut client, "snapshot", "snapshot-quiet.wasm");
 }
+
+#[test]
+fn a_shadow_is_asked_and_counted_and_not_obeyed() {
+    let shadow = ["--policy-fsync-shadow", "fsync-group.wasm bytes=1kb us=1000"];
+    let everysec = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"];
+    let server = serve(&[&everysec[..], &shadow].concat());
+    let mut client = server.client();
+    for _ in 0..40 {
+        set(&mut client, "k", 2 << 10);
+        sleep(Duration::from_millis(50));
+    }
+    let fsyncs = told(&mut client, "aof_fsyncs");
+    assert!((1..=6).contains(&fsyncs), "the built-in policy decides: {fsyncs} fsyncs in two seconds");
+    let text = client.command(&["INFO", "policies"]).text();
+    let line = text.lines().find(|line| line.starts_with("policy_fsync_shadow:")).expect("a line");
+    assert!(
+        line.contains("running=fsync-group.wasm,status=component") && line.contains("fallbacks=0"),
+        "{line}"
+    );
+    assert!(!line.contains("differed=0"), "{line}");
+    assert!(text.contains("policy_fsync:running=builtin"), "{text}");
+
+    let refused = |shadow: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenon"));
+        command.args(["--policy-directory", "policies", "--policy-fsync-shadow", shadow]);
+        let output = tools::run(command.current_dir(server.directory()), b"", PATIENCE);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        said(&output)
+    };
+    assert!(
+        refused("fsync-group.wasm speed=1")
+            .contains("policy-fsync-shadow: fsync-group.wasm refused: unknown")
+    );
+    assert!(
+        refused("fsync-group").contains("policy-fsync-shadow: found 'fsync-group', expected 'builtin' or")
+    );
+}

@@ -1,5 +1,5 @@
-//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential`,
-//! `fuzz` and `policies`.
+//! The chores of the workspace: `cargo xtask check`, `floors`, `tidy`, `bench`, `differential`, `fuzz`, `policies` and
+//! `sim`.
 //! Depends on no crate of the house: it judges the house from outside, by its files and its binary.
 //! Always: what fails says where, what was found and what was expected, and the exit status is 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who ran it")]
@@ -13,6 +13,7 @@ mod bench;
 mod differential;
 mod fuzz;
 mod policies;
+mod sim;
 
 mod problem;
 mod source;
@@ -30,6 +31,7 @@ usage: cargo xtask CHORE
   differential     random commands to Tenon and to redis-server; `cargo xtask differential --help` lists the options
   fuzz [OPTION]    hostile bytes for what reads them; `cargo xtask fuzz --help` lists the options
   policies [DIR]   the policies below plugins/ as components, in a directory that the server can load them from
+  sim SCENARIO     crashes and bad networks by seeds; `cargo xtask sim --help` lists scenarios and options
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["differential", options @ ..] => differential::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
         ["policies", options @ ..] => policies::run(options),
+        ["sim", options @ ..] => sim::run(options),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

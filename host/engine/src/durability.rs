@@ -245,7 +245,7 @@ impl Engine {
     }
 
     /// Brings the level that replies wait for in line with `appendfsync` and `no-appendfsync-on-rewrite`.
-    fn keep_promise(&mut self, now: Now) {
+    pub(crate) fn keep_promise(&mut self, now: Now) {
         let promise = durability_in_force(
             configured(&self.config),
             self.config.bool(Directive::NoAppendFsyncOnRewrite),
@@ -265,6 +265,11 @@ impl Engine {
 
     /// Tells the log of directives that say how it is kept, from the next batch on.
     pub(crate) fn log_settings_changed(&mut self, now: Now, changed: &[Directive]) {
+        const PROMISED: [Directive; 2] = [Directive::AppendFsync, Directive::NoAppendFsyncOnRewrite];
+        if PROMISED.iter().any(|directive| changed.contains(directive)) {
+            // What comes in the same turn is promised what the client has just asked for.
+            self.keep_promise(now);
+        }
         const KEPT: [Directive; 4] = [
             Directive::AofTimestampEnabled,
             Directive::AofUseRdbPreamble,

@@ -22,6 +22,7 @@ use crate::access;
 use crate::backups::Backups;
 use crate::client_memory::ClientMemory;
 use crate::cron::Cron;
+use crate::departure::Departure;
 use crate::durability::Durability;
 use crate::eviction::Eviction;
 use crate::failover::Failover;
@@ -138,6 +139,7 @@ pub struct Engine {
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
     pub(crate) failover: Failover,
+    pub(crate) departure: Option<Departure>,
     /// Keys on their way to other servers.
     pub(crate) migrations: Migrations,
     pub(crate) memory: MemoryMarks,
@@ -298,6 +300,7 @@ impl Engine {
             keyspace,
             replication: Replication::new(started, replication::new_id(&mut dice), &config),
             failover: Failover::default(),
+            departure: None,
             migrations: Migrations::default(),
             memory: MemoryMarks {
                 startup_bytes,
@@ -380,7 +383,6 @@ impl Engine {
         let loaded_bytes = (self.identity.gauges)().allocated_bytes;
         self.memory.policies_bytes += loaded_bytes.saturating_sub(before_bytes);
         self.commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, self.config.renames());
-        tracing::info!("Server initialized");
         Ok(())
     }
 
@@ -390,6 +392,8 @@ impl Engine {
         if self.is_over {
             return;
         }
+        // Tools that wait for this line connect next.
+        tracing::info!("Server initialized");
         (self.tell_supervisor)(Milestone::Loading);
         let loaded = self.load_at_start(now, world);
         self.end_load();
@@ -633,6 +637,7 @@ impl Machine for Engine {
         }
         self.settle_replication(now, world);
         self.settle_failover(now, world);
+        self.settle_departure(now, world);
         self.settle_stalled(now, world);
         self.free_garbage(world);
         self.free_tracked_keys(world);
@@ -652,6 +657,7 @@ impl Machine for Engine {
             self.replication.wake_at(self.pause.is_on()),
             self.migrations.wake_at(),
             self.failover.wake_at(),
+            self.departs_at(),
         ];
         moments.into_iter().flatten().min()
     }

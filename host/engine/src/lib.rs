@@ -6,6 +6,7 @@ mod backups;
 mod client_memory;
 mod command_base;
 mod cron;
+mod departure;
 mod durability;
 mod engine; // read me first
 mod eviction;

@@ -60,6 +60,8 @@ impl Engine {
                 None => {}
             }
         }
+        // Clients may write before the first turn ends.
+        self.keep_promise(now);
         self.stats.dirty_total = 0;
         self.snapshots.nothing_changed(0, self.journal.effect_bytes());
         let spent = world.stopwatch.read().since(began);
@@ -91,7 +93,8 @@ impl Engine {
         let lock = directory.lock(world.disk).map_err(|error| error.to_string())?;
         let loaded = self.load_log(now, &directory, world)?;
         let mut base = Vec::new();
-        if !loaded.found {
+        // A log that is there is what holds, also if nothing is in it: whatever a dump says, its end would go on from it.
+        if !loaded.found && loaded.manifest.is_empty() {
             self.load_dump(now, world)?;
             base = self.encode_base(now, world)?;
         }

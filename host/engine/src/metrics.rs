@@ -174,6 +174,8 @@ const FAMILIES: &[Family] = &[
             ("call_ns", "tenon_policy_call_seconds", Gauge, 1_000_000_000.0),
             ("fallbacks", "tenon_policy_fallbacks_total", Counter, 1.0),
             ("refused", "tenon_policy_refused_total", Counter, 1.0),
+            ("agreed", "tenon_policy_shadow_agreed_total", Counter, 1.0),
+            ("differed", "tenon_policy_shadow_differed_total", Counter, 1.0),
         ],
     },
 ];

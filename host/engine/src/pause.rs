@@ -26,6 +26,8 @@ pub(crate) struct Pause {
     running: Option<(Scope, Micros)>,
     /// A failover wants what is here to stay as it is, whatever clients ask for.
     is_for_failover: bool,
+    /// A server that is about to leave lets its replicas have everything first.
+    is_for_departure: bool,
     kept: VecDeque<ConnectionId>,
     /// What came from the primary that is followed waits, too.
     holds_stream: bool,
@@ -34,7 +36,7 @@ pub(crate) struct Pause {
 impl Pause {
     /// Whether there is a pause: then nothing expires.
     pub(crate) fn is_on(&self) -> bool {
-        self.running.is_some() || self.is_for_failover
+        self.running.is_some() || self.is_for_failover || self.is_for_departure
     }
 
     /// Keeps writes until a failover has come to its end, or no longer.
@@ -42,11 +44,16 @@ impl Pause {
         self.is_for_failover = is_held;
     }
 
+    /// Keeps writes until the server has left, or stays.
+    pub(crate) fn hold_for_departure(&mut self, is_held: bool) {
+        self.is_for_departure = is_held;
+    }
+
     /// Whether a request for this command is kept.
     fn holds(&self, flags: Flags) -> bool {
         match self.running {
             Some((Scope::All, _)) => true,
-            None if !self.is_for_failover => false,
+            None if !self.is_on() => false,
             Some((Scope::Writes, _)) | None => flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE),
         }
     }
@@ -81,7 +88,7 @@ impl Pause {
     pub(crate) fn wake_at(&self) -> Option<Micros> {
         match self.running {
             Some((_, end)) => Some(end),
-            None => Some(Micros(0)).filter(|_| !self.is_for_failover && self.keeps_any()),
+            None => Some(Micros(0)).filter(|_| !self.is_on() && self.keeps_any()),
         }
     }
 }

@@ -10,8 +10,8 @@ use tenon_base::{ConnectionId, Disk, Lane, Now, World};
 use tenon_config::{Config, Directive, PolicySelection};
 use tenon_policy::{
     AvailableFile, Decision, FileChange, Fsync, FsyncFacts, FsyncGuard, FsyncPlan, Guard, Level, Loaded,
-    Notice, PolicyLoader, PolicySpec, Refusal, RefusalKind, Setting, Sha256, Snapshot, SnapshotFacts,
-    SnapshotGuard, SnapshotVerdict, Source,
+    Notice, PolicyLoader, PolicySpec, Refusal, RefusalKind, Setting, Sha256, Shadow, Snapshot, SnapshotFacts,
+    SnapshotGuard, SnapshotVerdict, Source, SpecError,
 };
 
 use crate::engine::{Engine, Purpose};
@@ -25,6 +25,8 @@ pub(crate) struct Policies {
     loader: Arc<dyn PolicyLoader>,
     pub(crate) fsync: FsyncGuard,
     pub(crate) snapshot: SnapshotGuard,
+    /// Asked beside `fsync` and not obeyed.
+    pub(crate) fsync_shadow: Option<Shadow<Fsync>>,
     watch: Watch,
 }
 
@@ -135,12 +137,16 @@ impl Policies {
         fn native<D: Decision>(now: Now) -> Guard<D> {
             Guard::new(Loaded::native(&[]).expect("the native policy needs no settings"), now.unix().0)
         }
-        Policies { loader, fsync: native(now), snapshot: native(now), watch: Watch::Idle }
+        Policies { loader, fsync: native(now), snapshot: native(now), fsync_shadow: None, watch: Watch::Idle }
     }
 
-    pub(crate) fn ask_fsync(&mut self, facts: &FsyncFacts, clock_ns: impl FnMut() -> u64) -> FsyncPlan {
-        let plan = self.fsync.decide(facts, clock_ns);
+    pub(crate) fn ask_fsync(&mut self, facts: &FsyncFacts, mut clock_ns: impl FnMut() -> u64) -> FsyncPlan {
+        let plan = self.fsync.decide(facts, &mut clock_ns);
         log_notices(self.fsync.take_notices());
+        if let Some(shadow) = &mut self.fsync_shadow {
+            shadow.observe(facts, plan, clock_ns);
+            log_notices(shadow.take_notices());
+        }
         plan
     }
 
@@ -229,6 +235,25 @@ impl Engine {
         log_notices(self.policies.snapshot.take_notices());
         tracing::info!("{}", self.policies.fsync.loaded_line());
         tracing::info!("{}", self.policies.snapshot.loaded_line());
+        self.load_shadow_at_start(now)
+    }
+
+    /// Loads the policy that is asked beside the one in force. One that the sandbox refuses is told and left out.
+    fn load_shadow_at_start(&mut self, now: Now) -> Result<(), String> {
+        let refused = |sentence: &str| refused(&self.config, Directive::PolicyFsyncShadow, sentence);
+        let Some(shadow) = shadow_spec(&self.config).map_err(|sentence| refused(&sentence))? else {
+            return Ok(());
+        };
+        let loaded = self.policies.loader.load_fsync(&shadow, &shadow.start(TENANT, crate::TENON_VERSION));
+        match loaded {
+            Ok(loaded) => {
+                let shadow = Guard::new(loaded, now.unix().0);
+                tracing::info!("{}, asked beside it and not obeyed", shadow.loaded_line());
+                self.policies.fsync_shadow = Some(Shadow::new(shadow));
+            }
+            Err(refusal) if refusal.stops_start() => return Err(refused(&refusal.sentence)),
+            Err(refusal) => tracing::warn!("There is no shadow of the policy fsync: {refusal}"),
+        }
         Ok(())
     }
 
@@ -362,8 +387,15 @@ pub fn policy_refusals(loader: &dyn PolicyLoader, config: &Config) -> Vec<String
     let told = |directive: Directive, refusal: Option<Refusal>| {
         refusal.map(|refusal| refused(config, directive, &refusal.sentence))
     };
+    let shadow = match shadow_spec(config) {
+        Ok(shadow) => shadow.and_then(|shadow| {
+            let loaded = loader.load_fsync(&shadow, &shadow.start(TENANT, crate::TENON_VERSION));
+            told(Directive::PolicyFsyncShadow, loaded.err())
+        }),
+        Err(sentence) => Some(refused(config, Directive::PolicyFsyncShadow, &sentence)),
+    };
     let fsync = told(Directive::PolicyFsync, fsync);
-    fsync.into_iter().chain(told(Directive::PolicySnapshot, snapshot)).collect()
+    fsync.into_iter().chain(told(Directive::PolicySnapshot, snapshot)).chain(shadow).collect()
 }
 
 /// With file and line, where the directive has them.
@@ -378,6 +410,15 @@ fn spec(config: &Config, directive: Directive) -> PolicySpec {
         source: component.map_or(Source::Builtin, Source::File),
         sha256: sha256.map(Sha256),
         settings: settings.into_iter().map(|(key, value)| Setting { key, value }).collect(),
+    }
+}
+
+/// What `policy-fsync-shadow` names, if anything.
+fn shadow_spec(config: &Config) -> Result<Option<PolicySpec>, String> {
+    let text = config.text_lossy(Directive::PolicyFsyncShadow);
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|error: SpecError| error.to_string()),
     }
 }
 

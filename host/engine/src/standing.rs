@@ -21,6 +21,8 @@ pub struct Standing {
     pub history: History,
     /// Behind the last byte of the replication stream.
     pub offset: ReplicationOffset,
+    /// The stream is kept for replicas: so the offset counts everything.
+    pub has_backlog: bool,
     /// It follows a primary, or wants to.
     pub is_following: bool,
     /// It follows, and nothing stands between it and its primary's stream.
@@ -52,6 +54,7 @@ impl Engine {
             log: log.map(|log| LogReach { written: log.written(), synced: log.synced() }),
             history: *self.replication.primary.history(),
             offset: self.journal.offset(),
+            has_backlog: self.replication.primary.backlog().is_some(),
             is_following: self.replication.is_following,
             is_linked: following.is_some_and(|following| following.upstream.is_up()),
         }

@@ -13,6 +13,7 @@ mod fsync;
 mod guard;
 mod loader;
 mod notice;
+mod shadow;
 mod snapshot;
 mod spec;
 mod statistics;
@@ -28,6 +29,7 @@ pub use fsync::{
 pub use guard::{FsyncGuard, Guard, SnapshotGuard, Status};
 pub use loader::{AvailableFile, FileChange, NativePolicies, PolicyLoader, Refusal, RefusalKind};
 pub use notice::{Level, Notice, one_line};
+pub use shadow::{Difference, Shadow};
 pub use snapshot::{
     ATTEMPT_INTERVAL_MS_MIN, Job, SavePoint, Snapshot, SnapshotFacts, SnapshotPolicy, SnapshotVerdict,
     rewrite_is_limited,

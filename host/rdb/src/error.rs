@@ -208,18 +208,12 @@ fn compact_name(type_byte: u8) -> &'static str {
     }
 }
 
-/// What Redis calls a value with a member that is there twice. Where it finds that by looking at a compact value as a
-/// whole, it says so of the whole.
-fn duplicate_name(type_byte: u8) -> String {
+/// What Redis calls a value that is written member by member, with one that is there twice.
+fn duplicate_name(type_byte: u8) -> &'static str {
     match type_byte {
-        kind::SET => "Duplicate set members detected".to_owned(),
-        kind::ZSET | kind::ZSET_TEXT => "Duplicate zset fields detected".to_owned(),
-        kind::HASH => "Duplicate hash fields detected".to_owned(),
-        kind::HASH_ZIPMAP => "Hash zipmap with dup elements".to_owned(),
-        kind::HASH_LISTPACK | kind::SET_LISTPACK => {
-            format!("{} integrity check failed, listpack with dup elements", compact_name(type_byte))
-        }
-        compact => format!("{} integrity check failed", compact_name(compact)),
+        kind::SET => "Duplicate set members detected",
+        kind::ZSET | kind::ZSET_TEXT => "Duplicate zset fields detected",
+        _ => "Duplicate hash fields detected",
     }
 }
 

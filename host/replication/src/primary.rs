@@ -353,12 +353,18 @@ impl Primary {
 
     /// How many replicas have run everything before `offset`.
     pub fn acked_count(&self, offset: ReplicationOffset) -> usize {
-        self.online().filter(|replica| replica.acked >= offset).count()
+        self.count(|replica| replica.acked >= offset)
     }
 
     /// How many replicas have everything before `offset` on their disks.
     pub fn synced_count(&self, offset: ReplicationOffset) -> usize {
-        self.online().filter(|replica| replica.acked_synced >= offset).count()
+        self.count(|replica| replica.acked_synced >= offset)
+    }
+
+    /// A replica that has come back counts by its new link alone, also while nobody has noticed that the old one is dead.
+    fn count(&self, has: impl Fn(&Replica) -> bool) -> usize {
+        let is_current = |one: &&Replica| !self.replicas.iter().any(|other| other.is_return_of(one));
+        self.online().filter(is_current).filter(|replica| has(replica)).count()
     }
 
     /// Replicas are to be asked how far they are.

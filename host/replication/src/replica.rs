@@ -120,6 +120,15 @@ impl Replica {
         }
     }
 
+    /// Whether this is the same replica over a later link, by what it says of itself.
+    pub(crate) fn is_return_of(&self, earlier: &Replica) -> bool {
+        let port = self.handshake.listening_port;
+        port != 0
+            && port == earlier.handshake.listening_port
+            && self.address == earlier.address
+            && self.connection.serial > earlier.connection.serial
+    }
+
     /// Whole seconds since it last gave an account.
     pub fn lag_seconds(&self, now: Micros) -> u64 {
         now.since(self.heard_at).0 / 1_000_000

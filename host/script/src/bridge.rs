@@ -3,17 +3,17 @@
 //! They are made once and outlast every run, as scripts may keep them; which host they reach is known for the time of
 //! a run only, to the thread that runs it. Not a global: whatever outlives the run finds nobody there.
 
-use mlua::{BString, Either, Lua, MultiValue, Result, Table, Value};
+use mlua::{BString, Either, Error, Lua, MultiValue, Result, Table, Value};
 use scoped_tls_hkt::scoped_thread_local;
 use tenon_resp::{DOUBLE_TEXT_BYTES_MAX, OwnedArgs, Proto};
 
 use crate::convert::{bulk_of, error_text, read_reply, status_of};
 use crate::memory::{Crosses, Lift, Limit, beside_limit, crossing_text};
-use crate::told::{coded, number, text};
+use crate::told::{Raised, coded, coded_table, number, text};
 use crate::{Called, Host, sha1_hex};
 
-/// A word of a command, or none; only strings are handed over as words.
-type Word = Option<BString>;
+/// What may be a word of a command, or none. A number is taken for its text here.
+type Word = Option<Either<BString, Value>>;
 /// As many words as most commands have at most.
 type Words = (Word, Word, Word, Word);
 /// What a command came to, one of [`VALUE`] and so on, and the value or text.
@@ -27,6 +27,8 @@ const STATUS: u8 = 1;
 const ERROR: u8 = 2;
 /// It is the status `OK`, and nothing is behind it. Not 3, by which the other side has errors of its own.
 const OK: u8 = 4;
+/// It has not been run, because not all of its words are strings for certain.
+const UNSURE: u8 = 5;
 
 /// What is reached for one run.
 pub(crate) struct Crossing<'a> {
@@ -41,11 +43,22 @@ pub(crate) struct Crossing<'a> {
 trait Cross {
     fn words(&mut self) -> &mut OwnedArgs;
     fn call(&mut self, lua: &Lua) -> Result<Answer>;
+    fn call_wide(&mut self, lua: &Lua, args: &MultiValue) -> Result<Wide>;
     fn check(&mut self, args: &MultiValue) -> Result<bool>;
     fn set_targets(&mut self, log: bool, replicas: bool);
     fn speak(&mut self, proto: Proto);
     fn log(&mut self, level: u8, text: &[u8]);
     fn goes_on(&mut self) -> bool;
+}
+
+/// What a command of any number of words came to.
+enum Wide {
+    Value(Value),
+    /// The error's text, code first.
+    Error {
+        text: Vec<u8>,
+        is_counted: bool,
+    },
 }
 
 scoped_thread_local!(static mut CROSSING: for<'a> &'a mut (dyn Cross + 'a));
@@ -64,27 +77,47 @@ pub(crate) fn goes_on() -> bool {
 
 /// Puts the functions into `native`.
 pub(crate) fn install(lua: &Lua, native: &Table) -> Result<()> {
-    let send = |lua: &Lua, words: Words| {
+    let send = |lua: &Lua, (count, words): (usize, Words)| {
         cross(|crossing| {
             crossing.words().clear();
-            add(crossing.words(), words);
+            if count == 0 || add(crossing.words(), words, is_text) < count {
+                return Ok((Lift::not(UNSURE), Either::Right(Value::Nil), Limit::not()));
+            }
             crossing.call(lua)
         })
     };
     native.raw_set("send", lua.create_function(send)?)?;
-    let gather = |_: &Lua, (is_first, a, b, c, d, rest): (bool, Word, Word, Word, Word, Words)| {
+    let gather = |_: &Lua, (is_first, words): (bool, Words)| {
         cross(|crossing| {
             if is_first {
                 crossing.words().clear();
             }
-            add(crossing.words(), (a, b, c, d));
-            add(crossing.words(), rest);
-            Ok(())
+            Ok(add(crossing.words(), words, |_| true))
         })
     };
     native.raw_set("gather", lua.create_function(gather)?)?;
-    let send_gathered = |lua: &Lua, ()| cross(|crossing| crossing.call(lua));
-    native.raw_set("send_gathered", lua.create_function(send_gathered)?)?;
+    let send_sure = |lua: &Lua, words: Words| {
+        cross(|crossing| {
+            // Without words it sends what is gathered.
+            if words.0.is_some() {
+                crossing.words().clear();
+                add(crossing.words(), words, |_| true);
+            }
+            crossing.call(lua)
+        })
+    };
+    native.raw_set("send_sure", lua.create_function(send_sure)?)?;
+    let call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call_wide(lua, &args))? {
+        Wide::Value(value) => Ok(value),
+        Wide::Error { text, is_counted } => Err(Error::external(Raised::Coded { text, is_counted })),
+    };
+    native.raw_set("call", lua.create_function(call)?)?;
+    let protected_call = |lua: &Lua, args: MultiValue| match cross(|crossing| crossing.call_wide(lua, &args))?
+    {
+        Wide::Value(value) => Ok(value),
+        Wide::Error { text, is_counted } => coded_table(lua, &text, is_counted).map(Value::Table),
+    };
+    native.raw_set("pcall", lua.create_function(protected_call)?)?;
     native.raw_set("number_text", lua.create_function(number_text)?)?;
     let check = |_: &Lua, args: MultiValue| cross(|crossing| crossing.check(&args));
     native.raw_set("acl_check_cmd", lua.create_function(check)?)?;
@@ -101,8 +134,28 @@ fn cross<R>(act: impl FnOnce(&mut dyn Cross) -> Result<R>) -> Result<R> {
     CROSSING.with(|crossing| act(crossing))
 }
 
-fn add(words: &mut OwnedArgs, (a, b, c, d): Words) {
-    [a, b, c, d].into_iter().flatten().for_each(|word| words.push(&word));
+/// Adds the words in front that are good; returns how many.
+fn add(words: &mut OwnedArgs, given: Words, is_good: impl Fn(&[u8]) -> bool) -> usize {
+    let (a, b, c, d) = given;
+    let mut count = 0;
+    for word in [a, b, c, d] {
+        match word {
+            Some(Either::Left(word)) if is_good(&word) => words.push(&word),
+            _ => break,
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Whether this was a string, not a number whose text it is.
+pub(crate) fn is_text(word: &[u8]) -> bool {
+    let looks = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e');
+    match word {
+        [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => !word.iter().all(looks),
+        b"inf" | b"-inf" | b"nan" | b"-nan" => false,
+        _ => true,
+    }
 }
 
 /// A number as a word of a command: never with an exponent if it is whole and fits, as commands may want an integer.
@@ -205,6 +258,23 @@ impl Cross for Crossing<'_> {
                 }
             },
         }
+    }
+
+    fn call_wide(&mut self, lua: &Lua, args: &MultiValue) -> Result<Wide> {
+        if let Err(sentence) = self.take_words(args) {
+            return Ok(Wide::Error { text: sentence.as_bytes().to_vec(), is_counted: false });
+        }
+        Ok(match self.host.call(self.words.as_args(), self.speaks) {
+            Called::Refused(text) => {
+                Wide::Error { text: error_text(text.as_bytes()).into(), is_counted: true }
+            }
+            Called::Reply([b'-', text @ ..]) => {
+                Wide::Error { text: error_text(text).into(), is_counted: true }
+            }
+            Called::Reply(reply) => {
+                Wide::Value(beside_limit(lua, reply.len(), || read_reply(lua, reply, &mut 0))?)
+            }
+        })
     }
 
     fn check(&mut self, args: &MultiValue) -> Result<bool> {

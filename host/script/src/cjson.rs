@@ -33,7 +33,7 @@ enum Invalid {
 }
 
 /// How deep anything nests, whatever the settings say: it is read and written by functions that call themselves.
-const DEPTH_MAX: usize = 10_000;
+const DEPTH_MAX: usize = 2_000;
 
 impl Default for Settings {
     fn default() -> Settings {

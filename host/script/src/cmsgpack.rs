@@ -8,8 +8,8 @@ use crate::told::{Told, bad_argument, number, tell, text, wrong_type};
 
 /// Tables within tables that are written.
 const PACK_DEPTH_MAX: usize = 16;
-/// Tables within tables that are read: the reader calls itself.
-const UNPACK_DEPTH_MAX: usize = 10_000;
+/// Tables within tables that are read: the reader calls itself, and must not run out of stack in any build.
+const UNPACK_DEPTH_MAX: usize = 1_000;
 
 /// The library's functions.
 pub(crate) fn library(lua: &Lua) -> Result<Table> {

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 
-use mlua::{Either, Lua, Result, Table, Value};
+use mlua::{BString, Either, Lua, Result, Table, Value};
 use tenon_resp::{Proto, Reply};
 
+use crate::bridge::is_text;
 use crate::interpreter::WrittenError;
+use crate::told::coded_table;
 
 /// How deep a script's value may nest before an error stands in its place.
 const DEPTH_MAX: usize = 1_000;
@@ -28,7 +30,7 @@ pub(crate) fn read_reply(lua: &Lua, bytes: &[u8], position: &mut usize) -> Resul
             Ok(line) => lua.create_table_from([("ok", line)]).map(Value::Table),
             Err(_) => single(lua, "ok", Value::String(lua.create_string(line)?)),
         },
-        b'-' => Ok(Value::Table(error_table(lua, line)?)),
+        b'-' => coded_table(lua, &error_text(line), true).map(Value::Table),
         b'*' | b'>' => match usize::try_from(length()) {
             Ok(count) => read_array(lua, bytes, position, count),
             Err(_) => Ok(Value::Boolean(false)),
@@ -90,14 +92,6 @@ pub(crate) fn bulk_of(reply: &[u8]) -> Option<&[u8]> {
 pub(crate) fn error_text(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.trim_ascii_end();
     if text.contains(&b' ') { Cow::Borrowed(text) } else { Cow::Owned([b"ERR ", text].concat()) }
-}
-
-/// `{err = text}`, marked as counted already.
-fn error_table(lua: &Lua, text: &[u8]) -> Result<Table> {
-    let table = lua.create_table_with_capacity(0, 2)?;
-    table.raw_set("err", lua.create_string(error_text(text))?)?;
-    table.raw_set("ignore_error_stats_update", true)?;
-    Ok(table)
 }
 
 fn read_array(lua: &Lua, bytes: &[u8], position: &mut usize, count: usize) -> Result<Value> {
@@ -253,6 +247,14 @@ fn write_elements(
     while !element.is_nil() {
         write_at(&element, speaks, reply, error, depth + 1);
         count += 1;
+        // Behind a string there is mostly another.
+        while element.is_string()
+            && let Ok(Some(Either::Left(text))) = table.raw_get::<Option<Either<BString, Value>>>(count + 1)
+            && is_text(&text)
+        {
+            reply.bulk(&text);
+            count += 1;
+        }
         element = table.raw_get(count + 1).unwrap_or(Value::Nil);
     }
     reply.finish(length, count);

@@ -12,6 +12,7 @@ use crate::bridge::{self, Crossing};
 use crate::convert::{write_array, write_line, write_value};
 use crate::hook::{self, run_endable};
 use crate::memory::{Limit, until_unlimited, within_limit};
+use crate::scan::{leaves_tables, may_be_wide};
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
@@ -46,6 +47,8 @@ pub struct Interpreter {
 
 /// What runs something compiled.
 struct Runner {
+    /// With at most so many keys and arguments, in tables that are used again.
+    again: LuaFunction,
     /// With so many keys, and the arguments behind them.
     few: [LuaFunction; FEW_KEYS_MAX + 1],
     /// With a table of each.
@@ -54,7 +57,13 @@ struct Runner {
 
 /// Something compiled: a script, or a library's function. A handle that keeps it.
 #[derive(Clone)]
-pub struct Code(LuaFunction);
+pub struct Code {
+    function: LuaFunction,
+    /// Whether it may call commands of thousands of words.
+    is_wide: bool,
+    /// Whether it can be given the same tables as others.
+    leaves_tables: bool,
+}
 
 /// A function that a library has registered.
 pub struct Function {
@@ -97,6 +106,8 @@ pub struct Returned {
 enum Kind {
     Text(Vec<u8>),
     Status(Vec<u8>),
+    /// The status `OK`.
+    Okay,
     /// A table that is nothing but an array.
     Array(Table),
     Value(Value),
@@ -129,6 +140,7 @@ impl Returned {
         match &self.value {
             Kind::Text(text) => reply.bulk(text),
             Kind::Status(text) => write_line(reply, b'+', text),
+            Kind::Okay => reply.ok(),
             Kind::Array(table) => write_array(table, self.speaks, reply, &mut error),
             Kind::Value(value) => write_value(value, self.speaks, reply, &mut error),
         }
@@ -163,7 +175,11 @@ impl Interpreter {
 
     /// Compiles a script; an error is Lua's sentence.
     pub fn compile(&self, code: &[u8]) -> std::result::Result<Code, String> {
-        self.compile_as(code, "@user_script").map(Code)
+        self.compile_as(code, "@user_script").map(|function| Code {
+            function,
+            is_wide: may_be_wide(code),
+            leaves_tables: leaves_tables(code),
+        })
     }
 
     fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<LuaFunction, String> {
@@ -211,7 +227,9 @@ impl Interpreter {
                 failed("ERR FUNCTION LOAD timeout")
             }
             Ok((Ok((true, Value::Table(functions))), _)) => {
-                let functions = functions.sequence_values::<Table>().map(|function| registered(&function?));
+                let functions = functions
+                    .sequence_values::<Table>()
+                    .map(|function| registered(&function?, may_be_wide(code)));
                 functions.collect::<Result<Vec<Function>>>().map_err(|error| error.to_string())
             }
             Ok((Ok((_, Value::String(reason))), _)) => failed(&reason.to_string_lossy()),
@@ -238,7 +256,11 @@ impl Interpreter {
 impl Runner {
     fn find(runner: &Table, name: &str) -> Result<Runner> {
         let few = |keys: usize| runner.raw_get(format!("{name}_{keys}"));
-        Ok(Runner { few: [few(0)?, few(1)?, few(2)?], many: runner.raw_get(name)? })
+        Ok(Runner {
+            again: runner.raw_get(format!("{name}_again"))?,
+            few: [few(0)?, few(1)?, few(2)?],
+            many: runner.raw_get(name)?,
+        })
     }
 
     fn run(
@@ -249,34 +271,44 @@ impl Runner {
         (keys, arguments): (Args<'_>, Args<'_>),
         host: &mut dyn Host,
     ) -> Ended {
-        type Outcome = (u8, Value, Option<BString>, Option<usize>, Value);
+        type Outcome = (u8, Value, Option<BString>, MultiValue);
         let ran = with_host(words, host, || match self.few.get(keys.len()) {
-            Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX => until_unlimited(lua, || {
-                let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
-                for bytes in keys.iter().chain(arguments.iter()) {
-                    words.push(Either::Left(word(lua, bytes)?));
-                }
-                words.push(Either::Right(Limit::on()));
-                run.call::<Outcome>((&code.0, Variadic::from(words)))
+            Some(_) if arguments.len() <= FEW_KEYS_MAX && code.leaves_tables => until_unlimited(lua, || {
+                let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
+                let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
+                self.again.call::<Outcome>((&code.function, key, other, first, second, Limit::on()))
             }),
+            Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX && !code.is_wide => {
+                until_unlimited(lua, || {
+                    let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
+                    for bytes in keys.iter().chain(arguments.iter()) {
+                        words.push(Either::Left(word(lua, bytes)?));
+                    }
+                    words.push(Either::Right(Limit::on()));
+                    run.call::<Outcome>((&code.function, Variadic::from(words)))
+                })
+            }
             _ => {
                 let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
-                within_limit(lua, || self.many.call::<Outcome>((&code.0, keys, arguments)))
+                within_limit(lua, || {
+                    self.many.call::<Outcome>((&code.function, keys, arguments, code.is_wide))
+                })
             }
         });
         let failed = |text: Vec<u8>| Ended::Failed(Failure { text, place: None, is_counted: false });
         match ran {
             Err(place) => Ended::Stopped(place),
             Ok((Err(error), _)) => failed(format!("ERR {error}").into_bytes()),
-            Ok((Ok((0, text, source, line, counted)), _)) => {
+            Ok((Ok((0, text, source, rest)), _)) => {
                 let text = match &text {
                     Value::String(text) => text.as_bytes().to_vec(),
                     Value::Integer(number) => number.to_string().into_bytes(),
                     Value::Number(number) => number.to_string().into_bytes(),
                     _ => b"ERR execution failure".to_vec(),
                 };
+                let line = rest.front().and_then(Value::as_usize);
                 let place = source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
-                let is_counted = matches!(counted, Value::Boolean(true));
+                let is_counted = matches!(rest.get(1), Some(Value::Boolean(true)));
                 Ended::Failed(Failure { text, place, is_counted })
             }
             Ok((Ok((kind, value, text, ..)), speaks)) => {
@@ -284,6 +316,7 @@ impl Runner {
                     (2, Some(text), _) => Kind::Text(text.into()),
                     (3, Some(text), _) => Kind::Status(text.into()),
                     (4, _, Value::Table(table)) => Kind::Array(table),
+                    (5, ..) => Kind::Okay,
                     (_, _, value) => Kind::Value(value),
                 };
                 Ended::Returned(Returned { value, speaks })
@@ -314,6 +347,10 @@ fn word<'a>(lua: &Lua, bytes: &'a [u8]) -> Result<Word<'a>> {
     }
 }
 
+fn word_at<'a>(lua: &Lua, words: Args<'a>, index: usize) -> Result<Option<Word<'a>>> {
+    words.try_get(index).map(|bytes| word(lua, bytes)).transpose()
+}
+
 fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
     let mut failure = None;
     let words = words.iter().map_while(|bytes| word(lua, bytes).map_err(|error| failure = Some(error)).ok());
@@ -321,7 +358,7 @@ fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
     failure.map_or(Ok(list), Err)
 }
 
-fn registered(function: &Table) -> Result<Function> {
+fn registered(function: &Table, is_wide: bool) -> Result<Function> {
     let mut flags = ScriptFlags::default();
     if let Some(names) = function.raw_get::<Option<Table>>("flags")? {
         for name in names.sequence_values::<LuaString>() {
@@ -334,7 +371,7 @@ fn registered(function: &Table) -> Result<Function> {
             .raw_get::<Option<LuaString>>("description")?
             .map(|text| text.as_bytes().to_vec()),
         flags,
-        code: Code(function.raw_get("callback")?),
+        code: Code { function: function.raw_get("callback")?, is_wide, leaves_tables: false },
     })
 }
 

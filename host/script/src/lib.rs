@@ -10,6 +10,7 @@ mod bridge; // a script's way out
 mod convert; // between replies and values
 mod hook;
 mod memory;
+mod scan;
 
 mod bits; // libraries
 mod chance;

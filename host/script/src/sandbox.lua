@@ -11,9 +11,12 @@ local next, rawget, rawset = next, rawget, rawset
 local setmetatable, getmetatable = setmetatable, getmetatable
 local setfenv, getfenv, loadstring = setfenv, getfenv, loadstring
 local collectgarbage, newproxy = collectgarbage, newproxy
-local insert, concat, unpack = table.insert, table.concat, unpack
+local insert, concat = table.insert, table.concat
 local byte, find, gsub = string.byte, string.find, string.gsub
 local place, open = native.place, native.open
+
+-- The last status that a script got in this run, as a table, and its text; forgotten when a metatable is set.
+local status, status_text
 
 -- The globals as scripts see them, and as they are.
 local globals, base = {}, {}
@@ -107,6 +110,7 @@ function base.setmetatable(table, metatable)
   if shown[table] then
     error('Attempt to modify a readonly table', 2)
   end
+  status = nil
   return setmetatable(table, metatable)
 end
 
@@ -260,15 +264,15 @@ for key, value in next, versions do
 end
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
 
--- Commands. A word is a string; numbers are written as such, the whole ones of few digits but once.
+-- Commands. A word is a string; numbers are written as such, short whole ones but once.
 
-local send, gather, send_gathered, number_text = native.caller, native.gather, native.send_gathered, native.number_text
-local numerals = {}
+local send, send_sure, gather = native.caller, native.send_sure, native.gather
+local number_text, numerals = native.number_text, {}
 
+-- The text of what is a number.
 local function numeral(number)
-  local known = numerals[number]
-  if known then
-    return known
+  if type(number) ~= 'number' then
+    return nil
   end
   local _, text = number_text(number)
   if number > -1000 and number < 1000 and number % 1 == 0 then
@@ -277,49 +281,67 @@ local function numeral(number)
   return text
 end
 
--- Sends what is more than a few strings. Returns what came of it: see `calling`.
-local function send_any(...)
-  local count, words = select('#', ...), { ... }
-  if count == 0 then
-    return 3, 'ERR Please specify at least one argument for this redis lib call'
-  end
+local function send_many(count, ...)
+  local words = { ... }
   for index = 1, count do
     local word = words[index]
-    local kind = type(word)
-    if kind == 'number' then
-      words[index] = numeral(word)
-    elseif kind ~= 'string' then
-      return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+    if type(word) ~= 'string' then
+      words[index] = numerals[word] or numeral(word)
+      if not words[index] then
+        return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+      end
     end
   end
-  if count <= 4 then
-    return send(words[1], words[2], words[3], words[4])
+  for index = 1, count, 4 do
+    gather(index == 1, words[index], words[index + 1], words[index + 2], words[index + 3])
   end
-  for index = 1, count, 8 do
-    gather(index == 1, unpack(words, index, index + 7))
-  end
-  return send_gathered()
+  return send_sure()
 end
 
--- The last status that a script got in this run, as a table, and its text.
-local status, status_text
+-- Sends what has words that are numbers, or look like some, or are no words. Returns what came of it: see `calling`.
+local function send_carefully(...)
+  local count, a, b, c, d = select('#', ...), ...
+  if count == 0 then
+    return 3, 'ERR Please specify at least one argument for this redis lib call'
+  elseif count > 4 then
+    return send_many(count, ...)
+  end
+  if type(a) ~= 'string' then
+    a = numerals[a] or numeral(a)
+  end
+  if count > 1 and type(b) ~= 'string' then
+    b = numerals[b] or numeral(b)
+  end
+  if count > 2 and type(c) ~= 'string' then
+    c = numerals[c] or numeral(c)
+  end
+  if count > 3 and type(d) ~= 'string' then
+    d = numerals[d] or numeral(d)
+  end
+  if not (a and (count < 2 or b) and (count < 3 or c) and (count < 4 or d)) then
+    return 3, 'ERR Lua redis lib command arguments must be strings or integers'
+  end
+  return send_sure(a, b, c, d)
+end
+
+-- How many calls are still to be made carefully at once: where one has numbers, others have some too.
+local careful = 0
+
 
 -- A function that has a command run. What came of it, and then:
 -- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
 local function calling(fail)
   return function(...)
-    local count, a, b, c, d = select('#', ...), ...
     local kind, value
-    if
-      count <= 4
-      and type(a) == 'string'
-      and (count < 2 or type(b) == 'string')
-      and (count < 3 or type(c) == 'string')
-      and (count < 4 or type(d) == 'string')
-    then
-      kind, value = send(a, b, c, d)
+    if careful > 0 then
+      careful = careful - 1
+      kind, value = send_carefully(...)
     else
-      kind, value = send_any(...)
+      kind, value = send(select('#', ...), ...)
+      if kind == 5 then
+        careful = 16
+        kind, value = send_carefully(...)
+      end
     end
     if kind == 0 then
       return value
@@ -382,7 +404,12 @@ if not is_library then
   end
 end
 
-base.redis = library(redis)
+-- C that calls Lua has no room for the 8,000 words that `unpack` can come to: scripts that may do so find other functions
+-- in the place of these, which are slower.
+local wide = copy_of(redis)
+wide.call, wide.pcall = native.call, native.pcall
+local redis_library, wide_library = library(redis), library(wide)
+base.redis = redis_library
 
 local global_metatable = { __metatable = locked }
 protect(globals, base, global_metatable)
@@ -404,11 +431,14 @@ end
 -- What came of a run, and then:
 -- 0, an error: its text, nothing, where it was raised, whether it has been counted already.
 -- 1, a value: the value; 4, the same of a table that is nothing but an array.
--- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle.
+-- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle; 5, the status OK.
 local function outcome(is_fine, value)
   if is_fine then
-    -- A status is mostly returned as it came. What has no metatable can be looked at without a script's code running.
-    if status and getmetatable(value) == nil and value == status and value.ok == status_text and value.err == nil then
+    -- A status is mostly returned as it came. It has no metatable, so it can be looked at without a script's code running.
+    if status and value == status and status.ok == status_text and status.err == nil then
+      if status_text == 'OK' then
+        return 5
+      end
       return 3, nil, status_text
     end
     local kind = type(value)
@@ -442,46 +472,58 @@ end
 -- those is a nil, which leaves no trace in a table.
 local runner = {}
 
-function runner.script(script, keys, arguments)
+function runner.script(script, keys, arguments, is_wide)
   source, status, base.KEYS, base.ARGV = nil, nil, keys, arguments
+  base.redis = is_wide and wide_library or redis_library
+  return outcome(xpcall(script, handle))
+end
+
+-- Scripts that leave these as they find them have them in turn.
+local again_keys, again_arguments = {}, {}
+
+function runner.script_again(script, key, other, first, second)
+  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, again_keys, again_arguments, redis_library
   return outcome(xpcall(script, handle))
 end
 
 function runner.script_0(script, ...)
-  source, status, base.KEYS, base.ARGV = nil, nil, {}, { ... }
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, {}, { ... }, redis_library
   return outcome(xpcall(script, handle))
 end
 
 function runner.script_1(script, key, ...)
-  source, status, base.KEYS, base.ARGV = nil, nil, { key }, { ... }
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key }, { ... }, redis_library
   return outcome(xpcall(script, handle))
 end
 
 function runner.script_2(script, key, other, ...)
-  source, status, base.KEYS, base.ARGV = nil, nil, { key, other }, { ... }
+  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key, other }, { ... }, redis_library
   return outcome(xpcall(script, handle))
 end
 
-local callback, callback_keys, callback_arguments
-local function call_back()
-  return callback(callback_keys, callback_arguments)
+function runner.callback(run, keys, arguments, is_wide)
+  source, status, base.redis = nil, nil, is_wide and wide_library or redis_library
+  return outcome(xpcall(run, handle, keys, arguments))
 end
 
-function runner.callback(run, keys, arguments)
-  source, status, callback, callback_keys, callback_arguments = nil, nil, run, keys, arguments
-  return outcome(xpcall(call_back, handle))
+function runner.callback_again(run, key, other, first, second)
+  return runner.callback(run, { key, other }, { first, second })
 end
 
 function runner.callback_0(run, ...)
-  return runner.callback(run, {}, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, {}, { ... }))
 end
 
 function runner.callback_1(run, key, ...)
-  return runner.callback(run, { key }, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key }, { ... }))
 end
 
 function runner.callback_2(run, key, other, ...)
-  return runner.callback(run, { key, other }, { ... })
+  source, status, base.redis = nil, nil, redis_library
+  return outcome(xpcall(run, handle, { key, other }, { ... }))
 end
 
 -- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.

@@ -20,6 +20,7 @@ impl Host for Echo {
             b"fail" => reply.error("WRONG it is wrong"),
             b"refuse" => return Called::Refused("ERR not from here".to_owned()),
             b"nil" => reply.null(),
+            b"count" => reply.integer(args.len() as i64),
             b"status" => reply.simple(&String::from_utf8_lossy(args.get(1))),
             b"map" => {
                 reply.map(1);
@@ -406,6 +407,10 @@ fn commands_of_any_number_of_words_are_called() {
             "*3 $1 a $18 2.9999999999999996 $3 nan",
         ),
         ("local t = {} for i = 1, 500 do t[i] = i end return #redis.call(unpack(t))", ":500"),
+        ("local t = {} for i = 1, 7999 do t[i] = i end return redis.call('count', 'b', unpack(t))", ":8001"),
+        ("return redis.pcall('fail', ('x'):byte())", "-WRONG it is wrong"),
+        ("local a = {'y'}\nreturn redis.call('fail', unpack(a))", "WRONG it is wrong on @user_script:2"),
+        ("return redis.call('status', 'OK', unpack({}))", "+OK"),
         ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9', 10)[10]", "$2 10"),
         ("return redis.call('1', '2', '3', '4', '5', '6', '7', '8', '9')[9]", "$1 9"),
         ("return #redis.call('a', ('x'):rep(100000))[2]", ":100000"),
@@ -450,4 +455,24 @@ fn statuses_are_tables_that_scripts_may_change() {
         return setmetatable(redis.call('status', 'OK'), t) and setmetatable({ok = 'x'}, t)";
     assert_eq!(run(equal), "+x");
     assert_eq!(run("return {ok = 'OK'}"), "+OK");
+}
+
+#[test]
+fn tables_that_are_used_again_hold_what_was_given() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |keys: &[&[u8]], arguments: &[&[u8]], script: &str| {
+        let code = interpreter.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let (keys, arguments) = (OwnedArgs::from(keys), OwnedArgs::from(arguments));
+        let ended = interpreter.run(&code, keys.as_args(), arguments.as_args(), &mut Echo::default());
+        let Ended::Returned(returned) = ended else { panic!("a script that returns") };
+        let mut out = Vec::new();
+        returned.write(&mut Reply::new(&mut out, Proto::Resp2));
+        out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
+    };
+    let all = "return redis.call('x', KEYS[1] or 'none', KEYS[2] or 'none', ARGV[1] or 'none')";
+    assert_eq!(run(&[b"a", b"b"], &[b"c"], all), "*4 $1 x $1 a $1 b $1 c");
+    assert_eq!(run(&[b"\xff"], &[], all), "*4 $1 x $1 \\xff $4 none $4 none");
+    assert_eq!(run(&[b"a", b"b", b"c"], &[], "return KEYS[3]"), "$1 c");
+    assert_eq!(run(&[b"a"], &[b"b"], "return #KEYS + #ARGV"), ":2");
+    assert_eq!(run(&[], &[], "return {KEYS[1] == nil, ARGV[2] == nil}"), "*2 :1 :1");
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use mlua::{Error, Lua, LuaString, Result, Value};
+use mlua::{Error, Lua, LuaString, Result, Table, Value};
 
 /// What a library's function came to; its error is a sentence.
 pub(crate) type Told<R> = std::result::Result<R, String>;
@@ -13,15 +13,20 @@ pub(crate) type Told<R> = std::result::Result<R, String>;
 pub(crate) enum Raised {
     /// A sentence, with the place where it was raised.
     Sentence(String),
-    /// A table with this text, code first.
-    Coded(Vec<u8>),
+    /// A table with this text, code first; a command's own error is marked as counted.
+    Coded {
+        /// Code and sentence.
+        text: Vec<u8>,
+        /// See above.
+        is_counted: bool,
+    },
 }
 
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Raised::Sentence(sentence) => f.write_str(sentence),
-            Raised::Coded(text) => f.write_str(&String::from_utf8_lossy(text)),
+            Raised::Coded { text, .. } => f.write_str(&String::from_utf8_lossy(text)),
         }
     }
 }
@@ -41,7 +46,7 @@ pub(crate) fn tell<R>(lua: &Lua, told: Told<R>) -> Result<R> {
 
 /// An error with a code, as a table.
 pub(crate) fn coded(text: impl Into<Vec<u8>>) -> Error {
-    Error::external(Raised::Coded(text.into()))
+    Error::external(Raised::Coded { text: text.into(), is_counted: false })
 }
 
 /// As Lua has it: a string or a table for what was raised in Rust, and anything else as it is.
@@ -53,16 +58,22 @@ pub(crate) fn open(lua: &Lua, value: Value) -> Result<Value> {
     }
     match error.downcast_ref::<Raised>() {
         Some(Raised::Sentence(sentence)) => Ok(Value::String(lua.create_string(sentence)?)),
-        Some(Raised::Coded(text)) => {
-            let table = lua.create_table_with_capacity(0, 1)?;
-            table.raw_set("err", lua.create_string(text)?)?;
-            Ok(Value::Table(table))
-        }
+        Some(Raised::Coded { text, is_counted }) => coded_table(lua, text, *is_counted).map(Value::Table),
         None if matches!(error, Error::MemoryError(_)) => {
             Ok(Value::String(lua.create_string("not enough memory")?))
         }
         None => Ok(Value::String(lua.create_string(error.to_string())?)),
     }
+}
+
+/// `{err = text}`, marked if it is counted already.
+pub(crate) fn coded_table(lua: &Lua, text: &[u8], is_counted: bool) -> Result<Table> {
+    let table = lua.create_table_with_capacity(0, 2)?;
+    table.raw_set("err", lua.create_string(text)?)?;
+    if is_counted {
+        table.raw_set("ignore_error_stats_update", true)?;
+    }
+    Ok(table)
 }
 
 /// The sentence about argument `index` (from 1) of `function`.

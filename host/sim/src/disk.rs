@@ -111,6 +111,7 @@ impl CrashDisk {
     pub fn kill(&self) {
         let mut state = self.lock_state();
         state.restart();
+        state.files.iter_mut().for_each(Image::kill);
     }
 
     /// From now on, whatever is lost of a file, the rest is a beginning of what it was: what a log without checksums needs.

@@ -20,6 +20,7 @@ mod server;
 mod workload;
 
 mod crash;
+mod replicas;
 
 mod campaign;
 
@@ -29,6 +30,7 @@ pub use crash::Crash;
 pub use disk::{CrashDisk, Trouble};
 pub use lanes::Pace;
 pub use node::Node;
+pub use replicas::Replicas;
 pub use server::Loaders;
 pub use trace::{Trace, TraceSum};
 pub use world::{Happened, PORT, Told, World};

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tenon_sim::{Campaign, Crash, Loaders, Scenario, Trace};
+use tenon_sim::{Campaign, Crash, Loaders, Replicas, Scenario, Trace};
 
 const USAGE: &str = "\
 usage: tenon-sim SCENARIO [OPTION]
 
   SCENARIO      crash         one engine: kills, losses of power, failing disks
+                replication   a primary, two replicas and a chained one: cut links, delays, restarts, failovers
   --seeds N     how many seeds (1000)
   --first S     the first of them (1)
   --threads N   threads (one for each core)
@@ -27,6 +28,10 @@ const SEEDS_PER_LINE: u64 = 5_000;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match Words::read(&words) {
         Ok(words) => perform(&words),
         Err(sentence) => {
@@ -52,6 +57,7 @@ impl Words {
         let name = words.next().map_or("", String::as_str);
         let scenario: Box<dyn Scenario> = match name {
             "crash" => Box::new(Crash::new(Loaders::new()?)),
+            "replication" => Box::new(Replicas::new(Loaders::new()?)),
             other => return Err(format!("found '{other}', expected a scenario")),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -124,7 +124,7 @@ fn adaptive_syncs_a_healthy_disk_no_more_often_than_the_default_does() {
 
 #[test]
 fn adaptive_backs_off_a_struggling_disk_within_its_bound() {
-    let disk = |_| 400_000;
+    let disk = |_| 200_000;
     let (builtin, adaptive) =
         (log_of(&mut fsync("builtin"), disk), log_of(&mut fsync("fsync-adaptive.wasm"), disk));
     assert!(adaptive.fsyncs * 3 <= builtin.fsyncs * 2, "a third fewer: {adaptive:?} {builtin:?}");

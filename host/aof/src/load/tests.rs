@@ -73,13 +73,18 @@ fn commands(lines: &[&str]) -> Vec<u8> {
 }
 
 fn batch(offset: u64, db: u32, lines: &[&str]) -> Vec<u8> {
+    batch_behind(0, offset, db, lines)
+}
+
+/// A batch that was written when so many bytes before it were not durable.
+fn batch_behind(unsynced_bytes: u64, offset: u64, db: u32, lines: &[&str]) -> Vec<u8> {
     let frame = Frame {
         header: Some((UnixMillis(1_700_000_000_000), &ID)),
         timestamp: None,
         select: false,
         offset: ReplicationOffset(offset),
         db,
-        unsynced_bytes: 0,
+        unsynced_bytes,
     };
     let (mut out, content) = (Vec::new(), commands(lines));
     frame.write(&mut out, std::iter::once(content.as_slice()));
@@ -440,4 +445,31 @@ fn a_value_that_looks_like_very_many_batches_does_not_stall_a_load() {
     content.truncate(content.len() - 20);
     let refusal = Place::of(&[&content]).refused();
     assert!(refusal.contains("given up at offset"), "{refusal}");
+}
+
+#[test]
+fn a_page_that_a_loss_of_power_took_is_no_damage_while_nothing_behind_it_was_safe() {
+    let first = batch(10, 0, &["SET a 1"]);
+    let (second, length) = (batch(20, 0, &["SET b 1"]), first.len());
+    let lost = vec![0; second.len()];
+    let halved = [&second[..second.len() - 9], &[0; 9]].concat();
+    for damaged in [&lost, &halved] {
+        let third = batch_behind(second.len() as u64, 30, 0, &["SET c 1"]);
+        let place = Place::of(&[&[&first[..], damaged, &third].concat()]);
+        let (loaded, commands) = place.load();
+        assert_eq!(
+            (commands.as_slice(), loaded.cut_bytes as usize),
+            (&["SET a 1".to_owned()][..], damaged.len() + third.len())
+        );
+        // It was durable when the third was written, so something else has happened to it.
+        let third = batch(30, 0, &["SET c 1"]);
+        let refusal = Place::of(&[&[&first[..], damaged, &third].concat()]).refused();
+        let follows = format!("a good batch follows at offset {}", length + damaged.len());
+        assert!(refusal.contains(&follows), "{refusal}");
+        // Of the last two only the later one knows.
+        let third = batch_behind(second.len() as u64, 30, 0, &["SET c 1"]);
+        let fourth = batch(40, 0, &["SET d 1"]);
+        let refusal = Place::of(&[&[&first[..], damaged, &third, &fourth].concat()]).refused();
+        assert!(refusal.contains("a good batch follows at offset"), "{refusal}");
+    }
 }

@@ -237,6 +237,52 @@ pub(crate) fn hear(bench: &mut Bench, bytes: &[u8]) {
     bench.settle();
 }
 
+#[test]
+fn a_shutdown_waits_for_replicas_that_lag() {
+    let lagging = |directives: &[(&str, &str)]| {
+        let mut bench = bench(directives);
+        let (_, offset) = attach(&mut bench, 2);
+        assert_eq!(bench.run(1, "SET k 1"), "OK");
+        (bench, offset)
+    };
+    // It leaves when they have everything.
+    let (mut served, _) = lagging(&[("save", "")]);
+    assert_eq!(served.run(1, "SHUTDOWN"), "");
+    assert!(served.text(3, "INFO server").contains("shutdown_in_milliseconds:10000\r\n"));
+    assert_eq!(served.run(3, "SET k 2"), "", "writes are kept");
+    assert_eq!(served.exit_code, None);
+    let all = served.engine.journal.offset();
+    say(&mut served, 2, &format!("REPLCONF ACK {all}\r\n"));
+    assert_eq!(served.exit_code, Some(0));
+
+    // Or when they have had their time, or at once if it is wanted.
+    let (mut served, _) = lagging(&[("save", ""), ("shutdown-timeout", "2")]);
+    served.run(1, "SHUTDOWN");
+    served.sleep(1_990);
+    assert_eq!(served.exit_code, None);
+    served.sleep(20);
+    assert_eq!(served.exit_code, Some(0));
+    for directives in [&[("save", ""), ("shutdown-timeout", "0")][..], &[("save", "")]] {
+        let (mut served, _) = lagging(directives);
+        served.run(1, if directives.len() == 2 { "SHUTDOWN" } else { "SHUTDOWN NOW" });
+        assert_eq!(served.exit_code, Some(0));
+    }
+
+    // Who asked is told if it stays, and what was kept runs.
+    let (mut served, _) = lagging(&[("save", "")]);
+    served.run(1, "SHUTDOWN");
+    served.run(3, "SHUTDOWN");
+    served.run(4, "INCR k");
+    assert_eq!(served.run(5, "SHUTDOWN ABORT"), "OK");
+    for client in [1, 3] {
+        let heard: Vec<String> = served.replies(client).iter().map(crate::testing::render).collect();
+        assert_eq!(heard, ["(error) ERR Errors trying to SHUTDOWN. Check logs."]);
+    }
+    served.sleep(1);
+    assert_eq!((served.run(5, "GET k"), served.exit_code), ("\"2\"".to_owned(), None));
+    assert_eq!(served.run(5, "SHUTDOWN ABORT"), "(error) ERR No shutdown in progress.");
+}
+
 /// A snapshot of a database with one key.
 fn snapshot() -> Vec<u8> {
     snapshot_of(&["SET new data"])

@@ -43,8 +43,16 @@ fn fcall_ro(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     call_function(context, args, true)
 }
 
-fn script_debug(_: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
-    Err(CommandError::text("ERR SCRIPT DEBUG is not supported: there is no debugger here"))
+fn script_debug(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
+    if args.is(2, "NO") {
+        context.reply().ok();
+        return Ok(());
+    }
+    Err(CommandError::text(if args.is(2, "YES") || args.is(2, "SYNC") {
+        "ERR SCRIPT DEBUG is not supported: there is no debugger here"
+    } else {
+        "ERR Use SCRIPT DEBUG YES/SYNC/NO"
+    }))
 }
 
 fn script_exists(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -69,7 +77,7 @@ fn script_help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
         "SCRIPT",
         &[
             "DEBUG (YES|SYNC|NO)",
-            "    Not supported.",
+            "    Only NO: there is no debugger here.",
             "EXISTS <sha1> [<sha1> ...]",
             "    Tell for each digest whether its script is kept.",
             "FLUSH [ASYNC|SYNC]",

@@ -8,6 +8,7 @@ use tenon_config::{Directive, ShutdownMode};
 use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
+use crate::departure::Departing;
 use crate::engine::{Engine, Milestone};
 use crate::snapshots::Kind;
 
@@ -60,8 +61,9 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
         return Err(CommandError::Syntax);
     }
     if is_abort {
-        // A shutdown is over, well or badly, before the next request runs, unless a signal waits for the clock.
-        if context.engine.cron.pending_signal.take().is_none() {
+        // One may wait for replicas, or a signal for the clock.
+        let is_cancelled = context.engine.cancel_departure(context.now, context.world);
+        if context.engine.cron.pending_signal.take().is_none() && !is_cancelled {
             return Err(CommandError::text("ERR No shutdown in progress."));
         }
         tracing::warn!("Shutdown manually aborted.");
@@ -78,13 +80,14 @@ fn shutdown(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     }
     tracing::warn!("User requested shutdown...");
     let (engine, now) = (&mut *context.engine, context.now);
-    match leave(engine, now, mode, context.world) {
-        Ok(()) => {
+    match engine.depart(now, mode, Some(context.connection), context.world) {
+        Departing::Gone => {
             let connection = context.connection;
             context.engine.close(connection, false, context.world);
             Ok(())
         }
-        Err(()) => Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.")),
+        Departing::Waits => Ok(()),
+        Departing::Refused => Err(CommandError::text(REFUSED)),
     }
 }
 
@@ -101,15 +104,23 @@ pub(crate) fn signalled(engine: &mut Engine, now: Now, signal: Signal, world: &m
     }
     tracing::warn!("User requested shutdown...");
     let mode = engine.config.shutdown_mode(directive);
-    if leave(engine, now, mode, world).is_err() {
+    if engine.depart(now, mode, None, world) == Departing::Refused {
         tracing::warn!(
             "{name} received but errors trying to shut down the server, check the logs for more information"
         );
     }
 }
 
+/// What who asked is told of a server that stays.
+pub(crate) const REFUSED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
+
 /// Saves, syncs, and asks for the end. An error leaves the server as it was.
-fn leave(engine: &mut Engine, now: Now, mode: ShutdownMode, world: &mut World<'_>) -> Result<(), ()> {
+pub(crate) fn leave(
+    engine: &mut Engine,
+    now: Now,
+    mode: ShutdownMode,
+    world: &mut World<'_>,
+) -> Result<(), ()> {
     // What is loaded by half, or not at all, must not take the place of what was saved.
     let mode = match engine.load.is_some() || !engine.is_started {
         true => ShutdownMode { save: false, no_save: true, ..mode },

@@ -79,7 +79,8 @@ impl Plan {
                 step_us: one_of(dice, &[20, 500, 10_000]),
                 sync_us: one_of(dice, &[50, 1_000, 20_000, 800_000]),
             },
-            trouble: trouble(dice),
+            // A log that lets go of what was written, not synced, cannot write it again where an fsync has failed.
+            trouble: trouble(dice, level != Level::No && !relents),
             lives: 1 + dice.below(3),
             crash_at: if dice.below(2) == 0 { CrashAt::Moment } else { CrashAt::Call(1 + dice.below(120)) },
         }
@@ -119,13 +120,14 @@ fn directives(
 }
 
 /// Mostly none.
-fn trouble(dice: &mut Dice) -> Trouble {
+fn trouble(dice: &mut Dice, may_fail_syncs: bool) -> Trouble {
     let chance = one_of(dice, &[20, 100, 500]);
+    let sync = if may_fail_syncs { chance } else { 0 };
     match dice.below(10) {
         0 => Trouble { write: chance, ..Trouble::default() },
-        1 => Trouble { sync: chance, ..Trouble::default() },
+        1 => Trouble { sync, ..Trouble::default() },
         2 => Trouble { names: chance, ..Trouble::default() },
-        3 => Trouble { write: chance, sync: chance, names: chance, capacity_bytes: None },
+        3 => Trouble { write: chance, sync, names: chance, capacity_bytes: None },
         4 => Trouble { capacity_bytes: Some(dice.below(4_000)), ..Trouble::default() },
         _ => Trouble::default(),
     }

@@ -15,6 +15,8 @@ pub(in crate::disk) struct Image {
     content: Vec<u8>,
     sure: Vec<u8>,
     changes: Vec<Change>,
+    /// An fsync has failed: what processes see is not what is sure with its changes.
+    has_failed: bool,
     /// What is sure is a beginning of what processes see, or was before the file was cut.
     keeps_order: bool,
 }
@@ -96,12 +98,23 @@ impl Image {
     pub(in crate::disk) fn fail_sync(&mut self, dice: &mut Dice) {
         let loss = if self.keeps_order { Loss::End } else { Loss::Pages };
         self.keep_some(loss, dice);
+        self.has_failed = true;
+    }
+
+    /// The process died, and what it saw is written out, whatever has failed before.
+    pub(in crate::disk) fn kill(&mut self) {
+        if std::mem::take(&mut self.has_failed) {
+            self.changes =
+                vec![Change::Truncate { bytes: 0 }, Change::Write { at: 0, bytes: self.content.clone() }];
+            self.sync();
+        }
     }
 
     /// What is left after a loss of power.
     pub(in crate::disk) fn lose_power(&mut self, loss: Loss, dice: &mut Dice) {
         self.keep_some(loss, dice);
         self.content.clone_from(&self.sure);
+        self.has_failed = false;
     }
 
     fn keep_some(&mut self, loss: Loss, dice: &mut Dice) {

@@ -38,6 +38,9 @@ pub(super) fn server(lines: &mut Lines, facts: &Facts<'_>) {
     lines.field("config_file", file.unwrap_or_default());
     lines.zeros(&["io_threads_active"]);
     write_listeners(lines, facts);
+    if let Some(remaining) = facts.engine.departs_in_ms(facts.now.steady) {
+        lines.field("shutdown_in_milliseconds", remaining);
+    }
 }
 
 fn supervisor(choice: &str) -> &str {

@@ -1,6 +1,6 @@
 //! The sections that count: `stats`, `commandstats`, `errorstats`, `keyspace`, `policies`.
 
-use tenon_policy::{Decision, Guard, Status};
+use tenon_policy::{Decision, Fsync, Guard, Snapshot, Status};
 
 use super::{Facts, Lines, safe};
 use crate::pubsub::Space;
@@ -153,11 +153,16 @@ pub(super) fn debug(lines: &mut Lines, facts: &Facts<'_>) {
 }
 
 pub(super) fn policies(lines: &mut Lines, facts: &Facts<'_>) {
-    write_policy(lines, &facts.engine.policies.fsync);
-    write_policy(lines, &facts.engine.policies.snapshot);
+    let policies = &facts.engine.policies;
+    write_policy(lines, Fsync::NAME, "", &policies.fsync);
+    write_policy(lines, Snapshot::NAME, "", &policies.snapshot);
+    if let Some(shadow) = &policies.fsync_shadow {
+        let compared = format!(",agreed={},differed={}", shadow.agreed(), shadow.differed());
+        write_policy(lines, "fsync_shadow", &compared, shadow.guard());
+    }
 }
 
-fn write_policy<D: Decision>(lines: &mut Lines, guard: &Guard<D>) {
+fn write_policy<D: Decision>(lines: &mut Lines, name: &str, more: &str, guard: &Guard<D>) {
     let status = match guard.status() {
         Status::Component => "component",
         Status::Native => "native",
@@ -166,8 +171,7 @@ fn write_policy<D: Decision>(lines: &mut Lines, guard: &Guard<D>) {
     };
     let statistics = guard.statistics();
     lines.line(format_args!(
-        "policy_{}:running={},status={status},calls={},call_ns={},fallbacks={},refused={}",
-        D::NAME,
+        "policy_{name}:running={},status={status},calls={},call_ns={},fallbacks={},refused={}{more}",
         safe(guard.running()),
         statistics.calls,
         statistics.call_ns_mean(),
