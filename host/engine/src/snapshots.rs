@@ -537,7 +537,13 @@ impl Engine {
     fn base_written(&mut self, now: Now, end: SaveEnd) {
         let Some(log) = self.durability.log_mut() else { return };
         match end {
-            Ok(bytes) => log.finish_rewrite(bytes),
+            Ok(bytes) => {
+                log.finish_rewrite(bytes);
+                if log.rewrite_stage() != Some(RewriteStage::Finishing) {
+                    // It was written to its end just before it was given up.
+                    self.rewrite_settled(now, Err("the log is switched off".to_owned()));
+                }
+            }
             Err(error) => {
                 tracing::warn!("Writing the base of the append-only file failed: {error}");
                 log.abort_rewrite(now);
@@ -657,3 +663,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

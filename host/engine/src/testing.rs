@@ -2,6 +2,7 @@
 //! native policies, jobs that are done as soon as they are asked for. Not the driver: no socket, no thread.
 //! Always: a line is a turn of its own, settled and its jobs completed before its reply is read.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -313,7 +314,13 @@ impl Bench {
         }
     }
 
-    fn complete(&mut self, ticket: Ticket, mut job: Box<dyn Job>) {
+    fn complete(&mut self, ticket: Ticket, job: Box<dyn Job>) {
+        let result = self.result_of(job);
+        self.input(Input::Completed { ticket, result });
+    }
+
+    /// Does a job, and what the engine must do for it, to its end.
+    pub(crate) fn result_of(&mut self, mut job: Box<dyn Job>) -> Box<dyn Any + Send> {
         let disk = Arc::clone(&self.disk);
         for _ in 0..STEPS_MAX {
             // As a driver does: a panic is a result too, of a type that no job has.
@@ -321,7 +328,7 @@ impl Bench {
             match step.unwrap_or_else(|_| Step::Done(Box::new("the job panicked".to_owned()))) {
                 Step::Again => {}
                 Step::Starved => self.with_world(|engine, now, world| engine.settle(now, world)),
-                Step::Done(result) => return self.input(Input::Completed { ticket, result }),
+                Step::Done(result) => return result,
             }
         }
         panic!("a job does not end");
