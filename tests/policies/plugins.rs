@@ -131,7 +131,8 @@ fn adaptive_spares_a_slow_disk_and_keeps_its_bound() {
     }
     let (usual, fewer) = (told(&mut one, "aof_fsyncs"), told(&mut other, "aof_fsyncs"));
     assert!(usual >= 8, "the built-in policy syncs about once a second: {usual} in 12 seconds");
-    assert!(fewer >= 4 && fewer * 5 <= usual * 4, "{fewer} fsyncs, and {usual} by the built-in policy");
+    // By how many follows from the disk alone in host/wasm/tests/plugins.rs; here others may keep it busy, too.
+    assert!(fewer >= 4 && fewer < usual, "{fewer} fsyncs, and {usual} by the built-in policy");
     assert!(told(&mut other, "aof_fsync_worst_usec") >= SLOW_FSYNC_US, "the disk is slow");
     let staleness_us = told(&mut other, "aof_staleness_worst_usec");
     assert!((1_000_000..2_000_000 + LATE_US).contains(&staleness_us), "{staleness_us}");
