@@ -397,7 +397,17 @@ impl Primary {
             let followed = outputs.followed(replica.connection).filter(|(id, _)| *id == stream);
             let behind = match followed {
                 Some(_) => outputs.pending_bytes(replica.connection.slot) as u64,
-                None if replica.holds_stream() => end - replica.start.0,
+                None if replica.holds_stream() => match end.checked_sub(replica.start.0) {
+                    Some(behind) => behind,
+                    None => {
+                        tracing::warn!(
+                            "Replica {} is closed: its snapshot is of a history that has ended here",
+                            replica.name()
+                        );
+                        drop_replica(replica, actions);
+                        continue;
+                    }
+                },
                 None if self.expected.iter().any(|one| one.serial == replica.connection.serial) => {
                     end.saturating_sub(replica.start.0)
                 }

@@ -20,6 +20,8 @@ pub struct Node<M> {
     pub pace: Pace,
     /// What it asked to end with, if it did.
     pub exit_code: Option<i32>,
+    /// Whether it can be connected to.
+    pub(crate) is_listening: bool,
     pub(crate) outputs: Outputs,
     pub(crate) lanes: Lanes,
     pub(crate) next_settle: Micros,
@@ -50,6 +52,7 @@ impl<M: Machine> Node<M> {
             disk,
             pace,
             exit_code: None,
+            is_listening: false,
             outputs,
             lanes: Lanes::default(),
             next_settle: Micros::NEVER,

@@ -182,6 +182,8 @@ impl<'a> Run<'a> {
             if self.world.now().steady > until {
                 return Err(format!("after quiet there is no peace: {quarrel}"));
             }
+            // Some may not have listened when they were told whom to follow.
+            self.place_all();
             self.world.wake(LOOK, LOOKED);
         }
     }

@@ -181,7 +181,7 @@ impl<M: Machine> World<M> {
     /// Connects a client of the scenario. `None` if nobody listens.
     pub fn connect(&mut self, seat: usize, client: u64) -> Option<ConnectionId> {
         let serial = self.next_serial();
-        let node = self.seats[seat].node.as_mut()?;
+        let node = self.seats[seat].node.as_mut().filter(|node| node.is_listening)?;
         let id = node.connect(serial, Far::Client(client));
         let peer = peer(&format!("10.0.1.{}:{}", client % 250, 10_000 + serial % 50_000), seat);
         self.trace.note("connect", &[self.clock.now().steady.0, seat as u64, client], b"");
@@ -258,7 +258,8 @@ impl<M: Machine> World<M> {
                 Happened::At(place.seat)
             }
             Event::Listened(place, ticket) => {
-                if self.living(place).is_some() {
+                if let Some(node) = self.living(place) {
+                    node.is_listening = true;
                     self.tell(place.seat, Input::Listened { ticket, result: Ok(()) });
                 }
                 Happened::At(place.seat)
@@ -406,7 +407,8 @@ impl<M: Machine> World<M> {
             return;
         }
         let target = target.filter(|&target| {
-            self.seats[target].node.as_ref().is_some_and(|node| !node.is_over()) && target != place.seat
+            self.seats[target].node.as_ref().is_some_and(|node| node.is_listening && !node.is_over())
+                && target != place.seat
         });
         let Some(target) = target else {
             let result = Err("Connection refused".to_owned());

@@ -1,3 +1,6 @@
+//! What the disk keeps and what it loses, by what was synced.
+//! Always: each loss is drawn often enough to be seen.
+
 use std::path::Path;
 
 use tenon_base::{Dice, Disk};
