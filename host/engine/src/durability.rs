@@ -19,6 +19,8 @@ use crate::engine::{Engine, Purpose};
 
 /// Keys remembered as unsynced before those that were synced meanwhile are swept out.
 const UNSYNCED_KEYS_SWEEP: usize = 64 * 1024;
+/// An fsync that takes so long is one that delays others, as Redis counts (microseconds).
+const DELAYED_FROM_US: u64 = 2_000_000;
 /// What a client learns whose write is in memory while the disk refuses it.
 const NOT_ON_DISK: &[u8] =
     b"-MISCONF Errors writing to the AOF file: the write was applied in memory, not on disk. \
@@ -45,7 +47,7 @@ pub(crate) struct Durability {
     unsynced: HashMap<(u32, u64), LogPosition>,
     /// Where something changed that no key tells: FLUSHALL.
     unsynced_all: LogPosition,
-    /// Fsyncs under `everysec` that kept the next one waiting, as INFO counts them.
+    /// Fsyncs under `everysec` that kept the next one waiting for long, as INFO counts them.
     pub(crate) delayed_fsyncs: u64,
     /// The fsync in flight has been counted among them.
     is_delaying: bool,
@@ -95,12 +97,12 @@ impl Durability {
         self.log.as_ref().map_or(0, |log| u64::from(log.facts(now).running_us.is_some()))
     }
 
-    /// Under `always` one is in flight nearly all the time: that tells of no slow disk.
-    fn note_delayed(&mut self) {
-        if !self.is_delaying && self.promise == Promise::Everysec {
+    /// An fsync is due while another is in flight for so long. Under `always` that tells of no slow disk.
+    fn note_delayed(&mut self, running_us: u64) {
+        let is_long = running_us >= DELAYED_FROM_US && self.promise == Promise::Everysec;
+        if is_long && !std::mem::replace(&mut self.is_delaying, true) {
             self.delayed_fsyncs += 1;
         }
-        self.is_delaying = true;
     }
 
     /// Keeps, or lets go of, the lock on the log's directory.
@@ -476,7 +478,7 @@ impl Engine {
         }
         if is_due {
             // It goes as soon as the one in flight has ended, which is a cause to ask.
-            self.durability.note_delayed();
+            self.durability.note_delayed(facts.running_us.unwrap_or(0));
             self.durability.gather_until = None;
             self.durability.plan_due = None;
             return;

@@ -44,7 +44,12 @@ fn edges_upward_sideways_and_outside_fail() {
             "below floor 2",
         ),
         ("host/engine", "tenon-engine", "[dev-dependencies]\ntenon-driver = \"*\"", "below floor 3"),
-        ("host/driver", "tenon-driver", "tenon-wasm = { path = \"../wasm\" }", "only tenon and tenon-sim to name"),
+        (
+            "host/driver",
+            "tenon-driver",
+            "tenon-wasm = { path = \"../wasm\" }",
+            "only tenon and tenon-sim to name",
+        ),
         ("host/engine", "tenon-engine", "tokio = \"1\"", "without the outside world"),
         (
             "host/base",
