@@ -74,6 +74,7 @@ impl Application {
     /// Keys that are remembered on this side are told of when they change.
     fn caching(&self, connection: &mut Connection) {
         let mut caching = self.connect();
+        #[expect(clippy::disallowed_methods, reason = "the library takes no other, and few messages come")]
         let (told, pushes) = mpsc::channel::<PushInfo>();
         caching.set_push_sender(told);
         redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec(&mut caching).expect("tracked");

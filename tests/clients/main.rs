@@ -19,6 +19,8 @@ use redis::{Client, ClientTlsConfig, TlsCertificates};
 use support::server::Server;
 use support::tools;
 
+/// Lines that a program may be ahead of who reads them.
+const LINES_MAX: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a server is reached.
@@ -137,7 +139,7 @@ impl House {
         let mut child = piped.spawn().expect("the program was there a moment ago");
         let mut input = child.stdin.take().expect("piped above");
         let output = BufReader::new(child.stdout.take().expect("piped above"));
-        let (said, lines) = mpsc::channel();
+        let (said, lines) = mpsc::sync_channel(LINES_MAX);
         let listener = std::thread::spawn(move || {
             output.lines().map_while(Result::ok).for_each(|line| drop(said.send(line)));
         });

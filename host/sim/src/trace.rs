@@ -3,11 +3,14 @@
 
 use std::fmt;
 
+/// Takes a line.
+type Printer = Box<dyn FnMut(&str)>;
+
 /// The sum, and the lines.
 pub struct Trace {
     sum: u64,
     events: u64,
-    print: Option<Box<dyn FnMut(&str)>>,
+    print: Option<Printer>,
 }
 
 /// What two runs of one seed must have in common.

@@ -238,7 +238,7 @@ impl<M: Machine> World<M> {
         let Some(Scheduled { at, event, .. }) = self.queue.pop() else { return Happened::Nothing };
         self.clock.advance(at);
         match event {
-            Event::Moment(token) => return Happened::Moment(token),
+            Event::Moment(token) => Happened::Moment(token),
             Event::Settle(place) => {
                 let is_due = |node: &&mut Node<M>| node.next_settle == at;
                 if self.living(place).filter(is_due).is_some() {

@@ -136,7 +136,7 @@ fn adaptive_backs_off_a_struggling_disk_within_its_bound() {
         [4_000, 120_000, 150_000, 180_000].map(|took_us| log_of(&mut guard, move |_| took_us).fsyncs);
     assert!(minutes.windows(2).all(|pair| pair[1] < pair[0]), "{minutes:?}");
     // One that a snapshot is being written to as well.
-    let busy = Log { disk_busy: true, ..Log::default() }.run(&mut fsync("fsync-adaptive.wasm"), |_| 4_000);
+    let busy = Log { disk_busy: true }.run(&mut fsync("fsync-adaptive.wasm"), |_| 4_000);
     assert!(busy.fsyncs <= 32 && busy.staleness_us <= 2 * SECOND_US, "{busy:?}");
 }
 
@@ -240,7 +240,7 @@ impl Log {
         let mut fared = Fared { covered_bytes_min: u64::MAX, ..Fared::default() };
         let mut took = vec![0u64; 0];
         // The age of the oldest and the bytes: of what an fsync in flight covers, and of what came later.
-        let (mut covered, mut later): (Option<(u64, u64)>, Option<(u64, u64)>) = (None, None);
+        let (mut covered, mut later) = (None::<(u64, u64)>, None::<(u64, u64)>);
         let (mut began_us, mut ends_us) = (None::<u64>, None::<u64>);
         let mut plan = FsyncPlan::Wait { sync: Bound::NEVER, ask: Bound::NEVER };
         for now_us in (TICK_US..60 * SECOND_US).step_by(TICK_US as usize) {
