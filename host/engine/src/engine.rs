@@ -27,6 +27,7 @@ use crate::durability::Durability;
 use crate::eviction::Eviction;
 use crate::failover::Failover;
 use crate::latency::LatencyMonitor;
+use crate::load::LoadSums;
 use crate::loading::Load;
 use crate::migration::Migrations;
 use crate::pause::Pause;
@@ -126,12 +127,8 @@ pub struct Engine {
     pub(crate) is_started: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
-    /// Bytes read by loads.
-    pub(crate) loaded_bytes: u64,
-    /// Of the last RDB.
-    pub(crate) keys_loaded: u64,
-    pub(crate) keys_expired_at_load: u64,
-    pub(crate) load_rates: crate::load::LoadRates,
+    /// What was loaded, for INFO and for policies.
+    pub(crate) loaded: LoadSums,
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
@@ -364,10 +361,7 @@ impl Engine {
             load: None,
             is_started: false,
             is_over: false,
-            loaded_bytes: 0,
-            keys_loaded: 0,
-            keys_expired_at_load: 0,
-            load_rates: crate::load::LoadRates::default(),
+            loaded: LoadSums::default(),
             dump_lock: None,
             set_log_level,
             tell_supervisor,

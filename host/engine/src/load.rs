@@ -65,7 +65,7 @@ impl Engine {
         self.stats.dirty_total = 0;
         self.snapshots.nothing_changed(0, self.journal.effect_bytes());
         let spent = world.stopwatch.read().since(began);
-        if self.loaded_bytes > 0 {
+        if self.loaded.bytes > 0 {
             tracing::info!("DB loaded from disk: {:.3} seconds", spent.0 as f64 / 1e6);
         }
         Ok(())
@@ -78,8 +78,8 @@ impl Engine {
             while self.keyspace.db(index).volatile_len() > 0 && self.expire_in(now, index, world) {}
         }
         let expired = self.stats.expired_keys - before;
-        self.keys_expired_at_load += expired;
-        self.keys_loaded = self.keys_loaded.saturating_sub(expired);
+        self.loaded.expired += expired;
+        self.loaded.keys = self.loaded.keys.saturating_sub(expired);
     }
 
     /// The directory of the log, as configured.
@@ -165,8 +165,8 @@ impl Engine {
             .map_err(|error| error.to_string())?;
         let (base_bytes, base_spent) = sink.base;
         let replayed = Micros(world.stopwatch.read().since(began).0.saturating_sub(base_spent.0));
-        LoadRates::note(&mut self.load_rates.replay, loaded.bytes.saturating_sub(base_bytes), replayed);
-        self.loaded_bytes += loaded.bytes;
+        LoadRates::note(&mut self.loaded.rates.replay, loaded.bytes.saturating_sub(base_bytes), replayed);
+        self.loaded.bytes += loaded.bytes;
         if loaded.found {
             tracing::info!("Append-only file loaded: {} bytes, {} commands", loaded.bytes, loaded.commands);
         }
@@ -225,7 +225,7 @@ impl Engine {
         let report = self
             .load_rdb(now, &file, passes_over, false, world)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        self.loaded_bytes += report.bytes;
+        self.loaded.bytes += report.bytes;
         self.snapshots.note_size(report.bytes, self.keyspace.used_memory());
         if self.config.bool(Directive::AppendOnly) {
             tracing::info!(
@@ -384,6 +384,18 @@ fn second_of(origin: Origin) -> Second {
 
 /// What is encoded of a base between two looks at who wants to be heard.
 const ENCODED_UNITS: usize = 10_000;
+
+/// What loads came to.
+#[derive(Debug, Default)]
+pub(crate) struct LoadSums {
+    /// Bytes read by all loads.
+    pub(crate) bytes: u64,
+    /// Keys of the last RDB file.
+    pub(crate) keys: u64,
+    /// Of these, how many had expired and were left out.
+    pub(crate) expired: u64,
+    pub(crate) rates: LoadRates,
+}
 
 /// How quickly loads went, in bytes a second; `None` before one of weight.
 #[derive(Clone, Copy, Debug, Default)]

@@ -121,7 +121,7 @@ impl Engine {
             sign_at: began.steady,
             is_given_up: false,
         });
-        (self.keys_loaded, self.keys_expired_at_load) = (0, 0);
+        (self.loaded.keys, self.loaded.expired) = (0, 0);
     }
 
     /// The files that are loaded have so many bytes.

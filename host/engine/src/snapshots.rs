@@ -656,8 +656,8 @@ impl Engine {
             rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
                 .unwrap_or(0),
             rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
-            load_bytes_per_second: self.load_rates.base,
-            replay_bytes_per_second: self.load_rates.replay,
+            load_bytes_per_second: self.loaded.rates.base,
+            replay_bytes_per_second: self.loaded.rates.replay,
             full_syncs_running: u32::from(self.replication.is_making_snapshot()),
             is_replica: self.replication.is_following,
         }

@@ -45,7 +45,7 @@ impl Engine {
         let began = world.stopwatch.read();
         let report = self.read_rdb(now, file, &options, Target::Keyspace { merges }, world)?;
         let spent = world.stopwatch.read().since(began);
-        LoadRates::note(&mut self.load_rates.base, report.bytes, spent);
+        LoadRates::note(&mut self.loaded.rates.base, report.bytes, spent);
         for text in &report.libraries {
             let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
             let loaded = self.scripts.libraries.load(text, merges, &mut loading);
@@ -201,7 +201,7 @@ impl Engine {
                 report.module_data
             );
         }
-        (self.keys_loaded, self.keys_expired_at_load) = (report.keys, report.expired);
+        (self.loaded.keys, self.loaded.expired) = (report.keys, report.expired);
         for key in &report.empty_keys {
             tracing::info!("skipping empty key: {}", key.escape_ascii());
         }

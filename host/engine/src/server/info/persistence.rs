@@ -132,8 +132,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         changes_since_save: snapshots.changes(engine.stats.dirty_total),
         last_save_unix_seconds: snapshots.last_save_unix,
         save: job(engine, Kind::Save, &snapshots.save, now),
-        load_keys_expired: engine.keys_expired_at_load,
-        load_keys_loaded: engine.keys_loaded,
+        load_keys_expired: engine.loaded.expired,
+        load_keys_loaded: engine.loaded.keys,
         is_log_enabled: engine.config.bool(Directive::AppendOnly),
         rewrite: job(engine, Kind::Rewrite, &snapshots.rewrite, now),
         is_log_clearing: engine.is_rewrite_ending()
