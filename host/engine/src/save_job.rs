@@ -368,5 +368,5 @@ impl Job for SaveJob {
 }
 
 fn abort_text(feed: &CutFeed) -> String {
-    feed.aborted().map_or_else(|| "the snapshot was given up".to_owned(), |reason| reason.to_string())
+    feed.aborted().map_or_else(|| AbortReason::Cancelled.to_string(), |reason| reason.to_string())
 }
