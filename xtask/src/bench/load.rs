@@ -9,12 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::figures::median;
 use super::process::{Thread, bind_this_thread, machine_time, processor_time, threads};
 use super::server::Server;
 use super::wire::{Dice, Numbered, connect};
 
 const CONNECTIONS: usize = 50;
 const CLIENT_THREADS_MAX: usize = 2;
+/// Below this share of a processor the client, not the server, was the limit.
+const SATURATED: f64 = 0.95;
+/// Above this many processors' worth of other programs the figures are not worth comparing.
+const OTHERS_MAX: f64 = 0.1;
 const WARM_UP: Duration = Duration::from_millis(500);
 pub(super) const VALUE_BYTES: usize = 64;
 
@@ -121,6 +126,22 @@ pub(super) fn measure_clients<C: Saturate>(
         }
         sample
     })
+}
+
+/// Whether the servers' threads were busy enough, and the machine quiet enough, for the samples of both to count.
+pub(super) fn circumstances<'a>(both: [impl Iterator<Item = &'a Sample> + Clone; 2]) -> String {
+    let middles =
+        |figure: fn(&Sample) -> f64| both.clone().map(|samples| median(samples.map(figure)) * 100.0);
+    let (busy, ready) = (middles(|sample| sample.busy), middles(|sample| sample.ready));
+    let mut note = format!("busy {:.1} % / {:.1} %", busy[0], busy[1]);
+    if busy.iter().any(|share| *share < SATURATED * 100.0) {
+        note += &format!(", NOT SATURATED (ready to run {:.1} % / {:.1} %)", ready[0], ready[1]);
+    }
+    let others = both.into_iter().flatten().map(|sample| sample.others).fold(0.0, f64::max);
+    if others > OTHERS_MAX {
+        note += &format!(", others kept up to {others:.1} processors busy");
+    }
+    note
 }
 
 fn observe(pid: u32, counts: &[AtomicU64], duration: Duration) -> Result<Sample, String> {

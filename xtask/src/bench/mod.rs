@@ -16,6 +16,7 @@ mod speed;
 mod stall;
 mod startup;
 
+mod beside;
 mod load;
 mod pace;
 

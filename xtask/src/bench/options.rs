@@ -12,6 +12,8 @@ usage: cargo xtask bench [OPTION...]
   --only TEXT     only cases whose name contains TEXT: GET, SET, 'pipeline 16', everysec, redis-benchmark, memory
   --server PATH   this server instead of building and running target/release/tenon
   --redis PATH    this judge instead of the redis-server on the PATH
+  --undivided     lets the system place threads; else server and client have processors of their own, and all threads
+                  of the server, those that sync files, too, share its part
   --quick         1 round of 1 second, a tenth of the keys: to see that it runs
   --commands      instead: processor time per request of commands of every type, pipeline 16: small values on keys
                   picked at random among many, large ones on one key
@@ -45,6 +47,7 @@ pub(super) struct Options {
     pub(super) always: bool,
     pub(super) load: bool,
     pub(super) large: bool,
+    pub(super) undivided: bool,
     pub(super) replication: bool,
     pub(super) scripts: bool,
     pub(super) keys: u32,
@@ -74,6 +77,7 @@ impl Options {
             always: false,
             load: false,
             large: false,
+            undivided: false,
             replication: false,
             scripts: false,
             keys: 1_000_000,
@@ -101,6 +105,7 @@ impl Options {
                 "--always" => options.always = true,
                 "--load" => options.load = true,
                 "--large" => options.large = true,
+                "--undivided" => options.undivided = true,
                 "--replication" => options.replication = true,
                 "--scripts" => options.scripts = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,

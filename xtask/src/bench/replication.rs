@@ -4,27 +4,20 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use super::beside::{Beside, under_load, watch};
 use super::figures::{Bar, Row, median, print_header};
-use super::load::{Asked, Sample, VALUE_BYTES, measure};
+use super::load::{Asked, Sample, VALUE_BYTES, circumstances, measure};
 use super::options::Options;
-use super::pace::{Felt, Probe, write_paced};
-use super::process::{bind_this_thread, children_private_bytes, divided_processors, resident_bytes};
+use super::pace::{Felt, Probe};
+use super::process::{bind_this_thread, divided_processors};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
 
 const SYNCED_WITHIN: Duration = Duration::from_secs(600);
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
-const CONTROL_AT_LEAST: Duration = Duration::from_secs(2);
-const SAMPLED_EVERY: Duration = Duration::from_millis(50);
 const PIPELINE: usize = 16;
-/// Below this share of a processor, in percent, the client, not the server, was the limit.
-const SATURATED: f64 = 95.0;
-/// Above this many processors' worth of other programs the figures are not worth comparing.
-const OTHERS_MAX: f64 = 0.1;
 
 /// What both primaries are started with. Nobody is let go for being slow: what is measured is how slow.
 const ARGUMENTS: [&str; 6] = [
@@ -134,73 +127,38 @@ fn synchronized(options: &Options, contender: &Contender, judge: &Contender) -> 
     let replica = judge.start(Aof::Off, None, &[])?;
     let (port, rate, keys) = (primary.port, options.rate, options.memory_keys);
     preload(port, keys, VALUE_BYTES)?;
-    let (stop, probe) = (AtomicBool::new(false), Probe::default());
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| write_paced(port, rate, keys, &stop));
-        let prober = scope.spawn(|| probe.run(port, &[], &stop));
-        let outcome = observe(&primary, &replica, &probe);
-        stop.store(true, Ordering::Relaxed);
-        for client in [writer, prober] {
-            client.join().map_err(|_| "a client thread panicked".to_owned())??;
-        }
-        outcome
-    })
+    under_load(port, rate, keys, &[], |probe| observe(&primary, &replica, probe))
 }
 
 fn observe(primary: &Server, replica: &Server, probe: &Probe) -> Result<Outcome, String> {
-    let mut wire = Wire::connect(replica.port)?;
-    sleep(SETTLED_AFTER);
-    probe.take();
-    let before = resident_bytes(primary.pid())?;
-    let started = Instant::now();
-    wire.command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()])?;
-    let mut peak = before;
-    loop {
-        peak = peak.max(resident_bytes(primary.pid())? + children_private_bytes(primary.pid()));
-        if wire.info("replication", "master_link_status")? == "up" {
-            break;
-        }
-        if started.elapsed() > SYNCED_WITHIN {
-            return Err(format!("{}: no end of the synchronization in {SYNCED_WITHIN:?}", primary.name));
-        }
-        sleep(SAMPLED_EVERY);
-    }
-    let took = started.elapsed();
-    let during = probe.take();
+    let (mut asking, mut wire) = (Wire::connect(replica.port)?, Wire::connect(replica.port)?);
     let mut told = Wire::connect(primary.port)?;
+    let mut backlog_bytes = None;
+    let begin = || asking.command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]).map(drop);
+    let is_over = || {
+        let is_over = wire.info("replication", "master_link_status")? == "up";
+        if is_over && backlog_bytes.is_none() {
+            let held = told.info("replication", "repl_backlog_histlen")?;
+            backlog_bytes = Some(
+                held.parse::<u64>().map_err(|_| format!("{}: a backlog of {held} bytes", primary.name))?,
+            );
+        }
+        Ok(is_over)
+    };
+    let Beside { during, control, took, before_bytes, peak_bytes } =
+        watch(primary, probe, "the synchronization", SYNCED_WITHIN, begin, is_over)?;
     let syncs = told.info("stats", "sync_full")?;
     if syncs != "1" {
         return Err(format!("{}: it took {syncs} full synchronizations", primary.name));
     }
-    let held = told.info("replication", "repl_backlog_histlen")?;
-    let backlog_bytes: u64 =
-        held.parse().map_err(|_| format!("{}: a backlog of {held} bytes", primary.name))?;
-    sleep(SETTLED_AFTER);
-    probe.take();
-    let until = Instant::now() + took.max(CONTROL_AT_LEAST);
-    while Instant::now() < until {
-        // The same questions as above, so that only the synchronization makes the difference.
-        resident_bytes(primary.pid())?;
-        children_private_bytes(primary.pid());
-        wire.info("replication", "master_link_status")?;
-        sleep(SAMPLED_EVERY);
-    }
-    let growth = (peak - before).saturating_sub(backlog_bytes) as f64 / before as f64;
-    Ok(Outcome { during, control: probe.take(), took, growth })
+    let grown = (peak_bytes - before_bytes).saturating_sub(backlog_bytes.unwrap_or(0));
+    Ok(Outcome { during, control, took, growth: grown as f64 / before_bytes as f64 })
 }
 
 fn print_samples(name: &str, [tenon, redis]: &[Vec<Sample>; 2]) {
     print_header();
     let middle = |of: &[Sample], figure: fn(&Sample) -> f64| median(of.iter().map(figure));
-    let busy = [tenon, redis].map(|samples| middle(samples, |sample| sample.busy) * 100.0);
-    let others = tenon.iter().chain(redis).map(|sample| sample.others).fold(0.0, f64::max);
-    let mut note = format!("busy {:.0} % / {:.0} %", busy[0], busy[1]);
-    if busy.iter().any(|share| *share < SATURATED) {
-        note += ", NOT SATURATED";
-    }
-    if others > OTHERS_MAX {
-        note += &format!(", others kept up to {others:.1} processors busy");
-    }
+    let note = circumstances([tenon, redis].map(|samples| samples.iter()));
     let cost = |sample: &Sample| sample.cost_us;
     let rate = |sample: &Sample| sample.requests_per_second;
     let (name, bar) = (name.to_owned(), Bar::RatioAtMost(0.55));

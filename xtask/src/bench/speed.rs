@@ -4,17 +4,12 @@
 use std::process::Command;
 
 use super::figures::{Bar, Row, median, print_header};
-use super::load::{Asked, Sample, VALUE_BYTES, measure};
+use super::load::{Asked, Sample, VALUE_BYTES, circumstances, measure};
 use super::options::Options;
 use super::process::divided_processors;
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, preload};
 use crate::workspace::on_path;
-
-/// Below this share of a processor the client, not the server, was the limit.
-const SATURATED: f64 = 0.95;
-/// Above this many processors' worth of other programs the figures are not worth comparing.
-const OTHERS_MAX: f64 = 0.1;
 
 struct Case {
     asked: Asked,
@@ -78,7 +73,7 @@ fn run_round(
     aof: Aof,
     table: &mut [(&Case, Samples)],
 ) -> Result<(), String> {
-    let divided = divided_processors();
+    let divided = if options.undivided { None } else { divided_processors() };
     let processors = divided.as_ref().map(|(list, _)| list.as_str());
     let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
     let [first, second] = contenders;
@@ -126,18 +121,7 @@ fn print_samples(table: &[(&Case, Samples)]) {
     print_header();
     for (case, [tenon, redis]) in table {
         let middle = |of: &[Measured], figure: fn(&Measured) -> f64| median(of.iter().map(figure));
-        let busy = [tenon, redis].map(|samples| middle(samples, |measured| measured.sample.busy));
-        let mut note = format!("busy {:.0} % / {:.0} %", busy[0] * 100.0, busy[1] * 100.0);
-        let ready = [tenon, redis].map(|samples| middle(samples, |measured| measured.sample.ready));
-        if ready.iter().any(|share| *share < SATURATED) {
-            note += ", NOT SATURATED";
-        } else if busy.iter().any(|share| *share < SATURATED) {
-            note += &format!(", ready to run {:.0} % / {:.0} %", ready[0] * 100.0, ready[1] * 100.0);
-        }
-        let others = tenon.iter().chain(redis).map(|measured| measured.sample.others).fold(0.0, f64::max);
-        if others > OTHERS_MAX {
-            note += &format!(", others kept up to {others:.1} processors busy");
-        }
+        let mut note = circumstances([tenon, redis].map(|of| of.iter().map(|measured| &measured.sample)));
         let shares: Vec<f64> = tenon.iter().filter_map(|measured| measured.policies).collect();
         if case.aof == Aof::Everysec && !shares.is_empty() {
             note += &format!(", policies {:.3} % of Tenon's CPU (bar 1 %)", median(shares) * 100.0);

@@ -3,22 +3,17 @@
 //! Each is compared with a control window of the same length on the same server without it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::beside::{Beside, under_load, watch};
 use super::figures::{Bar, Row, median, print_header};
 use super::load::VALUE_BYTES;
 use super::options::Options;
-use super::pace::{Felt, Probe, Question, write_paced};
-use super::process::{children_private_bytes, resident_bytes};
+use super::pace::{Felt, Probe, Question};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
 
 const SAVED_WITHIN: Duration = Duration::from_secs(300);
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
-const CONTROL_AT_LEAST: Duration = Duration::from_secs(2);
-const SAMPLED_EVERY: Duration = Duration::from_millis(50);
 
 /// A background job as the protocol knows it.
 struct Job {
@@ -169,46 +164,19 @@ fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], S
             .collect(),
         false => Vec::new(),
     };
-    let stop = AtomicBool::new(false);
-    let probe = Probe::default();
-    let (port, rate, keys) = (server.port, options.rate, options.keys);
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| write_paced(port, rate, keys, &stop));
-        let prober = scope.spawn(|| probe.run(port, &asked, &stop));
-        let observe = || -> Result<[Outcome; 2], String> {
-            let [save, rewrite] = &JOBS;
-            Ok([observe(&server, &probe, save)?, observe(&server, &probe, rewrite)?])
-        };
-        let outcomes = observe();
-        stop.store(true, Ordering::Relaxed);
-        for client in [writer, prober] {
-            client.join().map_err(|_| "a client thread panicked".to_owned())??;
-        }
-        outcomes
+    under_load(server.port, options.rate, options.keys, &asked, |probe| {
+        let [save, rewrite] = &JOBS;
+        Ok([observe(&server, probe, save)?, observe(&server, probe, rewrite)?])
     })
 }
 
 /// The job and then its control, each after the server has settled.
 fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String> {
-    let mut wire = Wire::connect(server.port)?;
-    sleep(SETTLED_AFTER);
-    probe.take();
-    let before = resident_bytes(server.pid())?;
-    let started = Instant::now();
-    wire.command(&[job.command])?;
-    let mut peak = before;
-    loop {
-        peak = peak.max(resident_bytes(server.pid())? + children_private_bytes(server.pid()));
-        if wire.info("persistence", job.running)? == "0" {
-            break;
-        }
-        if started.elapsed() > SAVED_WITHIN {
-            return Err(format!("{}: {} still runs after {SAVED_WITHIN:?}", server.name, job.command));
-        }
-        sleep(SAMPLED_EVERY);
-    }
-    let took = started.elapsed();
-    let during = probe.take();
+    let (mut asking, mut wire) = (Wire::connect(server.port)?, Wire::connect(server.port)?);
+    let begin = || asking.command(&[job.command]).map(drop);
+    let is_over = || Ok(wire.info("persistence", job.running)? == "0");
+    let Beside { during, control, took, before_bytes, peak_bytes } =
+        watch(server, probe, job.command, SAVED_WITHIN, begin, is_over)?;
     let status = wire.info("persistence", job.status)?;
     if status != "ok" {
         return Err(format!(
@@ -216,18 +184,7 @@ fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String>
             server.name, job.command, job.status
         ));
     }
-    sleep(SETTLED_AFTER);
-    probe.take();
-    let until = Instant::now() + took.max(CONTROL_AT_LEAST);
-    while Instant::now() < until {
-        // The same questions as above, so that only the job makes the difference.
-        resident_bytes(server.pid())?;
-        children_private_bytes(server.pid());
-        wire.info("persistence", job.running)?;
-        sleep(SAMPLED_EVERY);
-    }
-    let control = probe.take();
-    Ok(Outcome { during, control, took, growth: (peak - before) as f64 / before as f64 })
+    Ok(Outcome { during, control, took, growth: (peak_bytes - before_bytes) as f64 / before_bytes as f64 })
 }
 
 /// Adds members 0 to `members`, a hundred a command where the type takes so many.
