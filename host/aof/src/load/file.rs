@@ -45,6 +45,9 @@ pub(super) struct FileToLoad {
     pub(super) end: u64,
     /// Whether nothing follows it: then its end may be torn.
     pub(super) is_last: bool,
+    /// The base: written whole and synced before any manifest names it. One that another server's file became may be
+    /// torn.
+    pub(super) is_base: bool,
 }
 
 /// Loading one file.
@@ -304,7 +307,7 @@ impl FileLoad<'_, '_> {
 
     /// The file's end is torn: cuts it off, if it may be.
     fn cut(&mut self, at: u64, commands: u64) -> Result<(), AofError> {
-        let FileToLoad { path, name, file, end, is_last } = self.from;
+        let FileToLoad { path, name, file, end, is_last, is_base } = self.from;
         let error = |finding: &str| AofError::Format {
             what: "Unexpected end of file",
             path: path.clone(),
@@ -320,6 +323,9 @@ impl FileLoad<'_, '_> {
                 }
                 other => other,
             });
+        }
+        if *is_base && self.opens_batch(0)? {
+            return Err(self.bad(at, "found damage: no crash leaves a base torn".to_owned()));
         }
         if !self.progress.options.cut_torn_end {
             return Err(error("found the end, expected the rest of a command or batch"));

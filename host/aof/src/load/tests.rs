@@ -373,6 +373,28 @@ fn a_base_of_commands_is_batches_of_a_mebibyte() {
     }
 }
 
+/// What is left of a base would be a part of the data that was there at no time.
+#[test]
+fn a_base_of_ours_is_never_cut() {
+    let place = Place::of(&[]);
+    let mut manifest = Manifest::default();
+    let name = manifest.replace_base(NAME, false);
+    place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
+    let base = [one(), two()].concat();
+    let load_of = |content: &[u8]| {
+        place.disk.put(&place.directory.file(&name), content);
+        place.load_with(OPTIONS).0
+    };
+    assert!(load_of(&base).expect("a good base").commands > 1);
+    for cut in [base.len() - 1, one().len() + 1, one().len() - 1] {
+        let error = load_of(&base[..cut]).expect_err("a torn base").to_string();
+        assert!(error.contains("no crash leaves a base torn") && error.contains(&name), "{error}");
+    }
+    // What a server of old left may be torn.
+    let old = commands(&["SET a 1", "SET b 2"]);
+    assert_eq!(load_of(&old[..old.len() - 1]).expect("an old base").commands, 1);
+}
+
 #[test]
 fn large_values_cross_blocks() {
     let value = "v".repeat(3 << 20);
