@@ -17,6 +17,7 @@ mod gates;
 mod histogram;
 mod keys;
 mod latency;
+mod leftovers;
 mod load;
 mod loading;
 mod look_ahead;
