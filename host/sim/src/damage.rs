@@ -184,7 +184,11 @@ impl Run<'_> {
             let told = mutate(content, dice);
             damaged.push(format!("{}: {told}", path.display()));
         }
-        self.trace.say(|| damaged.join("; "));
+        self.trace.say(|| {
+            let manifest = files.iter().find(|(path, _)| path.to_string_lossy().ends_with(".manifest"));
+            let shown = manifest.map_or_else(String::new, |(_, text)| text.escape_ascii().to_string());
+            format!("{}\n{shown}", damaged.join("; "))
+        });
         let is_covered = original.is_covered && is_covered(original, &files);
         let directives = start_directives(original.is_log, dice);
         let (disk, outcome) = self.load(&files, &directives, dice);

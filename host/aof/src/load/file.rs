@@ -67,6 +67,16 @@ struct FileLoad<'a, 'p> {
 /// Loads `from` to its end.
 pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(), AofError> {
     if from.end == 0 {
+        // One of commands is empty where the data was; a dump never is.
+        if from.is_base && from.name.ends_with(".rdb") {
+            return Err(AofError::Format {
+                what: "Bad file format",
+                path: from.path.clone(),
+                offset: 0,
+                finding: "the base is empty, expected an RDB file".to_owned(),
+                advice: ADVICE_REPAIR,
+            });
+        }
         return Ok(());
     }
     (progress.plain_end, progress.taken_over) = (false, false);
@@ -103,6 +113,10 @@ impl FileLoad<'_, '_> {
                     continue;
                 }
                 match judge::judge(&mut self.window, at, self.from.end).map_err(self.unreadable())? {
+                    // Nobody goes on with a base, and no crash leaves one torn.
+                    Verdict::Torn { .. } | Verdict::TakenOver if self.from.is_base => {
+                        return Err(self.bad(at, "a batch of the base is damaged".to_owned()));
+                    }
                     Verdict::Torn { commands } => return self.cut(at, commands),
                     Verdict::Damaged { good_at } => return Err(self.damaged(at, good_at)),
                     Verdict::Unclear { at: place } => return Err(self.unclear(at, place)),
@@ -123,10 +137,11 @@ impl FileLoad<'_, '_> {
 
     /// Loads the RDB part, if the file starts with one; returns what follows it.
     fn rdb(&mut self) -> Result<u64, AofError> {
-        const MAGIC: &[u8] = b"REDIS";
+        /// How RDB files begin: the second one's reader says why it is not read.
+        const MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
         let unreadable = self.unreadable();
-        let start = self.window.bytes(0, self.from.end, MAGIC.len()).map_err(unreadable)?;
-        if !start.starts_with(MAGIC) {
+        let start = self.window.bytes(0, self.from.end, MAGICS[1].len()).map_err(unreadable)?;
+        if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
             return Ok(0);
         }
         let loaded = self.progress.sink.rdb(&self.from.file).map_err(|text| self.bad(0, text))?;
@@ -139,11 +154,11 @@ impl FileLoad<'_, '_> {
         Ok(loaded.bytes)
     }
 
-    /// Whether what is at `at` can only be a header, good or not.
+    /// Whether what is at `at` can only be a header, good or not: also one in which a flipped bit made a letter small.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
         let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
-        Ok(bytes.starts_with(OPENING_START))
+        Ok(bytes.get(..OPENING_START.len()).is_some_and(|start| start.eq_ignore_ascii_case(OPENING_START)))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.
@@ -325,7 +340,7 @@ impl FileLoad<'_, '_> {
             });
         }
         if *is_base && self.opens_batch(0)? {
-            return Err(self.bad(at, "found damage: no crash leaves a base torn".to_owned()));
+            return Err(self.bad(at, "a batch of the base is damaged".to_owned()));
         }
         if !self.progress.options.cut_torn_end {
             return Err(error("found the end, expected the rest of a command or batch"));
