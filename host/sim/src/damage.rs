@@ -310,13 +310,16 @@ fn files_of(disk: &CrashDisk) -> Files {
     paths.map(|path| (path.clone(), disk.content(&path).unwrap_or_default())).collect()
 }
 
-/// Whether checksums cover all that was damaged: a manifest has none, nor has a dump that says that it is without, or
+/// Whether checksums cover all that was damaged: a manifest has none, nor has what is empty, nor has a dump that says that it is without, or
 /// that it is of a time before there were any.
 fn is_covered(original: &Original, damaged: &Files) -> bool {
     let changed = damaged.iter().filter(|(path, content)| original.files.get(*path) != Some(content));
     changed.into_iter().all(|(path, content)| {
         let name = path.to_string_lossy();
-        !name.ends_with(".manifest") && (!name.ends_with(".rdb") || is_summed(content))
+        let is_summed = !name.ends_with(".rdb") || is_summed(content);
+        // A base of commands that is empty is what a base of no data is.
+        let is_emptied = name.ends_with(".base.aof") && content.is_empty();
+        !name.ends_with(".manifest") && is_summed && !is_emptied
     })
 }
 

@@ -142,7 +142,12 @@ impl FileLoad<'_, '_> {
         let unreadable = self.unreadable();
         let start = self.window.bytes(0, self.from.end, MAGICS[1].len()).map_err(unreadable)?;
         if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
-            return Ok(0);
+            let is_dump = self.from.is_base && self.from.name.ends_with(".rdb");
+            return if is_dump {
+                Err(self.bad(0, "no RDB file, which the base is".to_owned()))
+            } else {
+                Ok(0)
+            };
         }
         let loaded = self.progress.sink.rdb(&self.from.file).map_err(|text| self.bad(0, text))?;
         if loaded.bytes > self.from.end {

@@ -421,6 +421,8 @@ fn a_base_of_ours_is_never_cut() {
     place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
     place.disk.put(&place.directory.file(&name_of_dump), b"");
     assert!(place.refused().contains("the base is empty, expected an RDB file"), "{}", place.refused());
+    place.disk.put(&place.directory.file(&name_of_dump), &[0; 40]);
+    assert!(place.refused().contains("no RDB file, which the base is"), "{}", place.refused());
     let mut manifest = Manifest::default();
     manifest.replace_base(NAME, false);
     place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
