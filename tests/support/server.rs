@@ -21,6 +21,7 @@ const START_ATTEMPTS: usize = 5;
 pub(crate) enum Program {
     Tenon,
     Redis,
+    Valkey,
 }
 
 /// A server process. Its standard output and error go to `log()`.
@@ -41,6 +42,16 @@ impl Server {
     /// Starts redis-server the same way. Where it is missing: `None` and a visible line, or in CI a panic.
     pub(crate) fn redis(arguments: &[&str]) -> Option<Server> {
         oracle().then(|| Server::start(Program::Redis, arguments, Directory::new()))
+    }
+
+    /// Starts valkey-server the same way. Where it is missing: `None` and a visible line.
+    pub(crate) fn valkey(arguments: &[&str]) -> Option<Server> {
+        let asked = Command::new(valkey_program()).arg("--version").stdout(Stdio::null()).status();
+        if asked.is_ok_and(|status| status.success()) {
+            return Some(Server::start(Program::Valkey, arguments, Directory::new()));
+        }
+        eprintln!("skipped: no valkey-server on the PATH, and none named in TENON_VALKEY");
+        None
     }
 
     /// Starts a program on a directory that may hold another server's files.
@@ -200,6 +211,7 @@ impl Server {
         let mut command = match self.program {
             Program::Tenon => Command::new(env!("CARGO_BIN_EXE_tenon")),
             Program::Redis => Command::new("redis-server"),
+            Program::Valkey => Command::new(valkey_program()),
         };
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.arg("--dir").arg(self.directory()).args(&self.arguments).current_dir(self.directory());
@@ -271,6 +283,11 @@ pub(crate) fn oracle() -> bool {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{how}");
     eprintln!("skipped: {how}");
     false
+}
+
+/// `TENON_VALKEY`, else valkey-server.
+fn valkey_program() -> PathBuf {
+    std::env::var_os("TENON_VALKEY").map_or_else(|| PathBuf::from("valkey-server"), PathBuf::from)
 }
 
 fn free_port() -> u16 {

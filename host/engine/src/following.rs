@@ -403,7 +403,7 @@ impl Engine {
         }
         self.close_replicas(world);
         self.replication.primary.begin_history(id);
-        self.replication.primary.close_backlog(world.outputs);
+        self.close_backlog(world);
         self.replication.primary.open_backlog(offset, world.outputs);
         self.journal.set_offset(offset);
         if let Some(log) = self.durability.log_mut() {
