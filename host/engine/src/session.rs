@@ -64,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) commands: u64,
     /// What it was counted as when its bytes were last counted.
     counted_bytes: usize,
+    /// What it was then about to send of a large argument.
+    announced_bytes: usize,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -166,6 +168,7 @@ impl Session {
             bytes_in: 0,
             commands: 0,
             counted_bytes: 0,
+            announced_bytes: 0,
         }
     }
 
@@ -192,6 +195,11 @@ impl Session {
         self.counted_bytes
     }
 
+    /// What it was about to send of a large argument when its bytes were last counted.
+    pub(crate) fn announced_bytes(&self) -> usize {
+        self.announced_bytes
+    }
+
     /// Whether its next request may run.
     pub(crate) fn is_runnable(&self) -> bool {
         self.parked.is_none() && !self.is_closing
@@ -205,6 +213,8 @@ pub(crate) struct Sessions {
     connected: usize,
     /// The sum of what sessions were counted as.
     counted_bytes: usize,
+    /// The sum of what they were about to send then.
+    announced_bytes: usize,
 }
 
 impl Sessions {
@@ -230,7 +240,9 @@ impl Sessions {
     pub(crate) fn stop_counting(&mut self, id: ConnectionId) {
         if let Some(session) = self.get_mut(id) {
             let before = std::mem::take(&mut session.counted_bytes);
+            let announced = std::mem::take(&mut session.announced_bytes);
             self.counted_bytes -= before;
+            self.announced_bytes -= announced;
         }
     }
 
@@ -239,7 +251,10 @@ impl Sessions {
         if let Some(session) = self.get_mut(id).filter(|session| !session.is_gone) {
             let held = session.held_bytes() + request_bytes;
             let before = std::mem::replace(&mut session.counted_bytes, held);
+            let announced = session.decoder.announced_bytes();
+            let announced_before = std::mem::replace(&mut session.announced_bytes, announced);
             self.counted_bytes = self.counted_bytes - before + held;
+            self.announced_bytes = self.announced_bytes - announced_before + announced;
         }
     }
 
@@ -248,8 +263,16 @@ impl Sessions {
         self.counted_bytes
     }
 
+    /// Bytes that all sessions are yet to send of large arguments. Nothing holds them.
+    pub(crate) fn announced_bytes(&self) -> usize {
+        self.announced_bytes
+    }
+
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Session>> {
-        self.counted_bytes -= self.get(id)?.counted_bytes;
+        let session = self.get(id)?;
+        let (counted, announced) = (session.counted_bytes, session.announced_bytes);
+        self.counted_bytes -= counted;
+        self.announced_bytes -= announced;
         self.connected -= 1;
         self.slots[id.slot as usize].take()
     }
