@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
     pub(crate) replies: ReplyMode,
+    /// Whether it steps through the script that it runs next (SCRIPT DEBUG).
+    pub(crate) debugs: Debugs,
     /// Since MULTI.
     pub(crate) transaction: Option<Box<Transaction>>,
     pub(crate) watched: WatchedKeys,
@@ -66,6 +68,16 @@ pub(crate) struct Session {
     counted_bytes: usize,
     /// What it was then about to send of a large argument.
     announced_bytes: usize,
+}
+
+/// Whether the next EVAL is stepped through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Debugs {
+    Nothing,
+    /// Everybody else waits, and what it writes stays.
+    Here,
+    /// It is to be undone, which is refused: so the script is not run at all.
+    Undone,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -147,6 +159,7 @@ impl Session {
             no_evict: false,
             no_touch: false,
             replies: ReplyMode::On,
+            debugs: Debugs::Nothing,
             transaction: None,
             watched: WatchedKeys::new(),
             is_dirty: false,
