@@ -10,6 +10,7 @@ use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 use crate::bridge::{self, Crossing};
 use crate::convert::{write_array, write_line, write_value};
+use crate::debugger::{self, Debugger};
 use crate::hook::{self, run_endable};
 use crate::memory::{Limit, until_unlimited, within_limit};
 use crate::scan::{leaves_tables, may_be_wide};
@@ -151,13 +152,22 @@ impl Returned {
 impl Interpreter {
     /// A new one; `seed` is where `math.random` begins.
     pub fn new(flavor: Flavor, seed: u64) -> Interpreter {
-        Interpreter::build(flavor, seed).expect("a new interpreter has room for its libraries")
+        Interpreter::build(flavor, seed, false).expect("a new interpreter has room for its libraries")
     }
 
-    fn build(flavor: Flavor, seed: u64) -> Result<Interpreter> {
+    /// One for a script that is stepped through.
+    pub(crate) fn for_stepping(seed: u64) -> Interpreter {
+        let built = Interpreter::build(Flavor::Scripts, seed, true);
+        built.expect("a new interpreter has room for its libraries")
+    }
+
+    fn build(flavor: Flavor, seed: u64, is_for_stepping: bool) -> Result<Interpreter> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let native = native(&lua, seed)?;
+        if is_for_stepping {
+            debugger::install(&lua, &native)?;
+        }
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name("=sandbox").set_mode(ChunkMode::Text);
         let runner: Table = sandbox.into_function()?.call((native, flavor == Flavor::Functions))?;
         lua.set_globals(runner.raw_get("globals")?)?;
@@ -193,7 +203,25 @@ impl Interpreter {
     /// Runs a script.
     pub fn run(&mut self, code: &Code, keys: Args<'_>, arguments: Args<'_>, host: &mut dyn Host) -> Ended {
         let Interpreter { lua, words, run_script, .. } = self;
-        run_script.run(lua, words, code, (keys, arguments), host)
+        run_script.run(lua, words, code, (keys, arguments), host, None)
+    }
+
+    /// Compiles a script that has marks in it.
+    pub(crate) fn compile_marked(&self, code: &[u8]) -> std::result::Result<Code, String> {
+        let function = self.compile_as(code, "@user_script")?;
+        Ok(Code { function, is_wide: true, leaves_tables: false })
+    }
+
+    /// Runs a script that has marks in it.
+    pub(crate) fn run_marked(
+        &mut self,
+        code: &Code,
+        (keys, arguments): (Args<'_>, Args<'_>),
+        host: &mut dyn Host,
+        debugger: &mut Debugger,
+    ) -> Ended {
+        let Interpreter { lua, words, run_script, .. } = self;
+        run_script.run(lua, words, code, (keys, arguments), host, Some(debugger))
     }
 
     /// Runs a library's function.
@@ -205,7 +233,7 @@ impl Interpreter {
         host: &mut dyn Host,
     ) -> Ended {
         let Interpreter { lua, words, run_callback, .. } = self;
-        run_callback.run(lua, words, function, (keys, arguments), host)
+        run_callback.run(lua, words, function, (keys, arguments), host, None)
     }
 
     /// Loads a library's code and returns the functions that it registers. An error is a sentence with its code.
@@ -218,7 +246,7 @@ impl Interpreter {
         let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
         let Interpreter { lua, words, load, .. } = self;
         let load = || within_limit(lua, || load.call::<(bool, Value)>(&chunk));
-        let loaded = with_host(words, host, load);
+        let loaded = with_host(words, host, None, load);
         let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
         match loaded {
             Err(_) => {
@@ -270,9 +298,10 @@ impl Runner {
         code: &Code,
         (keys, arguments): (Args<'_>, Args<'_>),
         host: &mut dyn Host,
+        debugger: Option<&mut Debugger>,
     ) -> Ended {
         type Outcome = (u8, Value, Option<BString>, MultiValue);
-        let ran = with_host(words, host, || match self.few.get(keys.len()) {
+        let ran = with_host(words, host, debugger, || match self.few.get(keys.len()) {
             Some(_) if arguments.len() <= FEW_KEYS_MAX && code.leaves_tables => until_unlimited(lua, || {
                 let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
                 let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
@@ -330,9 +359,10 @@ impl Runner {
 fn with_host<R>(
     words: &mut OwnedArgs,
     host: &mut dyn Host,
+    debugger: Option<&mut Debugger>,
     run: impl FnOnce() -> Result<R>,
 ) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
-    let mut crossing = Crossing { host, words, speaks: Proto::Resp2 };
+    let mut crossing = Crossing { host, words, speaks: Proto::Resp2, debugger };
     let ran = run_endable(|| crossing.open_for(run))?;
     Ok((ran, crossing.speaks))
 }
@@ -400,7 +430,7 @@ fn caller_of_caller(lua: &Lua) -> Option<LuaFunction> {
 }
 
 /// The innermost line of the script's own that is running.
-fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
+pub(crate) fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
     for level in 0.. {
         match lua.inspect_stack(level, hook::place_of) {
             None => return (None, None),
