@@ -8,6 +8,7 @@ mod shebang;
 
 mod bridge; // a script's way out
 mod convert; // between replies and values
+mod failed;
 mod hook;
 mod memory;
 mod scan;
