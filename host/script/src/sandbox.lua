@@ -330,9 +330,16 @@ local function send_many(count, ...)
   return send_sure()
 end
 
+-- How many calls are still to be made carefully at once: where one has numbers, others have some too.
+local careful = 0
+
 -- Sends what has words that are numbers, or look like some, or are no words. Returns what came of it: see `calling`.
-local function send_carefully(...)
-  local count, a, b, c, d = select('#', ...), ...
+local function send_carefully(count, ...)
+  local a, b, c, d = ...
+  careful = careful - 1
+  if careful == 0 then
+    send = native.send
+  end
   if count == 0 then
     return 3, 'ERR Please specify at least one argument for this redis lib call'
   elseif count > 4 then
@@ -356,9 +363,6 @@ local function send_carefully(...)
   return send_sure(a, b, c, d)
 end
 
--- How many calls are still to be made carefully at once: where one has numbers, others have some too.
-local careful = 0
-
 -- A function that has a command run. What came of it, and then:
 -- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
 local function calling(fail)
@@ -374,10 +378,6 @@ local function calling(fail)
     return fail({ err = value, ignore_error_stats_update = kind == 2 or nil })
   end
   return function(...)
-    if careful > 0 then
-      careful = careful - 1
-      return finish(send_carefully(...))
-    end
     local kind, value = send(select('#', ...), ...)
     if kind == 0 then
       return value
@@ -386,8 +386,8 @@ local function calling(fail)
       okay = status
       return status
     elseif kind == 5 then
-      careful = 16
-      return finish(send_carefully(...))
+      careful, send = 16, send_carefully
+      return finish(send_carefully(select('#', ...), ...))
     end
     return finish(kind, value)
   end
