@@ -214,6 +214,7 @@ impl SaveJob {
     }
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
+        self.feed.lay_out();
         // A file of an earlier attempt may have bytes that a failed fsync gave up: it is made anew, not emptied.
         let _ = disk.remove(&self.destination.temporary);
         self.output.file = Some(disk.create(&self.destination.temporary)?);
@@ -237,8 +238,10 @@ impl SaveJob {
         let (output, feed) = (&mut self.output, &self.feed);
         if let Some(batch) = feed.pop() {
             encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
-            self.owe_delay(batch.len());
-            self.note_written(batch.len() as u64);
+            let keys = batch.len();
+            feed.give_back(batch);
+            self.owe_delay(keys);
+            self.note_written(keys as u64);
             self.state = State::Encoding(encoder);
             return Ok(None);
         }
