@@ -5,6 +5,7 @@
 
 mod caller; // how a script's commands run
 mod libraries;
+mod recent;
 mod replay;
 mod stepping;
 
@@ -19,6 +20,7 @@ use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlag
 
 use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
+use self::recent::Recent;
 pub(crate) use self::replay::run_effect;
 pub(crate) use self::stepping::runnable;
 use crate::engine::Engine;
@@ -29,6 +31,8 @@ pub(crate) struct Scripts {
     by_digest: HashMap<Digest, Arc<Runnable>, FixedState>,
     /// The same, so that no digest is made of a text that is known.
     by_text: HashMap<Box<[u8]>, Arc<Runnable>, FixedState>,
+    recent_text: Recent,
+    recent_digest: Recent,
     /// What the cache takes: texts and names.
     cache_bytes: usize,
     /// Made when the first script comes; gone while one runs.
@@ -96,6 +100,8 @@ impl Scripts {
         Scripts {
             by_digest: HashMap::with_hasher(hasher.clone()),
             by_text: HashMap::with_hasher(hasher),
+            recent_text: Recent::default(),
+            recent_digest: Recent::default(),
             cache_bytes: 0,
             interpreter: None,
             libraries: Libraries::default(),
@@ -125,14 +131,26 @@ impl Scripts {
 
     /// A kept script by its digest.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<&Arc<Runnable>> {
-        self.by_digest.get(&as_digest(digest)?)
+        self.recent_digest.find(digest).or_else(|| self.by_digest.get(&as_digest(digest)?))
+    }
+
+    /// The same, to run it.
+    pub(crate) fn recall(&mut self, digest: &[u8]) -> Option<Arc<Runnable>> {
+        let found = Arc::clone(self.find(digest)?);
+        self.recent_digest.keep(digest, &found);
+        Some(found)
+    }
+
+    /// A kept script by its text.
+    fn find_text(&self, text: &[u8]) -> Option<&Arc<Runnable>> {
+        self.recent_text.find(text).or_else(|| self.by_text.get(text))
     }
 
     /// What the script says of itself that a request names, if there is one.
     pub(crate) fn flags_of(&self, runs: Runs, args: Args<'_>) -> Option<ScriptFlags> {
         let name = args.get(1);
         let found = match runs {
-            Runs::Text => self.by_text.get(name),
+            Runs::Text => self.find_text(name),
             Runs::Digest => self.find(name),
             Runs::Function => self.libraries.find(name),
         };
@@ -144,8 +162,10 @@ impl Scripts {
 
     /// Keeps a script, compiled, under its digest.
     pub(crate) fn load(&mut self, body: &[u8], dice: &mut Dice) -> Result<Arc<Runnable>, CommandError> {
-        if let Some(script) = self.by_text.get(body) {
-            return Ok(Arc::clone(script));
+        if let Some(script) = self.find_text(body) {
+            let script = Arc::clone(script);
+            self.recent_text.keep(body, &script);
+            return Ok(script);
         }
         let digest = sha1_hex(body);
         let (flags, code) = script_head(body).map_err(|error| CommandError::Text(error.into()))?;
@@ -181,6 +201,8 @@ impl Scripts {
         let hasher = self.by_text.hasher().clone();
         let by_digest = std::mem::replace(&mut self.by_digest, HashMap::with_hasher(hasher.clone()));
         let tables = (by_digest, std::mem::replace(&mut self.by_text, HashMap::with_hasher(hasher)));
+        self.recent_text.forget();
+        self.recent_digest.forget();
         (self.cache_bytes, self.script_vm_bytes) = (0, 0);
         (tables, self.interpreter.take())
     }

@@ -179,7 +179,11 @@ fn add(words: &mut OwnedArgs, given: Words, is_good: impl Fn(&[u8]) -> bool) -> 
 pub(crate) fn is_text(word: &[u8]) -> bool {
     let looks = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e');
     match word {
-        [b'0'..=b'9', ..] | [b'-', b'0'..=b'9', ..] => !word.iter().all(looks),
+        [b'0'..=b'9', rest @ ..] | [b'-', b'0'..=b'9', rest @ ..] => {
+            // A sign is in front of the number or of its exponent.
+            let has_sign = |pair: &[u8]| pair[0] != b'e' && matches!(pair[1], b'-' | b'+');
+            !rest.iter().all(looks) || rest.windows(2).any(has_sign)
+        }
         b"inf" | b"-inf" | b"nan" | b"-nan" => false,
         _ => true,
     }

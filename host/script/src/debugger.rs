@@ -461,7 +461,9 @@ fn trace(lua: &Lua) {
     let mut is_first = true;
     for level in 0.. {
         let found = lua.inspect_stack(level, |debug| {
-            let name = debug.names().name.map_or("top level".to_owned(), |name| name.into_owned());
+            // The script itself has a name too, that by which the sandbox calls it.
+            let name = if debug.source().what == "main" { None } else { debug.names().name };
+            let name = name.map_or("top level".to_owned(), |name| name.into_owned());
             hook::place_of(debug).map(|place| (name, place.line))
         });
         let Some(found) = found else { return };

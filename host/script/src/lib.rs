@@ -11,6 +11,7 @@ mod stepping;
 
 mod bridge; // a script's way out
 mod convert; // between replies and values
+mod failed;
 mod hook;
 mod memory;
 mod scan;

@@ -201,13 +201,13 @@ fn eval_digest(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only
         return Err(CommandError::text("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
     let keys = key_count(args)?;
-    let script = Arc::clone(context.engine.scripts.find(args.get(1)).ok_or(NO_SCRIPT)?);
+    let script = context.engine.scripts.recall(args.get(1)).ok_or(NO_SCRIPT)?;
     run(context, args, keys, script, is_read_only, false)
 }
 
 fn call_function(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
-    let found = context.engine.scripts.libraries.find(args.get(1));
-    let function = Arc::clone(found.ok_or(CommandError::text("ERR Function not found"))?);
+    let found = context.engine.scripts.libraries.recall(args.get(1));
+    let function = found.ok_or(CommandError::text("ERR Function not found"))?;
     let keys = match key_count(args) {
         Err(CommandError::NotInteger) => return Err(CommandError::text("ERR Bad number of keys provided")),
         keys => keys?,
