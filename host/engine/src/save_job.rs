@@ -215,6 +215,7 @@ impl SaveJob {
     }
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
+        self.feed.lay_out();
         self.output.file = Some(create_temporary(disk, &self.destination.temporary)?);
         let (output, feed) = (&mut self.output, &self.feed);
         let mut sink = |bytes: &[u8]| output.write(bytes, feed);
@@ -236,8 +237,10 @@ impl SaveJob {
         let (output, feed) = (&mut self.output, &self.feed);
         if let Some(batch) = feed.pop() {
             encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
-            self.owe_delay(batch.len());
-            self.note_written(batch.len() as u64);
+            let keys = batch.len();
+            feed.give_back(batch);
+            self.owe_delay(keys);
+            self.note_written(keys as u64);
             self.state = State::Encoding(encoder);
             return Ok(None);
         }

@@ -191,6 +191,7 @@ impl SpillJob {
         if !is_enough && let Some(batch) = self.feed.pop_preimages() {
             self.encoder.batch(&batch, &mut sink)?;
             self.keys += batch.len() as u64;
+            self.feed.give_back(batch);
             return Ok(true);
         }
         self.encoder.finish_piece(&mut sink)?;

@@ -231,6 +231,9 @@ impl SyncJob {
     }
 
     fn begin(&mut self, disk: &dyn Disk) -> io::Result<Step> {
+        if let Some(feed) = &self.plan.feed {
+            feed.lay_out();
+        }
         if self.plan.framing == Framing::Marked {
             self.out.queue.release(format!("$EOF:{}\r\n", self.plan.mark).into_bytes());
         }
@@ -264,8 +267,10 @@ impl SyncJob {
                 written += bytes.len() as u64;
                 out.write(bytes, disk)
             })?;
-            out.queue.note_encoded(written, batch.len() as u64);
-            self.owe_delay(batch.len());
+            let keys = batch.len();
+            feed.give_back(batch);
+            out.queue.note_encoded(written, keys as u64);
+            self.owe_delay(keys);
         } else if feed.is_finished() {
             return self.finish(encoder, disk);
         } else {
