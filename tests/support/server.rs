@@ -68,6 +68,24 @@ impl Server {
         server
     }
 
+    /// Starts a program, and waits for nothing: it may end by itself, which [`Server::has_ended`] tells.
+    pub(crate) fn unready(program: Program, arguments: &[&str], directory: Directory) -> Server {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let mut server = Server { program, arguments, port: free_port(), child: None, directory };
+        server.spawn();
+        server
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("a stopped server does not end");
+        let has_ended = child.try_wait().expect("our own child can be awaited").is_some();
+        if has_ended {
+            self.child = None;
+        }
+        has_ended
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

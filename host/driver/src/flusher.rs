@@ -6,16 +6,20 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tenon_base::{Input, Machine, Micros};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::alarm::Alarm;
 use crate::connection::attend;
 use crate::lanes::Mailbox;
 use crate::worker::{Shared, carry_out};
 
-/// Deadlines nearer than this are polled for: the runtime's timer counts in milliseconds.
+/// Deadlines nearer than this are too near for the runtime's timer, which counts in milliseconds: an alarm is set.
 const NEAR_US: u64 = 1_000;
+/// Deadlines nearer than this are polled for: to sleep and wake takes as long.
+const POLLED_US: u64 = 50;
 /// Connections that pushed messages are sent to in one turn.
 const PUSHED_MAX: usize = 128;
 /// Rounds of requests that lead to requests, in one turn.
@@ -27,6 +31,8 @@ pub(crate) async fn serve<M: Machine + 'static>(worker: Shared<M>) -> i32 {
     let flush = Rc::clone(&worker.borrow().flush);
     let mut timer = pin!(sleep_until(Instant::now()));
     let mut timer_at = None;
+    let alarm = Alarm::new();
+    let polled_us = if alarm.is_some() { POLLED_US } else { NEAR_US };
     let mut dirty = Vec::new();
     loop {
         deliver(&worker, &mailbox);
@@ -43,14 +49,18 @@ pub(crate) async fn serve<M: Machine + 'static>(worker: Shared<M>) -> i32 {
             continue;
         }
         let wake_at = worker.borrow().wake_at();
-        if look_again(&worker, wake_at) {
+        if look_again(&worker, wake_at, polled_us) {
             // The runtime looks at its sockets before it comes back here.
             tokio::task::yield_now().await;
-            continue_or_poll(&worker, wake_at).await;
+            continue_or_poll(&worker, wake_at, polled_us).await;
             continue;
         }
-        set_timer(&worker, timer.as_mut(), &mut timer_at, wake_at);
-        wait(&flush, &mailbox, timer.as_mut(), wake_at.is_some()).await;
+        let alarm = alarm.as_ref().filter(|alarm| set_alarm(&worker, alarm, wake_at));
+        if alarm.is_none() {
+            set_timer(&worker, timer.as_mut(), &mut timer_at, wake_at);
+        }
+        let timer = timer.as_mut();
+        wait(&flush, &mailbox, alarm, (alarm.is_none() && wake_at.is_some()).then_some(timer)).await;
     }
 }
 
@@ -98,14 +108,14 @@ fn send_pushed<M: Machine + 'static>(worker: &Shared<M>, slots: &mut Vec<u32>, s
     worker.borrow().outputs.has_pushed()
 }
 
-fn look_again<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>) -> bool {
+fn look_again<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>, polled_us: u64) -> bool {
     let mut worker = worker.borrow_mut();
     let now = worker.clock.steady();
-    wake_at.is_some_and(|at| at.since(now).0 < NEAR_US && at > now) || worker.spin.wants_look(now)
+    wake_at.is_some_and(|at| at.since(now).0 < polled_us && at > now) || worker.spin.wants_look(now)
 }
 
 /// Looks at the sockets again and again until a turn begins, the near deadline comes, or patience ends.
-async fn continue_or_poll<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>) {
+async fn continue_or_poll<M: Machine + 'static>(worker: &Shared<M>, wake_at: Option<Micros>, polled_us: u64) {
     loop {
         {
             let worker = worker.borrow();
@@ -113,11 +123,18 @@ async fn continue_or_poll<M: Machine + 'static>(worker: &Shared<M>, wake_at: Opt
                 return;
             }
         }
-        if !look_again(worker, wake_at) {
+        if !look_again(worker, wake_at, polled_us) {
             return;
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Sets the alarm to a near deadline. Says whether there is one to wait for.
+fn set_alarm<M: Machine + 'static>(worker: &Shared<M>, alarm: &Alarm, wake_at: Option<Micros>) -> bool {
+    let now = worker.borrow().clock.steady();
+    let near = wake_at.map(|at| at.since(now).0).filter(|after_us| *after_us < NEAR_US);
+    near.is_some_and(|after_us| alarm.set(Duration::from_micros(after_us)))
 }
 
 fn set_timer<M: Machine + 'static>(
@@ -135,14 +152,20 @@ fn set_timer<M: Machine + 'static>(
 }
 
 /// Sleeps until a turn has begun, a job has ended, or the machine's own time has come.
-async fn wait(flush: &tokio::sync::Notify, mailbox: &Mailbox, mut timer: Pin<&mut Sleep>, has_timer: bool) {
+async fn wait(
+    flush: &tokio::sync::Notify,
+    mailbox: &Mailbox,
+    alarm: Option<&Alarm>,
+    mut timer: Option<Pin<&mut Sleep>>,
+) {
     let mut flushed = pin!(flush.notified());
     let mut arrived = pin!(mailbox.arrived.notified());
     poll_fn(|context| {
-        let is_due = has_timer && timer.as_mut().poll(context).is_ready();
+        let is_alarmed = alarm.is_some_and(|alarm| alarm.poll(context).is_ready());
+        let is_due = timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
         let is_flushed = flushed.as_mut().poll(context).is_ready();
         let has_arrived = arrived.as_mut().poll(context).is_ready();
-        if is_due || is_flushed || has_arrived { Poll::Ready(()) } else { Poll::Pending }
+        if is_alarmed || is_due || is_flushed || has_arrived { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

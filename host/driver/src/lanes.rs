@@ -12,6 +12,8 @@ use std::time::Duration;
 use tenon_base::{Disk, Job, Lane, Step, Ticket};
 use tokio::sync::Notify;
 
+use crate::courteous::Courteous;
+
 /// How long a job that waits to be fed sleeps.
 const STARVED_WAIT: Duration = Duration::from_micros(500);
 
@@ -65,7 +67,7 @@ impl Lanes {
     pub(crate) fn run(&mut self, ticket: Ticket, lane: Lane, job: Box<dyn Job>) {
         if lane == Lane::Save {
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
-            spawn("save", move || finish(ticket, job, &*disk, &mailbox));
+            spawn("save", move || finish(ticket, job, &Courteous(&*disk), &mailbox));
             return;
         }
         let queue = self.queues.entry(lane).or_insert_with(|| {
@@ -86,7 +88,7 @@ impl Lanes {
 fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, mailbox: &Mailbox) {
     let result = loop {
         match catch_unwind(AssertUnwindSafe(|| job.step(disk))) {
-            Ok(Step::Again) => {}
+            Ok(Step::Again) => thread::yield_now(), // the engine may wait for this processor
             Ok(Step::Starved) => thread::sleep(STARVED_WAIT),
             Ok(Step::Done(result)) => break result,
             Err(panic) => break Box::new(panic_text(&*panic)),

@@ -4,9 +4,11 @@
 //! channel; replies leave from one flusher, after the machine has settled.
 
 mod ahead;
+mod alarm;
 mod clock;
 mod connect;
 mod connection;
+mod courteous;
 mod disk;
 mod flusher;
 mod group;

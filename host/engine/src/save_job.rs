@@ -12,6 +12,7 @@ use tenon_keyspace::{AbortReason, CutBatch, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
+use crate::leftovers::create_temporary;
 use crate::spill::{PieceFormat, Spill};
 
 /// Written bytes after which they are synced, so that the last sync is short (`rdb-save-incremental-fsync`).
@@ -214,9 +215,8 @@ impl SaveJob {
     }
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
-        // A file of an earlier attempt may have bytes that a failed fsync gave up: it is made anew, not emptied.
-        let _ = disk.remove(&self.destination.temporary);
-        self.output.file = Some(disk.create(&self.destination.temporary)?);
+        self.feed.lay_out();
+        self.output.file = Some(create_temporary(disk, &self.destination.temporary)?);
         let (output, feed) = (&mut self.output, &self.feed);
         let mut sink = |bytes: &[u8]| output.write(bytes, feed);
         match format {
@@ -237,8 +237,10 @@ impl SaveJob {
         let (output, feed) = (&mut self.output, &self.feed);
         if let Some(batch) = feed.pop() {
             encoder.batch(&batch, &mut |bytes| output.write(bytes, feed))?;
-            self.owe_delay(batch.len());
-            self.note_written(batch.len() as u64);
+            let keys = batch.len();
+            feed.give_back(batch);
+            self.owe_delay(keys);
+            self.note_written(keys as u64);
             self.state = State::Encoding(encoder);
             return Ok(None);
         }

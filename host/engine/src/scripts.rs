@@ -5,7 +5,9 @@
 
 mod caller; // how a script's commands run
 mod libraries;
+mod recent;
 mod replay;
+mod stepping;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +20,9 @@ use tenon_script::{Code, Digest, Ended, Failure, Flavor, Interpreter, ScriptFlag
 
 use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
+use self::recent::Recent;
 pub(crate) use self::replay::run_effect;
+pub(crate) use self::stepping::runnable;
 use crate::engine::Engine;
 use crate::table::{CommandId, Runs};
 
@@ -27,6 +31,8 @@ pub(crate) struct Scripts {
     by_digest: HashMap<Digest, Arc<Runnable>, FixedState>,
     /// The same, so that no digest is made of a text that is known.
     by_text: HashMap<Box<[u8]>, Arc<Runnable>, FixedState>,
+    recent_text: Recent,
+    recent_digest: Recent,
     /// What the cache takes: texts and names.
     cache_bytes: usize,
     /// Made when the first script comes; gone while one runs.
@@ -94,6 +100,8 @@ impl Scripts {
         Scripts {
             by_digest: HashMap::with_hasher(hasher.clone()),
             by_text: HashMap::with_hasher(hasher),
+            recent_text: Recent::default(),
+            recent_digest: Recent::default(),
             cache_bytes: 0,
             interpreter: None,
             libraries: Libraries::default(),
@@ -123,14 +131,26 @@ impl Scripts {
 
     /// A kept script by its digest.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<&Arc<Runnable>> {
-        self.by_digest.get(&as_digest(digest)?)
+        self.recent_digest.find(digest).or_else(|| self.by_digest.get(&as_digest(digest)?))
+    }
+
+    /// The same, to run it.
+    pub(crate) fn recall(&mut self, digest: &[u8]) -> Option<Arc<Runnable>> {
+        let found = Arc::clone(self.find(digest)?);
+        self.recent_digest.keep(digest, &found);
+        Some(found)
+    }
+
+    /// A kept script by its text.
+    fn find_text(&self, text: &[u8]) -> Option<&Arc<Runnable>> {
+        self.recent_text.find(text).or_else(|| self.by_text.get(text))
     }
 
     /// What the script says of itself that a request names, if there is one.
     pub(crate) fn flags_of(&self, runs: Runs, args: Args<'_>) -> Option<ScriptFlags> {
         let name = args.get(1);
         let found = match runs {
-            Runs::Text => self.by_text.get(name),
+            Runs::Text => self.find_text(name),
             Runs::Digest => self.find(name),
             Runs::Function => self.libraries.find(name),
         };
@@ -142,8 +162,10 @@ impl Scripts {
 
     /// Keeps a script, compiled, under its digest.
     pub(crate) fn load(&mut self, body: &[u8], dice: &mut Dice) -> Result<Arc<Runnable>, CommandError> {
-        if let Some(script) = self.by_text.get(body) {
-            return Ok(Arc::clone(script));
+        if let Some(script) = self.find_text(body) {
+            let script = Arc::clone(script);
+            self.recent_text.keep(body, &script);
+            return Ok(script);
         }
         let digest = sha1_hex(body);
         let (flags, code) = script_head(body).map_err(|error| CommandError::Text(error.into()))?;
@@ -179,6 +201,8 @@ impl Scripts {
         let hasher = self.by_text.hasher().clone();
         let by_digest = std::mem::replace(&mut self.by_digest, HashMap::with_hasher(hasher.clone()));
         let tables = (by_digest, std::mem::replace(&mut self.by_text, HashMap::with_hasher(hasher)));
+        self.recent_text.forget();
+        self.recent_digest.forget();
         (self.cache_bytes, self.script_vm_bytes) = (0, 0);
         (tables, self.interpreter.take())
     }
@@ -209,32 +233,14 @@ impl Engine {
             return Err(CommandError::text("ERR a script is running already"));
         };
         let Some(session) = self.sessions.get(connection) else { return Ok(()) };
-        let (proto, database) = (session.proto, session.database);
-        let (was_in_exec, began) = (std::mem::replace(&mut self.is_in_exec, true), self.mark);
-        self.scripts.running = Some(Running {
-            script: Arc::clone(&call.script),
-            is_function,
-            began,
-            request: OwnedArgs::new(),
-            has_written: false,
-            is_slow: false,
-            is_killed: false,
+        let proto = session.proto;
+        let ended = self.run_as_unit(now, connection, &call, world, |caller, _| {
+            if is_function {
+                interpreter.call(&call.script.code, call.keys, call.arguments, caller)
+            } else {
+                interpreter.run(&call.script.code, call.keys, call.arguments, caller)
+            }
         });
-        self.unit.set_scripted(true);
-        let mut caller = Caller::new(self, now, connection, &call, world);
-        let ended = if is_function {
-            interpreter.call(&call.script.code, call.keys, call.arguments, &mut caller)
-        } else {
-            interpreter.run(&call.script.code, call.keys, call.arguments, &mut caller)
-        };
-        let waits_for = caller.finish();
-        self.unit.set_scripted(false);
-        self.is_in_exec = was_in_exec;
-        self.mark = began;
-        self.reply_stamp = waits_for;
-        if let Some(session) = self.sessions.get_mut(connection) {
-            (session.proto, session.database) = (proto, database);
-        }
         self.end_script(connection, proto, &call, ended, world);
         let bytes = interpreter.used_memory();
         if is_function {
@@ -245,6 +251,41 @@ impl Engine {
             self.scripts.interpreter.get_or_insert(interpreter);
         }
         Ok(())
+    }
+
+    /// Runs something that calls commands, as one unit. It is told when it began.
+    fn run_as_unit(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        call: &Call<'_>,
+        world: &mut World<'_>,
+        run: impl FnOnce(&mut Caller<'_, '_>, Micros) -> Ended,
+    ) -> Ended {
+        let session = self.sessions.get(connection);
+        let before = session.map(|session| (session.proto, session.database));
+        let (was_in_exec, began) = (std::mem::replace(&mut self.is_in_exec, true), self.mark);
+        self.scripts.running = Some(Running {
+            script: Arc::clone(&call.script),
+            is_function: call.is_function,
+            began,
+            request: OwnedArgs::new(),
+            has_written: false,
+            is_slow: false,
+            is_killed: false,
+        });
+        self.unit.set_scripted(true);
+        let mut caller = Caller::new(self, now, connection, call, world);
+        let ended = run(&mut caller, began);
+        let waits_for = caller.finish();
+        self.unit.set_scripted(false);
+        self.is_in_exec = was_in_exec;
+        self.mark = began;
+        self.reply_stamp = waits_for;
+        if let (Some(session), Some(before)) = (self.sessions.get_mut(connection), before) {
+            (session.proto, session.database) = before;
+        }
+        ended
     }
 
     /// Hears everybody else while a script runs for too long: most are told that the server is busy. Says whether the

@@ -30,7 +30,7 @@ pub(crate) const WALK_SHARE: u64 = 4;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// What the walk hands over waits in at most so many bytes.
-pub(crate) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Pre-images may take at least so much, however small the keyspace is.
 const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
 /// Less data says nothing about how much of memory goes into a file.

@@ -13,6 +13,8 @@ use tenon_keyspace::{AbortReason, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 use tenon_replication::Framing;
 
+use crate::leftovers::create_temporary;
+
 /// Bytes of a piece.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of pieces that wait in memory.
@@ -174,11 +176,7 @@ impl Out {
         }
         let spill = match &mut self.spill {
             Some(spill) => spill,
-            none => {
-                // A file of an earlier attempt is made anew.
-                let _ = disk.remove(&self.path);
-                none.insert(Spill { file: disk.create(&self.path)?, written: 0, read: 0 })
-            }
+            none => none.insert(Spill { file: create_temporary(disk, &self.path)?, written: 0, read: 0 }),
         };
         spill.file.append(&piece)?;
         spill.written += piece.len() as u64;
@@ -233,6 +231,9 @@ impl SyncJob {
     }
 
     fn begin(&mut self, disk: &dyn Disk) -> io::Result<Step> {
+        if let Some(feed) = &self.plan.feed {
+            feed.lay_out();
+        }
         if self.plan.framing == Framing::Marked {
             self.out.queue.release(format!("$EOF:{}\r\n", self.plan.mark).into_bytes());
         }
@@ -266,8 +267,10 @@ impl SyncJob {
                 written += bytes.len() as u64;
                 out.write(bytes, disk)
             })?;
-            out.queue.note_encoded(written, batch.len() as u64);
-            self.owe_delay(batch.len());
+            let keys = batch.len();
+            feed.give_back(batch);
+            out.queue.note_encoded(written, keys as u64);
+            self.owe_delay(keys);
         } else if feed.is_finished() {
             return self.finish(encoder, disk);
         } else {

@@ -81,6 +81,10 @@ impl Engine {
         if walk.at > now.steady {
             return Some(walk);
         }
+        if !walk.feed.is_laid_out() && !walk.feed.is_aborted() {
+            walk.at = now.steady + FULL_PAUSE;
+            return Some(walk);
+        }
         let began = world.stopwatch.read();
         let progress = self.keyspace.advance_cut(walk.cut, SLICE_UNITS);
         let ended = world.stopwatch.read();

@@ -10,9 +10,11 @@ use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 use crate::bridge::{self, Crossing};
 use crate::convert::{write_array, write_line, write_value};
+use crate::debugger::{self, Debugger};
+use crate::failed::failure_of;
 use crate::hook::{self, run_endable};
-use crate::memory::{Limit, until_unlimited, within_limit};
-use crate::scan::{leaves_tables, may_be_wide};
+use crate::memory::{Limit, LimitBehind, until_unlimited, within_limit};
+use crate::scan::{is_plain, leaves_parameters, leaves_tables, may_be_wide};
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
@@ -39,16 +41,38 @@ pub struct Interpreter {
     lua: Lua,
     run_script: Runner,
     run_callback: Runner,
+    /// Makes ready for scripts that call wide, or have other tables than those used again.
+    prepare: LuaFunction,
+    prepared: Prepared,
+    /// Has something that is compiled look for what is shared elsewhere.
+    look_in: LuaFunction,
+    /// Returns the table that was raised last.
+    raised: LuaFunction,
     load: LuaFunction,
     end_load: LuaFunction,
     /// The words of the command that a script calls.
     words: OwnedArgs,
 }
 
+/// What scripts find now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Prepared {
+    /// Functions that can call wide.
+    is_wide: bool,
+    /// Other tables than those used again, where such are looked for.
+    has_others: bool,
+}
+
 /// What runs something compiled.
 struct Runner {
-    /// With at most so many keys and arguments, in tables that are used again.
-    again: LuaFunction,
+    /// With at most one key and one argument, and with at most two of each.
+    one: LuaFunction,
+    two: LuaFunction,
+    /// The same with tables that are used again.
+    one_again: LuaFunction,
+    two_again: LuaFunction,
+    /// The tables that are used again hold more than one each.
+    holds_two: bool,
     /// With so many keys, and the arguments behind them.
     few: [LuaFunction; FEW_KEYS_MAX + 1],
     /// With a table of each.
@@ -151,13 +175,22 @@ impl Returned {
 impl Interpreter {
     /// A new one; `seed` is where `math.random` begins.
     pub fn new(flavor: Flavor, seed: u64) -> Interpreter {
-        Interpreter::build(flavor, seed).expect("a new interpreter has room for its libraries")
+        Interpreter::build(flavor, seed, false).expect("a new interpreter has room for its libraries")
     }
 
-    fn build(flavor: Flavor, seed: u64) -> Result<Interpreter> {
+    /// One for a script that is stepped through.
+    pub(crate) fn for_stepping(seed: u64) -> Interpreter {
+        let built = Interpreter::build(Flavor::Scripts, seed, true);
+        built.expect("a new interpreter has room for its libraries")
+    }
+
+    fn build(flavor: Flavor, seed: u64, is_for_stepping: bool) -> Result<Interpreter> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let native = native(&lua, seed)?;
+        if is_for_stepping {
+            debugger::install(&lua, &native)?;
+        }
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name("=sandbox").set_mode(ChunkMode::Text);
         let runner: Table = sandbox.into_function()?.call((native, flavor == Flavor::Functions))?;
         lua.set_globals(runner.raw_get("globals")?)?;
@@ -166,6 +199,10 @@ impl Interpreter {
         Ok(Interpreter {
             run_script: Runner::find(&runner, "script")?,
             run_callback: Runner::find(&runner, "callback")?,
+            prepare: runner.raw_get("prepare")?,
+            prepared: Prepared::default(),
+            look_in: runner.raw_get("look_in")?,
+            raised: runner.raw_get("raised")?,
             load: runner.raw_get("load")?,
             end_load: runner.raw_get("end_load")?,
             words: OwnedArgs::new(),
@@ -175,11 +212,14 @@ impl Interpreter {
 
     /// Compiles a script; an error is Lua's sentence.
     pub fn compile(&self, code: &[u8]) -> std::result::Result<Code, String> {
-        self.compile_as(code, "@user_script").map(|function| Code {
-            function,
-            is_wide: may_be_wide(code),
-            leaves_tables: leaves_tables(code),
-        })
+        let function = self.compile_as(code, "@user_script")?;
+        let place = match (is_plain(code), leaves_tables(code)) {
+            (true, true) => "lasting",
+            (true, false) => "bare",
+            (false, _) => "",
+        };
+        self.look_in.call::<()>((&function, place)).map_err(|error| error.to_string())?;
+        Ok(Code { function, is_wide: may_be_wide(code), leaves_tables: place == "lasting" })
     }
 
     fn compile_as(&self, code: &[u8], name: &str) -> std::result::Result<LuaFunction, String> {
@@ -192,8 +232,24 @@ impl Interpreter {
 
     /// Runs a script.
     pub fn run(&mut self, code: &Code, keys: Args<'_>, arguments: Args<'_>, host: &mut dyn Host) -> Ended {
-        let Interpreter { lua, words, run_script, .. } = self;
-        run_script.run(lua, words, code, (keys, arguments), host)
+        self.run_as(Flavor::Scripts, code, (keys, arguments), host, None)
+    }
+
+    /// Compiles a script that has marks in it.
+    pub(crate) fn compile_marked(&self, code: &[u8]) -> std::result::Result<Code, String> {
+        let function = self.compile_as(code, "@user_script")?;
+        Ok(Code { function, is_wide: true, leaves_tables: false })
+    }
+
+    /// Runs a script that has marks in it.
+    pub(crate) fn run_marked(
+        &mut self,
+        code: &Code,
+        words: (Args<'_>, Args<'_>),
+        host: &mut dyn Host,
+        debugger: &mut Debugger,
+    ) -> Ended {
+        self.run_as(Flavor::Scripts, code, words, host, Some(debugger))
     }
 
     /// Runs a library's function.
@@ -204,8 +260,49 @@ impl Interpreter {
         arguments: Args<'_>,
         host: &mut dyn Host,
     ) -> Ended {
-        let Interpreter { lua, words, run_callback, .. } = self;
-        run_callback.run(lua, words, function, (keys, arguments), host)
+        self.run_as(Flavor::Functions, function, (keys, arguments), host, None)
+    }
+
+    fn run_as(
+        &mut self,
+        flavor: Flavor,
+        code: &Code,
+        (keys, arguments): (Args<'_>, Args<'_>),
+        host: &mut dyn Host,
+        debugger: Option<&mut Debugger>,
+    ) -> Ended {
+        let Interpreter { lua, words, run_script, run_callback, prepare, prepared, raised, .. } = self;
+        let runner = if flavor == Flavor::Scripts { run_script } else { run_callback };
+        let wanted = Prepared {
+            is_wide: code.is_wide,
+            has_others: code.leaves_tables && keys.len().max(arguments.len()) > FEW_KEYS_MAX,
+        };
+        let ran = with_host(words, host, debugger, || {
+            if wanted.has_others {
+                let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
+                prepare.call::<()>((wanted.is_wide, &keys, &arguments))?;
+                *prepared = wanted;
+                return within_limit(lua, || runner.many.call::<Outcome>((&code.function, keys, arguments)));
+            } else if *prepared != wanted {
+                prepare.call::<()>(wanted.is_wide)?;
+                *prepared = wanted;
+            }
+            runner.run(lua, code, keys, arguments)
+        });
+        match ran {
+            Err(place) => Ended::Stopped(place),
+            Ok((Err(error), _)) => Ended::Failed(failure_of(error, raised)),
+            Ok((Ok((kind, value, text)), speaks)) => {
+                let value = match (kind, text, value) {
+                    (2, Some(text), _) => Kind::Text(text.into()),
+                    (3, Some(text), _) => Kind::Status(text.into()),
+                    (4, _, Value::Table(table)) => Kind::Array(table),
+                    (5, ..) => Kind::Okay,
+                    (_, _, value) => Kind::Value(value),
+                };
+                Ended::Returned(Returned { value, speaks })
+            }
+        }
     }
 
     /// Loads a library's code and returns the functions that it registers. An error is a sentence with its code.
@@ -216,9 +313,9 @@ impl Interpreter {
     ) -> std::result::Result<Vec<Function>, String> {
         let chunk = self.compile_as(code, "@user_function");
         let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
-        let Interpreter { lua, words, load, .. } = self;
+        let Interpreter { lua, words, load, look_in, .. } = self;
         let load = || within_limit(lua, || load.call::<(bool, Value)>(&chunk));
-        let loaded = with_host(words, host, load);
+        let loaded = with_host(words, host, None, load);
         let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
         match loaded {
             Err(_) => {
@@ -227,10 +324,16 @@ impl Interpreter {
                 failed("ERR FUNCTION LOAD timeout")
             }
             Ok((Ok((true, Value::Table(functions))), _)) => {
-                let functions = functions
-                    .sequence_values::<Table>()
-                    .map(|function| registered(&function?, may_be_wide(code)));
-                functions.collect::<Result<Vec<Function>>>().map_err(|error| error.to_string())
+                let functions =
+                    functions.sequence_values::<Table>().map(|function| registered(&function?, code));
+                let functions = functions.collect::<Result<Vec<Function>>>();
+                let functions = functions.map_err(|error| error.to_string())?;
+                if is_plain(code) {
+                    // What is not written in Lua looks for nothing.
+                    let look = |function: &Function| look_in.call::<()>((&function.code.function, "bare"));
+                    functions.iter().for_each(|function| drop(look(function)));
+                }
+                Ok(functions)
             }
             Ok((Ok((_, Value::String(reason))), _)) => failed(&reason.to_string_lossy()),
             Ok((Ok(_), _)) => failed("ERR execution failure"),
@@ -253,73 +356,55 @@ impl Interpreter {
     }
 }
 
+/// What came of a run, as `sandbox.lua` has it: of which kind it is, a value, and a text.
+type Outcome = (u8, Value, Option<BString>);
+
 impl Runner {
     fn find(runner: &Table, name: &str) -> Result<Runner> {
-        let few = |keys: usize| runner.raw_get(format!("{name}_{keys}"));
+        let find = |kind: &str| runner.raw_get(format!("{name}_{kind}"));
         Ok(Runner {
-            again: runner.raw_get(format!("{name}_again"))?,
-            few: [few(0)?, few(1)?, few(2)?],
-            many: runner.raw_get(name)?,
+            one: find("one")?,
+            two: find("two")?,
+            one_again: find("one_again")?,
+            two_again: find("two_again")?,
+            holds_two: false,
+            few: [find("0")?, find("1")?, find("2")?],
+            many: find("many")?,
         })
     }
 
-    fn run(
-        &self,
-        lua: &Lua,
-        words: &mut OwnedArgs,
-        code: &Code,
-        (keys, arguments): (Args<'_>, Args<'_>),
-        host: &mut dyn Host,
-    ) -> Ended {
-        type Outcome = (u8, Value, Option<BString>, MultiValue);
-        let ran = with_host(words, host, || match self.few.get(keys.len()) {
-            Some(_) if arguments.len() <= FEW_KEYS_MAX && code.leaves_tables => until_unlimited(lua, || {
+    fn run(&mut self, lua: &Lua, code: &Code, keys: Args<'_>, arguments: Args<'_>) -> Result<Outcome> {
+        let function = &code.function;
+        let most = keys.len().max(arguments.len());
+        if most <= 1 && !(code.leaves_tables && self.holds_two) {
+            let run = if code.leaves_tables { &self.one_again } else { &self.one };
+            return until_unlimited(lua, || {
+                let (key, argument) = (word_at(lua, keys, 0)?, word_at(lua, arguments, 0)?);
+                run.call((function, key, argument, Limit::on()))
+            });
+        } else if most <= FEW_KEYS_MAX {
+            let run = if code.leaves_tables { &self.two_again } else { &self.two };
+            self.holds_two = if code.leaves_tables { most > 1 } else { self.holds_two };
+            return until_unlimited(lua, || {
                 let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
                 let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
-                self.again.call::<Outcome>((&code.function, key, other, first, second, Limit::on()))
-            }),
+                run.call((function, key, other, first, second, Limit::on()))
+            });
+        }
+        match self.few.get(keys.len()) {
             Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX && !code.is_wide => {
                 until_unlimited(lua, || {
                     let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
                     for bytes in keys.iter().chain(arguments.iter()) {
                         words.push(Either::Left(word(lua, bytes)?));
                     }
-                    words.push(Either::Right(Limit::on()));
-                    run.call::<Outcome>((&code.function, Variadic::from(words)))
+                    words.push(Either::Right(LimitBehind));
+                    run.call((function, Variadic::from(words)))
                 })
             }
             _ => {
                 let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
-                within_limit(lua, || {
-                    self.many.call::<Outcome>((&code.function, keys, arguments, code.is_wide))
-                })
-            }
-        });
-        let failed = |text: Vec<u8>| Ended::Failed(Failure { text, place: None, is_counted: false });
-        match ran {
-            Err(place) => Ended::Stopped(place),
-            Ok((Err(error), _)) => failed(format!("ERR {error}").into_bytes()),
-            Ok((Ok((0, text, source, rest)), _)) => {
-                let text = match &text {
-                    Value::String(text) => text.as_bytes().to_vec(),
-                    Value::Integer(number) => number.to_string().into_bytes(),
-                    Value::Number(number) => number.to_string().into_bytes(),
-                    _ => b"ERR execution failure".to_vec(),
-                };
-                let line = rest.front().and_then(Value::as_usize);
-                let place = source.zip(line).map(|(source, line)| Place { source: source.to_string(), line });
-                let is_counted = matches!(rest.get(1), Some(Value::Boolean(true)));
-                Ended::Failed(Failure { text, place, is_counted })
-            }
-            Ok((Ok((kind, value, text, ..)), speaks)) => {
-                let value = match (kind, text, value) {
-                    (2, Some(text), _) => Kind::Text(text.into()),
-                    (3, Some(text), _) => Kind::Status(text.into()),
-                    (4, _, Value::Table(table)) => Kind::Array(table),
-                    (5, ..) => Kind::Okay,
-                    (_, _, value) => Kind::Value(value),
-                };
-                Ended::Returned(Returned { value, speaks })
+                within_limit(lua, || self.many.call((function, keys, arguments)))
             }
         }
     }
@@ -330,9 +415,10 @@ impl Runner {
 fn with_host<R>(
     words: &mut OwnedArgs,
     host: &mut dyn Host,
+    debugger: Option<&mut Debugger>,
     run: impl FnOnce() -> Result<R>,
 ) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
-    let mut crossing = Crossing { host, words, speaks: Proto::Resp2 };
+    let mut crossing = Crossing { host, words, speaks: Proto::Resp2, debugger };
     let ran = run_endable(|| crossing.open_for(run))?;
     Ok((ran, crossing.speaks))
 }
@@ -358,7 +444,7 @@ fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
     failure.map_or(Ok(list), Err)
 }
 
-fn registered(function: &Table, is_wide: bool) -> Result<Function> {
+fn registered(function: &Table, code: &[u8]) -> Result<Function> {
     let mut flags = ScriptFlags::default();
     if let Some(names) = function.raw_get::<Option<Table>>("flags")? {
         for name in names.sequence_values::<LuaString>() {
@@ -371,7 +457,11 @@ fn registered(function: &Table, is_wide: bool) -> Result<Function> {
             .raw_get::<Option<LuaString>>("description")?
             .map(|text| text.as_bytes().to_vec()),
         flags,
-        code: Code { function: function.raw_get("callback")?, is_wide, leaves_tables: false },
+        code: Code {
+            function: function.raw_get("callback")?,
+            is_wide: may_be_wide(code),
+            leaves_tables: leaves_parameters(code),
+        },
     })
 }
 
@@ -390,7 +480,7 @@ fn native(lua: &Lua, seed: u64) -> Result<Table> {
     native.raw_set("is_flag", lua.create_function(is_flag)?)?;
     native.raw_set("open", lua.create_function(told::open)?)?;
     native.raw_set("caller", lua.create_function(|lua, _: MultiValue| Ok((0, caller_of_caller(lua))))?)?;
-    native.raw_set("place", lua.create_function(|lua, _: MultiValue| Ok(place(lua)))?)?;
+    native.raw_set("raise", lua.create_function(told::raise)?)?;
     Ok(native)
 }
 
@@ -400,7 +490,7 @@ fn caller_of_caller(lua: &Lua) -> Option<LuaFunction> {
 }
 
 /// The innermost line of the script's own that is running.
-fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
+pub(crate) fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
     for level in 0.. {
         match lua.inspect_stack(level, hook::place_of) {
             None => return (None, None),

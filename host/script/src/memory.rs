@@ -2,7 +2,7 @@
 //! because under a limit each step of it must be guarded against failing, which costs more than the step.
 //! Always: Lua runs under the limit only; what is done without it is bounded by what it is done with.
 
-use mlua::{Either, IntoLua, Lua, Result, Value};
+use mlua::{Either, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Value};
 
 /// What scripts may take in all: beyond, they fail.
 const BYTES_MAX: usize = 512 << 20;
@@ -42,7 +42,17 @@ pub(crate) struct Lift<T> {
     lifts: bool,
 }
 
-/// Goes to Lua behind something, as nothing: from there on Lua is limited.
+/// Goes to Lua as the last of words, as a nil: from there on Lua is limited.
+pub(crate) struct LimitBehind;
+
+impl IntoLua for LimitBehind {
+    fn into_lua(self, lua: &Lua) -> Result<Value> {
+        lua.set_memory_limit(BYTES_MAX)?;
+        Ok(Value::Nil)
+    }
+}
+
+/// Goes to Lua behind everything else, as nothing at all: from there on Lua is limited.
 pub(crate) struct Limit {
     limits: bool,
 }
@@ -84,12 +94,12 @@ impl IntoLua for Lift<()> {
     }
 }
 
-impl IntoLua for Limit {
-    fn into_lua(self, lua: &Lua) -> Result<Value> {
+impl IntoLuaMulti for Limit {
+    fn into_lua_multi(self, lua: &Lua) -> Result<MultiValue> {
         if self.limits {
             lua.set_memory_limit(BYTES_MAX)?;
         }
-        Ok(Value::Nil)
+        Ok(MultiValue::new())
     }
 }
 

@@ -13,10 +13,13 @@ local setfenv, getfenv, loadstring = setfenv, getfenv, loadstring
 local collectgarbage, newproxy = collectgarbage, newproxy
 local insert, concat = table.insert, table.concat
 local byte, find, gsub = string.byte, string.find, string.gsub
-local place, open = native.place, native.open
+local open = native.open
 
--- The last status that a script got in this run, as a table, and its text; forgotten when a metatable is set.
-local status, status_text
+-- The last status OK that a script got, as a table; another one once a metatable has been set.
+local okay = {}
+
+-- The last table without a metatable that was raised.
+local raised
 
 -- The globals as scripts see them, and as they are.
 local globals, base = {}, {}
@@ -58,15 +61,44 @@ local function fail(text)
   error({ err = 'ERR ' .. text }, 0)
 end
 
+-- What a script calls has to be in C where it calls or raises: a function in Lua that is called last of all takes the
+-- place of its caller, of which then nobody knows the line; and its environment could be set. `xpcall` puts C before its
+-- handler: that is the handler's caller, and calls it with whatever it is called with. The handler is called at once,
+-- and then has to return its caller.
+local function behind_c(run)
+  local _, front = xpcall(function()
+    error('', 0)
+  end, run)
+  return front
+end
+
 -- The functions of Lua, those replaced that could write to what is shared.
 
 for _, name in next, {
-  'assert', 'error', 'gcinfo', 'ipairs', 'rawequal', 'select', 'tonumber', 'tostring', 'type', 'unpack',
+  'assert', 'gcinfo', 'ipairs', 'rawequal', 'select', 'tonumber', 'tostring', 'type', 'unpack',
   '_VERSION',
 } do
   base[name] = outer[name]
 end
 base._G = globals
+
+-- Of a table that ends a run nothing is known outside but where it is.
+local raises = false
+base.error = behind_c(function(value, level)
+  if not raises then
+    local _, front = native.caller()
+    return front
+  elseif type(value) == 'table' then
+    if getmetatable(value) ~= nil then
+      native.raise(value)
+    end
+    raised = value
+    error(value, 0)
+  end
+  level = level == nil and 1 or tonumber(level) or 1
+  error(value, level > 0 and level + 2 or 0)
+end)
+raises = true
 
 local function settle(is_fine, ...)
   if is_fine then
@@ -110,7 +142,7 @@ function base.setmetatable(table, metatable)
   if shown[table] then
     error('Attempt to modify a readonly table', 2)
   end
-  status = nil
+  okay = {}
   return setmetatable(table, metatable)
 end
 
@@ -298,9 +330,16 @@ local function send_many(count, ...)
   return send_sure()
 end
 
+-- How many calls are still to be made carefully at once: where one has numbers, others have some too.
+local careful = 0
+
 -- Sends what has words that are numbers, or look like some, or are no words. Returns what came of it: see `calling`.
-local function send_carefully(...)
-  local count, a, b, c, d = select('#', ...), ...
+local function send_carefully(count, ...)
+  local a, b, c, d = ...
+  careful = careful - 1
+  if careful == 0 then
+    send = native.send
+  end
   if count == 0 then
     return 3, 'ERR Please specify at least one argument for this redis lib call'
   elseif count > 4 then
@@ -324,47 +363,38 @@ local function send_carefully(...)
   return send_sure(a, b, c, d)
 end
 
--- How many calls are still to be made carefully at once: where one has numbers, others have some too.
-local careful = 0
-
-
 -- A function that has a command run. What came of it, and then:
 -- 0, a reply: the value; 1, a status: its text; 4, the status OK; 2 and 3, an error: its text; that of 2 is counted.
 local function calling(fail)
-  return function(...)
-    local kind, value
-    if careful > 0 then
-      careful = careful - 1
-      kind, value = send_carefully(...)
-    else
-      kind, value = send(select('#', ...), ...)
-      if kind == 5 then
-        careful = 16
-        kind, value = send_carefully(...)
-      end
-    end
+  local function finish(kind, value)
     if kind == 0 then
       return value
-    elseif kind == 4 or kind == 1 then
-      status_text = value or 'OK'
-      status = { ok = status_text }
-      return status
+    elseif kind == 4 then
+      okay = { ok = 'OK' }
+      return okay
+    elseif kind == 1 then
+      return { ok = value }
     end
     return fail({ err = value, ignore_error_stats_update = kind == 2 or nil })
   end
-end
-
--- What a script calls has to be in C: a function in Lua that is called last of all takes the place of its caller,
--- of which then nobody knows the line; and its environment could be set. `xpcall` puts C before its handler: that is
--- the handler's caller, and calls it with whatever it is called with.
-local function behind_c(run)
-  local _, front = xpcall(function()
-    error('', 0)
-  end, run)
-  return front
+  return function(...)
+    local kind, value = send(select('#', ...), ...)
+    if kind == 0 then
+      return value
+    elseif kind == 4 then
+      local status = { ok = 'OK' }
+      okay = status
+      return status
+    elseif kind == 5 then
+      careful, send = 16, send_carefully
+      return finish(send_carefully(select('#', ...), ...))
+    end
+    return finish(kind, value)
+  end
 end
 
 redis.call = behind_c(calling(function(failure)
+  raised = failure
   error(failure, 0)
 end))
 redis.pcall = behind_c(calling(function(failure)
@@ -399,6 +429,11 @@ if not is_library then
 
   function redis.debug() end
 
+  -- A script that is stepped through calls the last one before each statement.
+  if native.stop then
+    redis.breakpoint, redis.debug, base.tenon_stop = native.breakpoint, native.debug, native.stop
+  end
+
   function redis.replicate_commands()
     return true
   end
@@ -415,115 +450,170 @@ local global_metatable = { __metatable = locked }
 protect(globals, base, global_metatable)
 setmetatable(base, { __index = refuse_unknown })
 
+-- Scripts that assign to nothing that is shared find what is behind the proxies, without a detour.
+
+local bare = {}
+for name, value in next, base do
+  local behind = shown[value]
+  if behind and value ~= globals then
+    shown[behind], value = behind, behind
+  end
+  bare[name] = value
+end
+-- The same with the tables of keys and arguments that are used again.
+local again_keys, again_arguments = {}, {}
+local lasting = copy_of(bare)
+lasting.KEYS, lasting.ARGV = again_keys, again_arguments
+local function seal(environment)
+  shown[environment] = environment
+  setmetatable(environment, { __index = base, __newindex = refuse_write, __metatable = locked })
+end
+seal(bare)
+seal(lasting)
+
 -- How scripts are run.
 
-local source, line
-
-local function handle(reason)
-  source, line = place()
-  reason = open(reason)
-  if type(reason) ~= 'table' then
-    return { err = 'ERR ' .. tostring(reason) }
-  end
-  return reason
-end
-
--- What came of a run, and then:
--- 0, an error: its text, nothing, where it was raised, whether it has been counted already.
--- 1, a value: the value; 4, the same of a table that is nothing but an array.
--- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle; 5, the status OK.
-local function outcome(is_fine, value)
-  if is_fine then
-    -- A status is mostly returned as it came. It has no metatable, so it can be looked at without a script's code running.
-    if status and value == status and status.ok == status_text and status.err == nil then
-      if status_text == 'OK' then
-        return 5
-      end
-      return 3, nil, status_text
-    end
-    local kind = type(value)
-    if kind == 'string' then
-      if #value <= 1024 then
-        return 2, nil, value
-      end
-    elseif kind == 'table' and getmetatable(value) == nil and value.err == nil then
-      local text = value.ok
-      if type(text) == 'string' then
-        return 3, nil, text
-      elseif
-        value.double == nil
-        and value.big_number == nil
-        and value.verbatim_string == nil
-        and value.map == nil
-        and value.set == nil
-      then
-        return 4, value
-      end
-    end
-    return 1, value
-  elseif type(value) ~= 'table' then
-    return 0, tostring(value)
-  end
-  local behind = shown[value] or value
-  return 0, rawget(behind, 'err'), source, line, rawget(behind, 'ignore_error_stats_update')
-end
-
--- For each kind of run: with tables of keys and arguments, and with so many keys and the arguments behind them. Behind
--- those is a nil, which leaves no trace in a table.
 local runner = {}
 
-function runner.script(script, keys, arguments, is_wide)
-  source, status, base.KEYS, base.ARGV = nil, nil, keys, arguments
-  base.redis = is_wide and wide_library or redis_library
-  return outcome(xpcall(script, handle))
+-- What came of a run, and then:
+-- 1, a value: the value; 4, the same of a table that is nothing but an array.
+-- 2, a short string, and 3, a status: nothing, and the text, which so is read without a handle; 5, the status OK.
+local function outcome(kind, value)
+  if kind == 'string' then
+    if #value <= 1024 then
+      return 2, nil, value
+    end
+  elseif kind == 'table' and getmetatable(value) == nil and value.err == nil then
+    local text = value.ok
+    if type(text) == 'string' then
+      return 3, nil, text
+    elseif
+      value.double == nil
+      and value.big_number == nil
+      and value.verbatim_string == nil
+      and value.map == nil
+      and value.set == nil
+    then
+      return 4, value
+    end
+  end
+  return 1, value
 end
 
--- Scripts that leave these as they find them have them in turn.
-local again_keys, again_arguments = {}, {}
-
-function runner.script_again(script, key, other, first, second)
-  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
-  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, again_keys, again_arguments, redis_library
-  return outcome(xpcall(script, handle))
+local function finish(value)
+  -- OK is mostly returned as it came. It has no metatable, so it can be looked at without a script's code running.
+  if value == okay and value.ok == 'OK' and value.err == nil then
+    return 5
+  end
+  local kind = type(value)
+  if kind == 'string' and #value <= 1024 then
+    return 2, nil, value
+  end
+  return outcome(kind, value)
 end
 
-function runner.script_0(script, ...)
-  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, {}, { ... }, redis_library
-  return outcome(xpcall(script, handle))
+-- Each kind of run is there with at most one key and one argument, with at most two of each, with so many keys and the
+-- arguments behind them, and with a table of each. A nil at the end leaves no trace in a table.
+
+function runner.script_one(run, key, first)
+  base.KEYS, base.ARGV = { key }, { first }
+  return finish(run())
 end
 
-function runner.script_1(script, key, ...)
-  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key }, { ... }, redis_library
-  return outcome(xpcall(script, handle))
+function runner.script_two(run, key, other, first, second)
+  base.KEYS, base.ARGV = { key, other }, { first, second }
+  return finish(run())
 end
 
-function runner.script_2(script, key, other, ...)
-  source, status, base.KEYS, base.ARGV, base.redis = nil, nil, { key, other }, { ... }, redis_library
-  return outcome(xpcall(script, handle))
+function runner.script_0(run, ...)
+  base.KEYS, base.ARGV = {}, { ... }
+  return finish(run())
 end
 
-function runner.callback(run, keys, arguments, is_wide)
-  source, status, base.redis = nil, nil, is_wide and wide_library or redis_library
-  return outcome(xpcall(run, handle, keys, arguments))
+function runner.script_1(run, key, ...)
+  base.KEYS, base.ARGV = { key }, { ... }
+  return finish(run())
 end
 
-function runner.callback_again(run, key, other, first, second)
-  return runner.callback(run, { key, other }, { first, second })
+function runner.script_2(run, key, other, ...)
+  base.KEYS, base.ARGV = { key, other }, { ... }
+  return finish(run())
+end
+
+function runner.script_many(run, keys, arguments)
+  base.KEYS, base.ARGV = keys, arguments
+  return finish(run())
+end
+
+function runner.callback_one(run, key, first)
+  return finish(run({ key }, { first }))
+end
+
+function runner.callback_two(run, key, other, first, second)
+  return finish(run({ key, other }, { first, second }))
 end
 
 function runner.callback_0(run, ...)
-  source, status, base.redis = nil, nil, redis_library
-  return outcome(xpcall(run, handle, {}, { ... }))
+  return finish(run({}, { ... }))
 end
 
 function runner.callback_1(run, key, ...)
-  source, status, base.redis = nil, nil, redis_library
-  return outcome(xpcall(run, handle, { key }, { ... }))
+  return finish(run({ key }, { ... }))
 end
 
 function runner.callback_2(run, key, other, ...)
-  source, status, base.redis = nil, nil, redis_library
-  return outcome(xpcall(run, handle, { key, other }, { ... }))
+  return finish(run({ key, other }, { ... }))
+end
+
+function runner.callback_many(run, keys, arguments)
+  return finish(run(keys, arguments))
+end
+
+-- What leaves its tables as it finds them has the same ones in turn: what was not given this time has to go.
+
+function runner.script_one_again(run, key, first)
+  again_keys[1] = key
+  again_arguments[1] = first
+  return finish(run())
+end
+
+function runner.script_two_again(run, key, other, first, second)
+  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
+  return finish(run())
+end
+
+function runner.callback_one_again(run, key, first)
+  again_keys[1] = key
+  again_arguments[1] = first
+  return finish(run(again_keys, again_arguments))
+end
+
+function runner.callback_two_again(run, key, other, first, second)
+  again_keys[1], again_keys[2], again_arguments[1], again_arguments[2] = key, other, first, second
+  return finish(run(again_keys, again_arguments))
+end
+
+-- Where something looks for what is shared.
+function runner.look_in(run, place)
+  if place == 'bare' then
+    setfenv(run, bare)
+  elseif place == 'lasting' then
+    setfenv(run, lasting)
+  end
+end
+
+-- The tables that scripts find: the keys, or those used again where there are none.
+function runner.prepare(is_wide, keys, arguments)
+  base.redis = is_wide and wide_library or redis_library
+  rawset(lasting, 'KEYS', keys or again_keys)
+  rawset(lasting, 'ARGV', arguments or again_arguments)
+end
+
+-- What the last run was ended with, if it was a table.
+function runner.raised()
+  local value = raised
+  raised = nil
+  return value
 end
 
 -- Libraries of functions: while one is loaded it finds nothing but what it takes to register functions.

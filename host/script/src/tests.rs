@@ -464,7 +464,11 @@ fn tables_that_are_used_again_hold_what_was_given() {
         let code = interpreter.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let (keys, arguments) = (OwnedArgs::from(keys), OwnedArgs::from(arguments));
         let ended = interpreter.run(&code, keys.as_args(), arguments.as_args(), &mut Echo::default());
-        let Ended::Returned(returned) = ended else { panic!("a script that returns") };
+        let returned = match ended {
+            Ended::Returned(returned) => returned,
+            Ended::Failed(failure) => panic!("{script}: {}", failure.text.escape_ascii()),
+            Ended::Stopped(_) => panic!("{script}: nobody ends it"),
+        };
         let mut out = Vec::new();
         returned.write(&mut Reply::new(&mut out, Proto::Resp2));
         out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
@@ -475,4 +479,147 @@ fn tables_that_are_used_again_hold_what_was_given() {
     assert_eq!(run(&[b"a", b"b", b"c"], &[], "return KEYS[3]"), "$1 c");
     assert_eq!(run(&[b"a"], &[b"b"], "return #KEYS + #ARGV"), ":2");
     assert_eq!(run(&[], &[], "return {KEYS[1] == nil, ARGV[2] == nil}"), "*2 :1 :1");
+}
+
+#[test]
+fn what_is_raised_is_caught_as_it_is() {
+    let cases = [
+        ("local t = {} local _, e = pcall(error, t) return e == t", ":1"),
+        ("local t = setmetatable({}, {__tostring = error}) local _, e = pcall(error, t) return e == t", ":1"),
+        (
+            "local f = {err = 'MY own'}\nerror(setmetatable(f, {__tostring = error}))",
+            "MY own on @user_script:2",
+        ),
+        ("local _, e = pcall(function() error('x') end) return e", "$16 user_script:1: x"),
+        (
+            "local function f() error('x', 2) end\nlocal _, e = pcall(function()\nf() end) return e",
+            "$16 user_script:3: x",
+        ),
+        ("local _, e = pcall(function() error('\\255', 0) end) return e", "$1 \\xff"),
+        ("local _, e = pcall(function() error(5, 0) end) return e", ":5"),
+        ("local _, e = pcall(error) return e == nil", ":1"),
+        ("return select(2, xpcall(function() error({7}) end, function(e) return e[1] end))", ":7"),
+        ("return select(2, coroutine.resume(coroutine.create(function() error({7}) end)))[1]", ":7"),
+        ("local f = error\nreturn f('x')", "ERR user_script:2: x on @user_script:2"),
+        ("error(nil)", "ERR nil on @user_script:1"),
+        ("error(true)", "ERR true on @user_script:1"),
+        ("error('x', 0)", "ERR x on @user_script:1"),
+        (
+            "local f = coroutine.wrap(function()\nerror({err = 'IN deep'}) end)\nf()",
+            "IN deep on @user_script:3",
+        ),
+        ("pcall(error, {err = 'MY a'}) error('table: x', 0)", "ERR table: x on @user_script:1"),
+        (
+            "pcall(error, {err = 'MY a'}) pcall(redis.call, 'fail') error({err = 'MY b'})",
+            "MY b on @user_script:1",
+        ),
+        (
+            "local function f() return 1 + f() end\nreturn f()",
+            "ERR user_script:1: stack overflow on @user_script:1",
+        ),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(run(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn numbers_and_what_looks_like_them_are_sent_as_they_are() {
+    let cases = [
+        ("return redis.call('0', '007', '-0', '1.50')", "*4 $1 0 $3 007 $2 -0 $4 1.50"),
+        (
+            "return redis.call('1e5', '2024-01-01', '123456789012345678', '-12')",
+            "*4 $3 1e5 $10 2024-01-01 $18 123456789012345678 $3 -12",
+        ),
+        (
+            "return redis.call(12345678901234, 123456789012345, -5, 0.1)",
+            "*4 $14 12345678901234 $15 123456789012345 $2 -5 $3 0.1",
+        ),
+        ("return redis.call('x', 3.0000000000000004, '-', 'e')", "*4 $1 x $18 3.0000000000000004 $1 - $1 e"),
+    ];
+    for (script, expected) in cases {
+        assert_eq!(run(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn scripts_of_all_kinds_find_their_own_tables() {
+    let mut interpreter = Interpreter::new(Flavor::Scripts, 1);
+    let mut run = |keys: usize, script: &str| {
+        let code = interpreter.compile(script.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let keys: Vec<&[u8]> = [b"a".as_slice(), b"b", b"c"].into_iter().take(keys).collect();
+        let (keys, arguments) = (OwnedArgs::from(keys.as_slice()), OwnedArgs::from(&[b"x".as_slice()]));
+        match interpreter.run(&code, keys.as_args(), arguments.as_args(), &mut Echo::default()) {
+            Ended::Returned(returned) => {
+                let mut out = Vec::new();
+                returned.write(&mut Reply::new(&mut out, Proto::Resp2));
+                out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
+            }
+            Ended::Failed(failure) => failure.text.escape_ascii().to_string(),
+            Ended::Stopped(_) => "stopped".to_owned(),
+        }
+    };
+    let lasting = "return redis.call('x', KEYS[1] or '', KEYS[2] or '', KEYS[3] or '')";
+    let bare = "return #KEYS";
+    let other = "local n = 0 n = #KEYS return n";
+    let wide = "return redis.call(unpack(KEYS))";
+    for _ in 0..2 {
+        assert_eq!(run(3, lasting), "*4 $1 x $1 a $1 b $1 c");
+        assert_eq!(run(1, lasting), "*4 $1 x $1 a $0  $0");
+        assert_eq!(run(3, bare), ":3");
+        assert_eq!(run(2, lasting), "*4 $1 x $1 a $1 b $0");
+        assert_eq!(run(1, wide), "*1 $1 a");
+        assert_eq!(run(0, lasting), "*4 $1 x $0  $0  $0");
+        assert_eq!(run(2, other), ":2");
+        assert_eq!(run(3, wide), "*3 $1 a $1 b $1 c");
+        assert_eq!(run(1, bare), ":1");
+    }
+    let plain_yet_shared = [
+        "rawset(redis, 'call', 1)",
+        "table.insert(redis, 1)",
+        "setmetatable(string, {})",
+        "for _, library in next, {redis, string, math, cjson} do rawset(library, 1, 1) end",
+    ];
+    for script in plain_yet_shared {
+        let ended = run(0, script);
+        assert!(ended.contains("Attempt to modify a readonly table"), "{script}: {ended}");
+    }
+    assert_eq!(run(0, "for name in pairs(redis) do if name == 'call' then return 1 end end"), ":1");
+    let unknown = run(0, "return nothing");
+    assert!(unknown.contains("attempted to access nonexistent global variable"), "{unknown}");
+}
+
+#[test]
+fn functions_are_given_their_own_words() {
+    let mut interpreter = Interpreter::new(Flavor::Functions, 1);
+    let libraries = [
+        "redis.register_function('f', function(keys, args) return redis.call('x', keys[1] or '', keys[2] or '', args[1] or '') end)",
+        "redis.register_function('f', function(keys, args) return {#keys, #args} end)",
+        "local kept = {} redis.register_function('f', function(keys, args) kept[#kept + 1] = keys return kept[1][1] end)",
+        "redis.register_function('f', redis.log)",
+    ];
+    let codes = libraries.map(|library| {
+        let functions = interpreter.load_library(library.as_bytes(), &mut Echo::default());
+        functions.unwrap_or_else(|error| panic!("{error}")).remove(0).code
+    });
+    let mut call = |which: usize, keys: &[&[u8]], arguments: &[&[u8]]| {
+        let (keys, arguments) = (OwnedArgs::from(keys), OwnedArgs::from(arguments));
+        match interpreter.call(&codes[which], keys.as_args(), arguments.as_args(), &mut Echo::default()) {
+            Ended::Returned(returned) => {
+                let mut out = Vec::new();
+                returned.write(&mut Reply::new(&mut out, Proto::Resp2));
+                out.escape_ascii().to_string().replace("\\r\\n", " ").trim_end().to_owned()
+            }
+            Ended::Failed(failure) => failure.text.escape_ascii().to_string(),
+            Ended::Stopped(_) => "stopped".to_owned(),
+        }
+    };
+    assert_eq!(call(0, &[b"a", b"b"], &[b"x"]), "*4 $1 x $1 a $1 b $1 x");
+    assert_eq!(call(0, &[b"c"], &[]), "*4 $1 x $1 c $0  $0");
+    assert_eq!(call(0, &[b"a", b"b", b"c"], &[b"x"]), "*4 $1 x $1 a $1 b $1 x");
+    assert_eq!(call(1, &[b"a"], &[b"x", b"y"]), "*2 :1 :2");
+    assert_eq!(call(1, &[], &[b"x", b"y", b"z"]), "*2 :0 :3");
+    assert_eq!(call(2, &[b"first"], &[]), "$5 first");
+    assert_eq!(call(2, &[b"second"], &[]), "$5 first");
+    assert_eq!(call(3, &[], &[]), "ERR First argument must be a number (log level).");
 }

@@ -20,6 +20,8 @@ pub(crate) enum Raised {
         /// See above.
         is_counted: bool,
     },
+    /// What a script raised, as it is.
+    Value(Value),
 }
 
 impl fmt::Display for Raised {
@@ -27,6 +29,7 @@ impl fmt::Display for Raised {
         match self {
             Raised::Sentence(sentence) => f.write_str(sentence),
             Raised::Coded { text, .. } => f.write_str(&String::from_utf8_lossy(text)),
+            Raised::Value(value) => f.write_str(type_name(value)),
         }
     }
 }
@@ -44,6 +47,11 @@ pub(crate) fn tell<R>(lua: &Lua, told: Told<R>) -> Result<R> {
     })
 }
 
+/// Raises what a script raises.
+pub(crate) fn raise(_: &Lua, value: Value) -> Result<()> {
+    Err(Error::external(Raised::Value(value)))
+}
+
 /// An error with a code, as a table.
 pub(crate) fn coded(text: impl Into<Vec<u8>>) -> Error {
     Error::external(Raised::Coded { text: text.into(), is_counted: false })
@@ -59,6 +67,7 @@ pub(crate) fn open(lua: &Lua, value: Value) -> Result<Value> {
     match error.downcast_ref::<Raised>() {
         Some(Raised::Sentence(sentence)) => Ok(Value::String(lua.create_string(sentence)?)),
         Some(Raised::Coded { text, is_counted }) => coded_table(lua, text, *is_counted).map(Value::Table),
+        Some(Raised::Value(value)) => Ok(value.clone()),
         None if matches!(error, Error::MemoryError(_)) => {
             Ok(Value::String(lua.create_string("not enough memory")?))
         }

@@ -10,6 +10,7 @@ use tenon_journal::{ReplicationId, ReplicationOffset};
 
 use super::Following;
 use crate::engine::Engine;
+use crate::leftovers::create_temporary;
 use crate::loading::Loading;
 
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
@@ -36,9 +37,7 @@ impl Engine {
     ) -> Result<(), String> {
         following.forget_incoming(world);
         let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
-        // A file of an earlier attempt is made anew.
-        let _ = world.disk.remove(&path);
-        let file = world.disk.create(&path);
+        let file = create_temporary(world.disk, &path);
         let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
         if self.loads_as_it_comes() {
             tracing::info!("{LOADING}");

@@ -9,6 +9,7 @@ use tenon_resp::{Args, Proto};
 use tenon_script::{Called, Flavor, Function, Host, Interpreter, library_head};
 
 use super::Runnable;
+use super::recent::Recent;
 
 /// Names up to this length are looked up without an allocation.
 const SHORT_NAME_BYTES: usize = 64;
@@ -23,6 +24,7 @@ pub(crate) struct Libraries {
     libraries: BTreeMap<String, Library>,
     /// By name in lower case.
     functions: HashMap<Box<[u8]>, Entry>,
+    recent: Recent,
 }
 
 /// A function as it is looked up.
@@ -108,6 +110,9 @@ impl Libraries {
 
     /// A function by its name in letters of either case.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&Arc<Runnable>> {
+        if let Some(recent) = self.recent.find(name) {
+            return Some(recent);
+        }
         let mut short = [0; SHORT_NAME_BYTES];
         let entry = match short.get_mut(..name.len()) {
             Some(lower) => {
@@ -118,6 +123,13 @@ impl Libraries {
             None => self.functions.get(name.to_ascii_lowercase().as_slice()),
         };
         entry.map(|entry| &entry.function)
+    }
+
+    /// The same, to call it.
+    pub(crate) fn recall(&mut self, name: &[u8]) -> Option<Arc<Runnable>> {
+        let found = Arc::clone(self.find(name)?);
+        self.recent.keep(name, &found);
+        Some(found)
     }
 
     /// Loads a library and returns its name; an error is a sentence with its code.
@@ -177,6 +189,7 @@ impl Libraries {
     /// Removes a library, if it is there.
     pub(crate) fn remove(&mut self, name: &str) -> Option<Library> {
         let removed = self.libraries.remove(name)?;
+        self.recent.forget();
         for function in &removed.functions {
             self.functions.remove(&*lower(&function.name));
         }
@@ -185,6 +198,7 @@ impl Libraries {
 
     /// Forgets everything, with the interpreter; returns what is to be freed.
     pub(crate) fn flush(&mut self) -> impl Send + use<> {
+        self.recent.forget();
         (std::mem::take(&mut self.libraries), std::mem::take(&mut self.functions), self.interpreter.take())
     }
 

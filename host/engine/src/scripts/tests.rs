@@ -217,3 +217,32 @@ fn a_script_that_runs_without_end_lets_a_load_be_given_up() {
     assert_eq!(bench.shown(7), "(error) LOADING Redis is loading the dataset in memory");
     assert!(bench.exit_code.is_some());
 }
+
+#[test]
+fn what_was_run_last_is_not_run_when_it_is_gone() {
+    const DIGEST: &str = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+    let mut bench = bench();
+    assert_eq!(bench.run(1, r#"EVAL "return 1" 0"#), "1");
+    assert_eq!(bench.run(1, &format!("EVALSHA {DIGEST} 0")), "1");
+    assert_eq!(bench.run(1, &format!("EVALSHA {} 0", DIGEST.to_uppercase())), "1");
+    assert_eq!(bench.run(1, "SCRIPT FLUSH"), "OK");
+    let gone = "(error) NOSCRIPT No matching script. Please use EVAL.";
+    assert_eq!(bench.run(1, &format!("EVALSHA {} 0", DIGEST.to_uppercase())), gone);
+    assert_eq!(bench.run(1, r#"EVAL "return 1" 0"#), "1");
+    let library = |number: u32| {
+        format!(
+            r#"FUNCTION LOAD REPLACE "\x23!lua name=lib\nredis.register_function('f', function() return {number} end)""#
+        )
+    };
+    for number in [1, 2] {
+        assert_eq!(bench.run(1, &library(number)), "\"lib\"");
+        assert_eq!(bench.run(1, "FCALL f 0"), number.to_string());
+        assert_eq!(bench.run(1, "FCALL F 0"), number.to_string());
+    }
+    assert_eq!(bench.run(1, "FUNCTION DELETE lib"), "OK");
+    assert_eq!(bench.run(1, "FCALL F 0"), "(error) ERR Function not found");
+    assert_eq!(bench.run(1, &library(3)), "\"lib\"");
+    assert_eq!(bench.run(1, "FCALL f 0"), "3");
+    assert_eq!(bench.run(1, "FUNCTION FLUSH"), "OK");
+    assert_eq!(bench.run(1, "FCALL f 0"), "(error) ERR Function not found");
+}

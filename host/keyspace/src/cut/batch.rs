@@ -83,9 +83,27 @@ impl CutBatch {
         self.preimage
     }
 
-    /// Takes the batch, and leaves an empty one for the same database.
+    /// Takes the batch, and leaves an empty one without room for the same database.
     pub(crate) fn take(&mut self) -> CutBatch {
         std::mem::replace(self, CutBatch::new(self.database, self.preimage))
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.images.capacity() > 0
+    }
+
+    /// Gives a batch without room the room of one that was taken.
+    pub(crate) fn furnish(&mut self, room: Vec<u64>) {
+        debug_assert!(self.images.is_empty() && room.is_empty());
+        self.images = room;
+    }
+
+    /// Drops the images and keeps the room that they took.
+    pub(crate) fn into_room(mut self) -> Vec<u64> {
+        self.drop_images();
+        let mut room = std::mem::take(&mut self.images);
+        room.clear();
+        room
     }
 
     /// Counts a value whole that only the batch keeps from being freed from now on.
@@ -128,6 +146,19 @@ impl CutBatch {
         }
     }
 
+    /// Drops what the images hold. They must not be looked at again.
+    fn drop_images(&mut self) {
+        let start = self.images.as_mut_ptr();
+        let mut at = 0;
+        while at < self.images.len() {
+            let bytes = self.images[at] as usize;
+            // SAFETY: each image is dropped once, because the only callers empty the buffer, or drop it, next; its
+            // bytes are freed as plain words.
+            unsafe { RawEntry::from_pointer(start.add(at + 1).cast()).drop_value() };
+            at += 1 + bytes.div_ceil(WORD_BYTES);
+        }
+    }
+
     fn images(&self) -> impl Iterator<Item = RawEntry> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -142,14 +173,7 @@ impl CutBatch {
 
 impl Drop for CutBatch {
     fn drop(&mut self) {
-        let start = self.images.as_mut_ptr();
-        let mut at = 0;
-        while at < self.images.len() {
-            let bytes = self.images[at] as usize;
-            // SAFETY: each image is dropped once, and its bytes are freed as plain words afterwards.
-            unsafe { RawEntry::from_pointer(start.add(at + 1).cast()).drop_value() };
-            at += 1 + bytes.div_ceil(WORD_BYTES);
-        }
+        self.drop_images();
     }
 }
 

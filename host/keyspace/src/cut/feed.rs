@@ -8,6 +8,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batch::CutBatch;
 
+/// Bytes at which a batch is handed over.
+pub(crate) const BATCH_BYTES: usize = 64 * 1024;
+/// Words of room for one batch: the last entry may reach beyond.
+const ROOM_WORDS: usize = (BATCH_BYTES + 4 * 1024) / size_of::<u64>();
+/// Room beyond this is not kept: an entry of unusual size was in it.
+const ROOM_WORDS_MAX: usize = 2 * ROOM_WORDS;
+
 /// Why a cut was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortReason {
@@ -42,6 +49,10 @@ pub struct CutFeed {
     walked_bytes: AtomicUsize,
     preimage_bytes: AtomicUsize,
     aborted: AtomicBool,
+    /// Room for batches, none of them in use, and how many are kept at most.
+    rooms: Mutex<Vec<Vec<u64>>>,
+    rooms_max: usize,
+    is_laid_out: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +75,33 @@ impl State {
 }
 
 impl CutFeed {
+    /// A feed which keeps room for batches of so many bytes in all.
+    pub(crate) fn new(rooms_bytes: usize) -> CutFeed {
+        CutFeed { rooms_max: rooms_bytes / BATCH_BYTES, ..CutFeed::default() }
+    }
+
+    /// Lays out room for batches, on the encoder's thread. Memory that the system has not given yet is slow to touch
+    /// first, milliseconds where it comes in huge pages, and the keyspace's thread must not wait for that.
+    pub fn lay_out(&self) {
+        for _ in 0..self.rooms_max {
+            let mut room = Vec::with_capacity(ROOM_WORDS);
+            room.resize(ROOM_WORDS, u64::MAX);
+            room.clear();
+            self.keep(room);
+        }
+        self.is_laid_out.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the encoder has laid out room: a walk that begins earlier has to find its own.
+    pub fn is_laid_out(&self) -> bool {
+        self.is_laid_out.load(Ordering::Relaxed)
+    }
+
+    /// Takes back a batch that is encoded: its room is used again.
+    pub fn give_back(&self, batch: CutBatch) {
+        self.keep(batch.into_room());
+    }
+
     /// The next batch, if one is waiting. Once the cut is aborted there is none, and what was waiting is dropped
     /// here, on the encoder's thread.
     pub fn pop(&self) -> Option<CutBatch> {
@@ -119,6 +157,24 @@ impl CutFeed {
         (self.walked_bytes.load(Ordering::Relaxed), self.preimage_bytes.load(Ordering::Relaxed))
     }
 
+    /// Room for a batch, best such as was laid out before.
+    pub(crate) fn room(&self) -> Vec<u64> {
+        let kept = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(ROOM_WORDS))
+    }
+
+    fn keep(&self, room: Vec<u64>) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if rooms.len() < self.rooms_max && room.capacity() <= ROOM_WORDS_MAX {
+            rooms.push(room);
+        }
+    }
+
+    /// Whether nothing waits to be taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting_bytes() == (0, 0)
+    }
+
     pub(crate) fn push(&self, batch: CutBatch) {
         self.counter(&batch).fetch_add(batch.bytes(), Ordering::Relaxed);
         let mut state = self.state();
@@ -158,5 +214,31 @@ impl CutFeed {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the queue whole: it only ever pushes or pops.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_laid_out_once_and_used_again() {
+        let feed = CutFeed::new(3 * BATCH_BYTES);
+        feed.lay_out();
+        let laid_out: Vec<_> = std::iter::from_fn(|| Some(feed.room())).take(3).collect();
+        let places: Vec<_> = laid_out.iter().map(|room| room.as_ptr()).collect();
+        for room in laid_out {
+            let mut batch = CutBatch::new(0, false);
+            batch.furnish(room);
+            feed.give_back(batch);
+        }
+        feed.keep(Vec::with_capacity(1));
+        let again: Vec<_> = std::iter::from_fn(|| Some(feed.room())).take(3).collect();
+        assert!(
+            again.iter().all(|room| room.is_empty() && places.contains(&room.as_ptr())),
+            "no fourth is kept"
+        );
+        feed.keep(Vec::with_capacity(ROOM_WORDS_MAX + 1));
+        assert!(feed.room().capacity() <= ROOM_WORDS_MAX, "unusual room is not kept");
     }
 }

@@ -4,13 +4,10 @@
 use std::sync::Arc;
 
 use super::batch::CutBatch;
-use super::feed::{AbortReason, CutFeed};
+use super::feed::{AbortReason, BATCH_BYTES, CutFeed};
 use super::marks::Marks;
 use super::{CutBounds, CutId, CutStats};
 use crate::table::{Address, BUCKETS, Table};
-
-/// Bytes at which a batch is handed to the feed.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// The walks through one table.
 #[derive(Default)]
@@ -166,6 +163,7 @@ impl Walker {
             table.prefetch_entries(Address { page, bucket: (bucket + crate::table::AHEAD) % BUCKETS });
             self.marks.insert(address);
             let mut cost = 1;
+            furnish(&mut self.walked, &self.feed);
             for entry in table.entries_of(address) {
                 cost += 1 + self.walked.push(entry) / 64;
                 self.stats.keys_handed += 1;
@@ -183,6 +181,7 @@ impl Walker {
             return;
         }
         self.marks.insert(address);
+        furnish(&mut self.preimages, &self.feed);
         for entry in table.entries_of(address) {
             self.stats.preimage_bytes += self.preimages.push(entry);
             self.stats.keys_handed += 1;
@@ -197,5 +196,12 @@ impl Walker {
         } else if self.preimages.bytes() >= BATCH_BYTES {
             self.feed.push(self.preimages.take());
         }
+    }
+}
+
+#[inline]
+fn furnish(batch: &mut CutBatch, feed: &CutFeed) {
+    if !batch.has_room() {
+        batch.furnish(feed.room());
     }
 }

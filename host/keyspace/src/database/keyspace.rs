@@ -9,6 +9,10 @@ use crate::access::AccessRule;
 use crate::cut::{AbortReason, Cut, CutBounds, CutFeed, CutId, CutProgress, CutStats, TableCuts, Walker};
 use crate::table::Table;
 
+/// Bytes of room for batches that a cut keeps for each key: a sixth or less of what a small key takes, and for some
+/// milliseconds.
+const ROOM_BYTES_A_KEY: usize = 16;
+
 /// All databases of one tenant.
 pub struct Keyspace {
     databases: Vec<Database>,
@@ -92,7 +96,10 @@ impl Keyspace {
     pub fn begin_cut(&mut self, bounds: CutBounds) -> CutId {
         let id = CutId(self.next_cut);
         self.next_cut += 1;
-        let feed = Arc::new(CutFeed::default());
+        let keys: usize = self.databases.iter().map(|database| database.len()).sum();
+        // Half of it for pre-images, while the walk has handed over as much as may wait.
+        let rooms_bytes = bounds.waiting_bytes_max.saturating_mul(2).min(keys * ROOM_BYTES_A_KEY);
+        let feed = Arc::new(CutFeed::new(rooms_bytes));
         let mut stats = CutStats::default();
         for (number, database) in self.databases.iter_mut().enumerate() {
             if !database.is_empty() {
@@ -120,7 +127,10 @@ impl Keyspace {
         for (table, cuts) in self.tables_mut() {
             let Some(walker) = cuts.walker(id) else { continue };
             let done = walker.walk(table, &mut budget);
-            walker.flush();
+            // An encoder that has enough to do gets full batches.
+            if done || feed.is_empty() {
+                walker.flush();
+            }
             if done {
                 finished = sum(finished, cuts.remove(id).unwrap_or_default());
             }
