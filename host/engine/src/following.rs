@@ -3,11 +3,9 @@
 //! Always: an offset is confirmed once everything before it was run; a transaction counts when it is whole.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use tenon_aof::{Log, Phase};
-use tenon_base::{ConnectionId, DiskFile, Micros, Now, Output, Peer, Ticket, World, describe};
+use tenon_base::{ConnectionId, Micros, Now, Output, Peer, Ticket, World};
 use tenon_commands::{Db, Origin, key_positions};
 use tenon_config::{Config, Directive};
 use tenon_journal::{ReplicationId, ReplicationOffset};
@@ -15,7 +13,6 @@ use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch};
 
 use crate::engine::{Engine, Purpose};
-use crate::loading::Loading;
 use crate::sockets::outgoing_tls;
 use crate::table::CommandId;
 use aside::Aside;
