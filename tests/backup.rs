@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -287,4 +288,134 @@ fn a_slow_backup_beside_a_save_puts_changed_data_aside() {
         .filter(|name| name.starts_with("temp-"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+fn restore(backup: &Path, into: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenon"));
+    command.args(["restore", "--from"]).arg(backup).arg("--into").arg(into);
+    tools::run(&mut command, b"", PATIENCE)
+}
+
+/// The bad day: one command checks the backup and lays out a data directory; what it says starts the server.
+#[test]
+fn one_command_makes_a_data_directory_of_a_backup() {
+    let users = Directory::new();
+    let acl = users.path().join("people.acl");
+    fs::write(&acl, "user default on nopass ~* &* +@all\nuser ann on >secret ~* +@all\n").expect("room");
+    fs::set_permissions(&acl, fs::Permissions::from_mode(0o640)).expect("our own file");
+    let server = filled(200, &["--aclfile", acl.to_str().expect("a path of letters")]);
+    let mut client = server.client();
+    let library = "#!lua name=lib\nredis.register_function('one', function() return 1 end)";
+    client.command(&["FUNCTION", "LOAD", library]);
+    client.command(&["SELECT", "5"]);
+    client.command(&["RPUSH", "list", "a", "b"]);
+    let backup = backup_of(&server, "nightly");
+    wait_for(&mut client, "ok");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&backup.join("users.acl")), 0o640);
+    let manifest = fs::read_to_string(backup.join("backup.txt")).expect("a manifest");
+    assert!(manifest.contains("\nfile: users.acl 64 bytes"), "{manifest}");
+
+    let place = Directory::new();
+    let into = place.path().join("data");
+    let output = restore(&backup, &into);
+    assert!(output.status.success(), "{}", complaint(&output));
+    assert!(said(&output).contains("Backup is sound\n"), "{}", said(&output));
+    let advice = format!("start with: tenon --dir {} --aclfile users.acl\n", into.display());
+    assert!(said(&output).ends_with(&advice), "{}", said(&output));
+    assert_eq!(mode(&into.join("users.acl")), 0o640);
+    assert!(!into.join("backup.txt").exists(), "it is a data directory now, and changes");
+
+    let into = into.to_str().expect("a path of letters");
+    for log in ["no", "yes"] {
+        let arguments = ["--dir", into, "--aclfile", "users.acl", "--save", "", "--appendonly", log];
+        let restored = Server::tenon(&arguments);
+        let mut client = restored.client();
+        assert_eq!(client.command(&["DBSIZE"]), Reply::Integer(200));
+        assert_eq!(client.command(&["FCALL", "one", "0"]), Reply::Integer(1));
+        assert_eq!(client.command(&["AUTH", "ann", "secret"]).text(), "OK");
+        client.command(&["SELECT", "5"]);
+        assert_eq!(client.command(&["LLEN", "list"]), Reply::Integer(2));
+    }
+
+    // It never writes over what is there.
+    let output = restore(&backup, Path::new(into));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(complaint(&output).contains("is not empty: --into wants a new or an empty directory"));
+    let output = restore(&backup, &backup.join("inside"));
+    assert!(complaint(&output).contains("lies within"), "{}", complaint(&output));
+    // Nor is anything made of a backup that is not sound.
+    let dump = backup.join("dump.rdb");
+    let mut bytes = fs::read(&dump).expect("the dump");
+    bytes[100] ^= 1;
+    fs::write(&dump, bytes).expect("it can be written");
+    let other = place.path().join("other");
+    let output = restore(&backup, &other);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(complaint(&output).contains("dump.rdb has the checksum"), "{}", complaint(&output));
+    assert!(!other.exists());
+}
+
+/// A start refuses what a restore that was killed, or failed, has left.
+#[test]
+fn half_of_a_restored_directory_starts_no_server() {
+    let server = filled(3_000, &[]);
+    let backup = backup_of(&server, "good");
+    wait_for(&mut server.client(), "ok");
+    let place = Directory::new();
+    let into = place.path().join("data");
+    // The copy fails in its midst, as on a full disk.
+    let binary = env!("CARGO_BIN_EXE_tenon");
+    let limited = format!(
+        "ulimit -f 1024; trap '' XFSZ; exec {binary} restore --from {} --into {}",
+        backup.display(),
+        into.display()
+    );
+    let output = tools::run(Command::new("bash").args(["-c", &limited]), b"", PATIENCE);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(complaint(&output).contains("what was made so far starts no server"), "{}", complaint(&output));
+    let mut command = Command::new(binary);
+    let started = tools::run(command.args(["--port", "0", "--dir"]).arg(&into), b"", PATIENCE);
+    assert_eq!(started.status.code(), Some(1));
+    assert!(said(&started).contains("was never finished"), "{}", said(&started));
+}
+
+/// What was put aside for a snapshot belongs to nobody once its server was killed.
+#[test]
+fn what_a_killed_server_had_put_aside_is_removed_at_the_next_start() {
+    let keys = 40_000;
+    let mut server = filled(keys, &["--backup-bytes-per-second", "100kb", "--snapshot-memory-max", "1mb"]);
+    let put_aside = |server: &Server| -> Vec<PathBuf> {
+        let files = fs::read_dir(server.directory()).expect("the directory");
+        let paths = files.filter_map(|file| Some(file.ok()?.path()));
+        let is_ours = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("temp-changed-"))
+        };
+        paths.filter(is_ours).collect()
+    };
+    backup_of(&server, "slow");
+    let mut client = server.client();
+    let requests: Vec<Vec<String>> = (0..keys)
+        .map(|number| vec!["SET".to_owned(), format!("key:{number}"), "changed".to_owned()])
+        .collect();
+    for some in requests.chunks(500) {
+        client.pipeline(some);
+    }
+    let until = Instant::now() + PATIENCE;
+    while put_aside(&server).is_empty() {
+        assert!(Instant::now() < until, "nothing was put aside");
+        sleep(Duration::from_millis(10));
+    }
+    // Another server that starts in the same directory does not take it away.
+    let directory = server.directory().to_str().expect("a path of letters").to_owned();
+    drop(Server::tenon(&["--dir", &directory, "--dbfilename", "other.rdb", "--save", ""]));
+    assert!(!put_aside(&server).is_empty());
+    server.kill9();
+    let left = put_aside(&server);
+    assert!(!left.is_empty());
+    server.restart();
+    assert!(put_aside(&server).is_empty());
+    let told = server.log();
+    let name = left[0].file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(told.contains(&name) && told.contains("was left by a server that ended: removed"), "{told}");
 }

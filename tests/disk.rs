@@ -8,13 +8,13 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use support::client::Client;
+use support::disks::{SmallDisk, as_root};
 use support::reply::Reply;
-use support::server::{Directory, Program, Server};
+use support::server::{Program, Server};
 use support::tools;
 
 const DISK_BYTES: usize = 4 << 20;
@@ -38,7 +38,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_with_no() {
 }
 
 fn fill_and_recover(level: &str) {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let arguments = ["--dir", &data, "--appendonly", "yes", "--appendfsync", level, "--save", ""];
     let mut server = Server::tenon(&arguments);
@@ -76,7 +76,7 @@ fn fill_and_recover(level: &str) {
 
 #[test]
 fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let arguments = ["--dir", &data, "--appendonly", "yes", "--appendfsync", "always", "--save", ""];
     let mut server = Server::tenon(&arguments);
@@ -94,7 +94,7 @@ fn a_kill_while_the_disk_is_full_loses_nothing_acknowledged() {
 
 #[test]
 fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", "3600 1"]);
     let mut client = server.client();
@@ -135,7 +135,7 @@ fn a_save_that_finds_no_room_is_told_and_stops_writes_until_one_succeeds() {
 
 #[test]
 fn what_cannot_have_room_is_refused_before_it_begins() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", "3600 1"]);
     let mut client = server.client();
@@ -166,7 +166,7 @@ fn what_cannot_have_room_is_refused_before_it_begins() {
 
 #[test]
 fn on_a_read_only_disk_saves_and_backups_fail_and_reads_go_on() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let server = Server::tenon(&["--dir", &data, "--save", "3600 1"]);
     let mut client = server.client();
@@ -192,7 +192,7 @@ fn on_a_read_only_disk_saves_and_backups_fail_and_reads_go_on() {
 
 #[test]
 fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let arguments = ["--dir", &data, "--appendonly", "yes", "--rdbcompression", "no", "--save", ""];
     let mut server = Server::tenon(&arguments);
@@ -222,7 +222,7 @@ fn a_rewrite_that_finds_no_room_leaves_the_log_as_it_was() {
 
 #[test]
 fn a_log_that_finds_no_room_when_it_is_switched_on_is_tried_again() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::in_memory(DISK_BYTES, BALLAST_BYTES) else { return };
     let data = disk.path().to_str().expect("a path of letters").to_owned();
     let mut server = Server::tenon(&["--dir", &data, "--rdbcompression", "no", "--save", ""]);
     let mut client = server.client();
@@ -297,41 +297,6 @@ fn assignment(number: usize) -> [Vec<u8>; 3] {
     [b"SET".to_vec(), key(number).into_bytes(), value(number)]
 }
 
-/// A file system of `DISK_BYTES`, half of it taken by a ballast that can be dropped.
-struct SmallDisk {
-    directory: Directory,
-}
-
-impl SmallDisk {
-    /// Mounts it, as root or through a sudo that asks for no password.
-    fn mount() -> Option<SmallDisk> {
-        let directory = Directory::new();
-        let options = format!("size={DISK_BYTES},mode=0777");
-        let arguments = ["mount", "-t", "tmpfs", "-o", &options, "tmpfs"];
-        if !as_root(&arguments, directory.path()) {
-            tools::tell(
-                "skipped: a tmpfs cannot be mounted here (this needs root, or sudo without a password)",
-            );
-            return None;
-        }
-        let disk = SmallDisk { directory };
-        fs::write(disk.ballast(), vec![b'b'; BALLAST_BYTES]).expect("an empty disk has room for the ballast");
-        Some(disk)
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.path().join("ballast")
-    }
-
-    fn drop_ballast(&self) {
-        fs::remove_file(self.ballast()).expect("the ballast is dropped once");
-    }
-}
-
 /// The same directory, mounted over itself so that nothing new can be opened for writing.
 struct ReadOnly {
     path: PathBuf,
@@ -353,20 +318,4 @@ impl Drop for ReadOnly {
     fn drop(&mut self) {
         as_root(&["umount", "-l"], &self.path);
     }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the server may still end while the test fails.
-        as_root(&["umount", "-l"], self.directory.path());
-    }
-}
-
-fn as_root(arguments: &[&str], path: &Path) -> bool {
-    let plain = Command::new(arguments[0]).args(&arguments[1..]).arg(path).output();
-    if plain.is_ok_and(|output| output.status.success()) {
-        return true;
-    }
-    let sudo = Command::new("sudo").arg("-n").args(arguments).arg(path).output();
-    sudo.is_ok_and(|output| output.status.success())
 }

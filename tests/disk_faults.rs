@@ -6,74 +6,19 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use support::client::Client;
+use support::disks::Faults;
 use support::replicas::field;
 use support::reply::Reply;
 use support::server::Server;
-use support::tools;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than any request takes that does not wait for the disk, and shorter than a fault.
 const AT_ONCE: Duration = Duration::from_millis(900);
 const AOF: [&str; 4] = ["--appendonly", "yes", "--save", ""];
-
-/// Faults of a process, until it is dropped.
-struct Faults(Child);
-
-impl Faults {
-    /// Whether faults can be made here; if not that was said.
-    fn can_be_made() -> bool {
-        if !tools::is_installed("strace", "apt-get install strace") {
-            return false;
-        }
-        let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
-        let may_trace = probe.is_ok_and(|output| output.status.success());
-        if !may_trace {
-            tools::missing("strace may not trace here (ptrace is not permitted)");
-        }
-        may_trace
-    }
-
-    /// From here on calls fail or are slow, as `strace --inject` says; only those on `path`, if it is given.
-    fn of(server: &Server, injection: &str, path: Option<&PathBuf>) -> Faults {
-        let calls = injection.split(':').next().expect("calls come first");
-        let mut command = Command::new("strace");
-        command.args([
-            "-f",
-            "-o",
-            "/dev/null",
-            "-e",
-            &format!("trace={calls}"),
-            &format!("--inject={injection}"),
-        ]);
-        if let Some(path) = path {
-            command.arg("-P").arg(path);
-        }
-        let told = server.directory().join("strace.log");
-        let log = fs::File::create(&told).expect("our own directory");
-        command.args(["-p", &server.pid().to_string()]).stdin(Stdio::null()).stderr(log);
-        let faults = Faults(command.spawn().expect("strace was there a moment ago"));
-        wait_until("strace has attached", || {
-            fs::read_to_string(&told).is_ok_and(|text| text.contains("attached"))
-        });
-        faults
-    }
-}
-
-impl Drop for Faults {
-    fn drop(&mut self) {
-        // It lets go of the server when it is asked to end.
-        let asked = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        if !asked.is_ok_and(|status| status.success()) {
-            let _ = self.0.kill();
-        }
-        let _ = self.0.wait();
-    }
-}
 
 fn increment(server: &Server) -> PathBuf {
     server.directory().join("appendonlydir/appendonly.aof.1.incr.aof")

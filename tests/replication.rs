@@ -82,6 +82,38 @@ fn tenon_follows_redis_and_redis_follows_that() {
     chain(&head, &middle, &tail);
 }
 
+/// Valkey and Tenon, each as the other's primary, with the snapshot behind the stream on one link, and beside it on a
+/// link of its own.
+#[test]
+fn valkey_follows_tenon_and_tenon_follows_valkey_over_one_link_and_over_two() {
+    for (enabled, tenon_leads) in [("no", true), ("no", false), ("yes", true), ("yes", false)] {
+        let words = ["--dual-channel-replication-enabled", enabled];
+        let common = ["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+        let Some(valkey) = Server::valkey(&[&common[..], &words].concat()) else { return };
+        let tenon = primary(&words);
+        let (head, tail) = if tenon_leads { (&tenon, &valkey) } else { (&valkey, &tenon) };
+        let [mut writer, mut follower] = [head, tail].map(Server::client);
+        // So much that a link of its own is worth it, and so slowly that something is written meanwhile.
+        writer.command(&["DEBUG", "POPULATE", "40000", "key", "1024"]);
+        writer.command(&["CONFIG", "SET", "rdb-key-save-delay", "20"]);
+        follower.command(&["REPLICAOF", "127.0.0.1", &head.port().to_string()]);
+        let is_on_its_way = || field(&mut head.client(), "replication", "slave0").contains("state=");
+        wait_until("a snapshot is on its way", is_on_its_way);
+        let mut chance = Chance::announced("commands");
+        write_some(&mut writer, &mut chance, 2_000);
+        writer.command(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+        assert_equal(&mut writer, &mut follower);
+        let lines =
+            ["is to take its snapshot on a link of its own", "capable of dual channel synchronization"];
+        let is_over_two = lines.iter().any(|line| head.log().contains(line));
+        assert_eq!(is_over_two, enabled == "yes", "{}", head.log());
+        follower.command(&["CLIENT", "KILL", "TYPE", "master"]);
+        write_some(&mut writer, &mut chance, 200);
+        assert_equal(&mut writer, &mut follower);
+        assert_eq!(field(&mut writer, "stats", "sync_full"), "1", "a cut link needs no snapshot");
+    }
+}
+
 #[test]
 fn tenon_follows_tenon_in_a_chain() {
     let head = primary(&["--repl-diskless-sync", "no"]);

@@ -1,7 +1,8 @@
 //! `kill -9` of a primary or its replica at random moments under writers: both meet again with the same data, and a
 //! replica with a log needs no snapshot for that.
 //! Always: a replica that was killed goes on where its log stands. One whose primary was killed may have to get
-//! everything anew: what the primary had logged and not yet sent is in no backlog after its restart.
+//! everything anew: what the primary had logged and not yet sent is in no backlog after its restart. Nobody is killed
+//! before the log has a base of what came anew: until then a start would go on from what was there before.
 //! `TENON_KILLS` (20) says how many kills there are, `TENON_SEED` repeats the choices of an earlier run.
 
 #![allow(clippy::print_stderr, reason = "what was done is told on the terminal")]
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use support::chance::Chance;
 use support::client::{Client, encoded};
-use support::replicas::{assert_equal, field, some_command, wait_for_link};
+use support::replicas::{assert_equal, field, some_command, wait_for_link, wait_until};
 use support::server::Server;
 
 const KILLS: usize = 20;
@@ -61,6 +62,13 @@ fn killed_servers_meet_again() {
         });
         let (mut writer, mut follower) = (primary.client(), replica.client());
         assert_equal(&mut writer, &mut follower);
+        // Behind a snapshot its log begins anew: until that has a base, the place to go on from is the former one.
+        wait_until("its log is whole", || {
+            ["aof_rewrite_in_progress", "aof_rewrite_scheduled"]
+                .map(|name| field(&mut follower, "persistence", name))
+                .iter()
+                .all(|flag| flag == "0")
+        });
         let counts = ["sync_full", "sync_partial_ok"].map(|name| count(&mut writer, name));
         if is_replica {
             assert_eq!(counts[0], before, "round {round}: it needed a snapshot:\n{}", primary.log());

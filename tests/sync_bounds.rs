@@ -15,21 +15,24 @@ use support::chance::Chance;
 use support::replicas::{PATIENCE, assert_equal, field, wait_until, write_some};
 use support::server::Server;
 
-const KEYS: usize = 40_000;
+const KEYS: usize = 24_000;
+/// So many that a link of its own is worth it.
+const KEYS_LARGE: usize = 40_000;
 const VALUE_BYTES: usize = 1_024;
-/// What a replica may be behind, and what the primary keeps anyway.
-const LIMIT: &str = "replica 8mb 0 0";
+/// What a replica may be behind: as much as there is room for, or little.
 const LIMIT_BYTES: u64 = 8 << 20;
+const LIMIT_SMALL_BYTES: u64 = 1 << 20;
+/// What the primary keeps anyway.
 const BACKLOG: &str = "64kb";
 /// What waits between the keyspace and the socket at most, by its own bounds (16 MiB that were walked, as much that was
 /// about to change, 8 MiB that are encoded, 4 MiB that are framed), and what an allocator keeps for later.
 const UNDER_WAY_BYTES: u64 = (16 + 16 + 8 + 4 + 20) << 20;
-/// The slow replica reads so much at once, and then sleeps.
+/// The slow replica reads so much at once, and then sleeps: a megabyte in a second.
 const READ_BYTES: usize = 64 * 1024;
-const READ_PAUSE: Duration = Duration::from_millis(15);
-const READS_BETWEEN_LOOKS: u32 = 10;
+const READ_PAUSE: Duration = Duration::from_micros(62_500);
+const READS_BETWEEN_LOOKS: u32 = 4;
 
-fn primary(delay_ms: &str) -> Server {
+fn primary(keys: usize, limit_bytes: u64, delay_ms: &str) -> Server {
     let server = Server::tenon(&[
         "--save",
         "",
@@ -42,11 +45,11 @@ fn primary(delay_ms: &str) -> Server {
         "--repl-backlog-size",
         BACKLOG,
         "--client-output-buffer-limit",
-        LIMIT,
+        &format!("replica {limit_bytes} 0 0"),
         "--repl-sync-delay-max",
         delay_ms,
     ]);
-    let (keys, bytes) = (KEYS.to_string(), VALUE_BYTES.to_string());
+    let (keys, bytes) = (keys.to_string(), VALUE_BYTES.to_string());
     server.client().command(&["DEBUG", "POPULATE", &keys, "key", &bytes]);
     server
 }
@@ -108,7 +111,7 @@ fn resident_bytes(server: &Server) -> u64 {
 }
 
 /// Synchronizes a slow replica under writes. Says whether that ended well, and how long a batch of writes took at most.
-fn synchronize(server: &Server) -> (bool, Duration) {
+fn synchronize(server: &Server, limit_bytes: u64) -> (bool, Duration) {
     let is_over = AtomicBool::new(false);
     let before = resident_bytes(server);
     let (peak, mut client) = (Cell::new(before), server.client());
@@ -117,7 +120,7 @@ fn synchronize(server: &Server) -> (bool, Duration) {
         let gathered = field(&mut client, "replication", "replica_sync_gathered_bytes");
         // It is let go in the turn in which it reaches the limit.
         let gathered: u64 = gathered.parse().unwrap_or(0);
-        assert!(gathered <= LIMIT_BYTES + (1 << 20), "{gathered} bytes of the stream wait");
+        assert!(gathered <= limit_bytes + (1 << 20), "{gathered} bytes of the stream wait");
     };
     scope(|scope| {
         let writer = scope.spawn(|| write_on(server, &is_over));
@@ -125,7 +128,7 @@ fn synchronize(server: &Server) -> (bool, Duration) {
         is_over.store(true, Ordering::Relaxed);
         let longest = writer.join().expect("it writes until told to stop");
         let grown = peak.get().saturating_sub(before);
-        assert!(grown <= LIMIT_BYTES + UNDER_WAY_BYTES, "it took {grown} bytes more\n{}", server.log());
+        assert!(grown <= limit_bytes + UNDER_WAY_BYTES, "it took {grown} bytes more\n{}", server.log());
         (ended_well, longest)
     })
 }
@@ -133,10 +136,10 @@ fn synchronize(server: &Server) -> (bool, Duration) {
 #[test]
 fn a_slow_replica_gets_its_snapshot_and_the_stream_because_writers_are_slowed_down() {
     // So long that even a machine that is busy elsewhere is not outrun.
-    let server = primary("1000");
+    let server = primary(KEYS, LIMIT_BYTES, "1000");
     // What they change before it was encoded is not to cost the snapshot either.
     server.client().command(&["CONFIG", "SET", "snapshot-memory-max", "1mb"]);
-    let (ended_well, longest) = synchronize(&server);
+    let (ended_well, longest) = synchronize(&server, LIMIT_BYTES);
     assert!(ended_well, "{}", server.log());
     assert!(longest < Duration::from_secs(5), "a batch of writes took {longest:?}");
     let mut client = server.client();
@@ -146,18 +149,23 @@ fn a_slow_replica_gets_its_snapshot_and_the_stream_because_writers_are_slowed_do
 }
 
 #[test]
-fn a_slow_replica_is_let_go_where_nobody_is_to_be_delayed() {
-    let server = primary("0");
-    let (ended_well, _) = synchronize(&server);
-    assert!(!ended_well, "{}", server.log());
-    server.wait_for_log("overcoming of output buffer limits");
-    assert_eq!(field(&mut server.client(), "stats", "sync_delayed_writes"), "0");
+fn a_slow_replica_is_let_go_where_there_is_little_room_and_nobody_is_to_be_delayed_for_long() {
+    for delay_ms in ["0", "1"] {
+        let server = primary(KEYS, LIMIT_SMALL_BYTES, delay_ms);
+        let (ended_well, _) = synchronize(&server, LIMIT_SMALL_BYTES);
+        assert!(!ended_well, "{}", server.log());
+        server.wait_for_log("overcoming of output buffer limits");
+        let is_delayed = delay_ms != "0";
+        assert_eq!(server.log().contains("Writers are slowed down, each write by 1 ms at most"), is_delayed);
+        let delayed = field(&mut server.client(), "stats", "sync_delayed_writes");
+        assert_eq!(delayed != "0", is_delayed, "{delayed}");
+    }
 }
 
 #[test]
 fn the_stream_gathers_at_a_replica_that_takes_its_snapshot_on_a_link_of_its_own() {
     for is_two in [true, false] {
-        let server = primary("0");
+        let server = primary(KEYS_LARGE, LIMIT_BYTES, "0");
         let mut writer = server.client();
         writer.command(&["CONFIG", "SET", "rdb-key-save-delay", "100"]);
         let port = server.port().to_string();

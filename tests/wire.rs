@@ -81,7 +81,7 @@ const UNCALLED: [(&str, &str); 16] = [
     ("latency|doctor", "it advises in each server's own words; the engine's tests call it"),
     ("function|dump", "its payload names the version that wrote it"),
     ("function|kill", "it needs a function that does not end"),
-    ("script|debug", "Tenon has no debugger for scripts, and says so"),
+    ("script|debug", "SYNC with a script is a conversation of its own: see tests/stepping.rs"),
     ("monitor", "it is sent what other connections do; the engine's tests call it"),
     ("pfselftest", "it takes Redis seconds; a unit test calls it"),
     ("shutdown", "it ends the server; tests of the program itself call it"),

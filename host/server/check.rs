@@ -2,7 +2,7 @@
 //! Runs beside a server or without one; reads, and changes nothing unless `--repair` asks for it.
 
 mod aof;
-mod backup;
+pub(crate) mod backup;
 mod rdb;
 mod repeats;
 
@@ -36,7 +36,7 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         [b"rdb", file] => rdb::check(&path(file)),
-        [b"backup", directory] => backup::check(&path(directory)),
+        [b"backup", directory] => backup::check(&path(directory)).map(drop),
         [b"aof", directory] => aof::check(&path(directory)),
         [b"aof", b"--repair", directory] | [b"aof", directory, b"--repair"] => aof::repair(&path(directory)),
         _ => {

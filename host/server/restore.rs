@@ -1,7 +1,9 @@
-//! `tenon restore`: a data directory with the state that an append-only log had at a time or at an offset.
+//! `tenon restore`: a data directory with the state that an append-only log had at a time or at an offset, or with what is
+//! in a backup.
 //! Copies, and cuts the copy; runs nothing and needs no server.
-//! Always: the original is only read; what is made has no manifest, and so starts no server, until it is complete.
+//! Always: the original is only read; what is made starts no server until it is complete.
 
+mod backup;
 mod copy;
 mod search;
 mod target; // read me first
@@ -13,7 +15,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tenon_aof::Directory;
 use tenon_base::describe;
 
 use self::search::{Mark, Place};
@@ -23,10 +24,13 @@ use crate::read_only::ReadOnlyDisk;
 
 const HELP: &str = "\
 Usage: tenon restore --to TIME|OFFSET DIRECTORY --into DIRECTORY2
+       tenon restore --from BACKUP --into DIRECTORY2
 
   DIRECTORY         the directory of an append-only log (appendonlydir), or its manifest; it is only read, also
                     while a server writes it
   --into            the data directory ('dir') to make: a new or an empty one
+  --from BACKUP     the directory that BACKUP START answered with: it is checked as `tenon check backup` checks it, and
+                    its dump and its users are copied
   --to TIME         2026-11-22T19:00:00Z (or with an offset such as +01:00), '2026-11-22 19:00:00' (this machine's
                     time zone), or @SECONDS since 1970; all of them with fractions of a second
   --to OFFSET       a replication offset, as INFO (master_repl_offset) and `tenon dump` tell it
@@ -40,10 +44,11 @@ Exit status: 0 restored; 1 not restored; 2 the words after 'restore' are not und
 ";
 
 /// What was asked for.
-struct Request {
-    to: Target,
-    from: PathBuf,
-    into: PathBuf,
+enum Request {
+    /// What a log held at a time or a place.
+    Log { to: Target, from: PathBuf, into: PathBuf },
+    /// What is in a backup.
+    Backup { from: PathBuf, into: PathBuf },
 }
 
 /// Understands the words behind `restore` and does it.
@@ -62,7 +67,11 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match restore(&request) {
+    let restored = match &request {
+        Request::Log { to, from, into } => restore(to, from, into),
+        Request::Backup { from, into } => backup::restore(from, into),
+    };
+    match restored {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             let _ = writeln!(io::stderr(), "{sentence}");
@@ -73,12 +82,13 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
 
 /// The words in any order. The error is what to say before the usage, if there is anything.
 fn parse(words: &[Vec<u8>]) -> Result<Request, Option<String>> {
-    let (mut to, mut from, mut into) = (None, None, None);
+    let (mut to, mut from, mut into, mut backup) = (None, None, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let place = match word.as_slice() {
             b"--to" => &mut to,
             b"--into" => &mut into,
+            b"--from" => &mut backup,
             option if option.starts_with(b"--") => return Err(None),
             _ => {
                 if from.replace(word).is_some() {
@@ -91,25 +101,35 @@ fn parse(words: &[Vec<u8>]) -> Result<Request, Option<String>> {
             return Err(None);
         }
     }
-    let (Some(to), Some(from), Some(into)) = (to, from, into) else { return Err(None) };
     let path = |word: &Vec<u8>| PathBuf::from(OsString::from_vec(word.clone()));
-    let to = Target::parse(&String::from_utf8_lossy(to)).map_err(Some)?;
-    Ok(Request { to, from: path(from), into: path(into) })
+    match (to, from, backup, into) {
+        (Some(to), Some(from), None, Some(into)) => {
+            let to = Target::parse(&String::from_utf8_lossy(to)).map_err(Some)?;
+            Ok(Request::Log { to, from: path(from), into: path(into) })
+        }
+        (None, None, Some(backup), Some(into)) => {
+            Ok(Request::Backup { from: path(backup), into: path(into) })
+        }
+        (Some(_), _, Some(_), _) => Err(Some(
+            "--to goes with a log, and a backup shows one moment: leave out --to, or --from".to_owned(),
+        )),
+        _ => Err(None),
+    }
 }
 
-fn restore(request: &Request) -> Result<(), String> {
-    let directory = crate::log_directory::find(&request.from)?;
-    refuse_target(&request.into, &directory)?;
+fn restore(to: &Target, from: &Path, into: &Path) -> Result<(), String> {
+    let directory = crate::log_directory::find(from)?;
+    refuse_target(into, directory.path())?;
     let manifest = directory.read_manifest(&ReadOnlyDisk).map_err(|error| error.to_string())?;
-    let found = search::find(&directory, &manifest, &request.to)?;
-    say(&format!("asked for: {}", request.to));
+    let found = search::find(&directory, &manifest, to)?;
+    say(&format!("asked for: {to}"));
     say(&format!("found: {}", told(&found.place)));
     for line in &found.notes {
         say(line);
     }
-    let made = copy::copy(&directory, &manifest, &found, &request.into)?;
+    let made = copy::copy(&directory, &manifest, &found, into)?;
     say(&format!("{}: {} files, {} bytes", made.path().display(), made.files, made.bytes));
-    say(&format!("start with: tenon --dir {} --appendonly yes{}", request.into.display(), made.directives()));
+    say(&format!("start with: tenon --dir {} --appendonly yes{}", into.display(), made.directives()));
     Ok(())
 }
 
@@ -129,8 +149,8 @@ fn told(place: &Place) -> String {
     )
 }
 
-/// A directory that holds something is somebody's; one within the log would change the log.
-fn refuse_target(into: &Path, from: &Directory) -> Result<(), String> {
+/// A directory that holds something is somebody's; one within the original would change that.
+fn refuse_target(into: &Path, from: &Path) -> Result<(), String> {
     let failed = |path: &Path, error: &io::Error| format!("{}: {}", path.display(), describe(error));
     let is_empty = match fs::read_dir(into) {
         Ok(mut entries) => entries.next().is_none(),
@@ -146,12 +166,12 @@ fn refuse_target(into: &Path, from: &Directory) -> Result<(), String> {
     let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let existing = if into.exists() { into } else { parent };
     let target = fs::canonicalize(existing).map_err(|error| failed(existing, &error))?;
-    let source = fs::canonicalize(from.path()).map_err(|error| failed(from.path(), &error))?;
+    let source = fs::canonicalize(from).map_err(|error| failed(from, &error))?;
     if target.starts_with(&source) {
         return Err(format!(
             "{} lies within {}, which is not to be changed: name a directory elsewhere",
             into.display(),
-            from.path().display()
+            from.display()
         ));
     }
     Ok(())

@@ -11,6 +11,8 @@ pub(crate) mod reply;
 
 pub(crate) mod replicas;
 
+pub(crate) mod disks;
+
 pub(crate) mod script;
 pub(crate) mod words;
 

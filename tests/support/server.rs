@@ -21,6 +21,7 @@ const START_ATTEMPTS: usize = 5;
 pub(crate) enum Program {
     Tenon,
     Redis,
+    Valkey,
 }
 
 /// A server process. Its standard output and error go to `log()`.
@@ -43,6 +44,16 @@ impl Server {
         oracle().then(|| Server::start(Program::Redis, arguments, Directory::new()))
     }
 
+    /// Starts valkey-server the same way. Where it is missing: `None` and a visible line.
+    pub(crate) fn valkey(arguments: &[&str]) -> Option<Server> {
+        let asked = Command::new(valkey_program()).arg("--version").stdout(Stdio::null()).status();
+        if asked.is_ok_and(|status| status.success()) {
+            return Some(Server::start(Program::Valkey, arguments, Directory::new()));
+        }
+        eprintln!("skipped: no valkey-server on the PATH, and none named in TENON_VALKEY");
+        None
+    }
+
     /// Starts a program on a directory that may hold another server's files.
     pub(crate) fn start(program: Program, arguments: &[&str], directory: Directory) -> Server {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
@@ -55,6 +66,24 @@ impl Server {
         }
         assert!(server.launch(), "{program:?} did not start:\n{}", server.log());
         server
+    }
+
+    /// Starts a program, and waits for nothing: it may end by itself, which [`Server::has_ended`] tells.
+    pub(crate) fn unready(program: Program, arguments: &[&str], directory: Directory) -> Server {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let mut server = Server { program, arguments, port: free_port(), child: None, directory };
+        server.spawn();
+        server
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("a stopped server does not end");
+        let has_ended = child.try_wait().expect("our own child can be awaited").is_some();
+        if has_ended {
+            self.child = None;
+        }
+        has_ended
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -182,6 +211,7 @@ impl Server {
         let mut command = match self.program {
             Program::Tenon => Command::new(env!("CARGO_BIN_EXE_tenon")),
             Program::Redis => Command::new("redis-server"),
+            Program::Valkey => Command::new(valkey_program()),
         };
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.arg("--dir").arg(self.directory()).args(&self.arguments).current_dir(self.directory());
@@ -253,6 +283,11 @@ pub(crate) fn oracle() -> bool {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{how}");
     eprintln!("skipped: {how}");
     false
+}
+
+/// `TENON_VALKEY`, else valkey-server.
+fn valkey_program() -> PathBuf {
+    std::env::var_os("TENON_VALKEY").map_or_else(|| PathBuf::from("valkey-server"), PathBuf::from)
 }
 
 fn free_port() -> u16 {

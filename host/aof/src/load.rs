@@ -58,7 +58,7 @@ pub fn load_file(
     let opened = disk.open(path, false).and_then(|file| file.length().map(|length| (file, length)));
     let (file, end) = opened.map_err(AofError::disk("Opening the AOF file", path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let file = FileToLoad { path: path.to_owned(), name, file, end, is_last: true };
+    let file = FileToLoad { path: path.to_owned(), name, file, end, is_last: true, is_base: false };
     load_files(&[file], Manifest::default(), options, sink)
 }
 
@@ -116,7 +116,8 @@ fn open_files(
         if let Some(marker) = marker {
             end_where_continued(&mut files, &marker, &path)?;
         }
-        files.push(FileToLoad { path, name: named.name.clone(), file, end, is_last: false });
+        let is_base = manifest.base.as_ref().is_some_and(|base| base.name == named.name);
+        files.push(FileToLoad { path, name: named.name.clone(), file, end, is_last: false, is_base });
     }
     for file in files.iter_mut().rev() {
         file.is_last = true;

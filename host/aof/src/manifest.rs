@@ -117,8 +117,14 @@ impl Manifest {
 
     /// Adds the next increment of the log `file_name`, and returns its name.
     pub(crate) fn add_increment(&mut self, file_name: &str) -> String {
-        self.increment_sequence += 1;
-        let name = format!("{file_name}.{}.incr.aof", self.increment_sequence);
+        let name = loop {
+            self.increment_sequence += 1;
+            let name = format!("{file_name}.{}.incr.aof", self.increment_sequence);
+            // A base or history of that name, in a manifest that somebody wrote, is not to be emptied.
+            if !self.base.iter().chain(&self.history).any(|file| file.name == name) {
+                break name;
+            }
+        };
         self.increments.push(ManifestFile { name: name.clone(), sequence: self.increment_sequence });
         name
     }
@@ -155,8 +161,12 @@ impl Manifest {
         let (mut name, mut sequence, mut kind) = (None, 0, 0);
         for pair in words.chunks_exact(2) {
             match pair[0].to_ascii_lowercase().as_slice() {
+                // Two lines that damage made one.
+                b"file" if name.is_some() => return Err(INVALID),
                 b"file" => name = Some(base_name(&pair[1])?),
+                b"seq" if sequence != 0 => return Err(INVALID),
                 b"seq" => sequence = leading_number(&pair[1]),
+                b"type" if kind != 0 => return Err(INVALID),
                 b"type" => kind = pair[1].first().copied().unwrap_or(0),
                 _ => {}
             }
@@ -267,6 +277,14 @@ mod tests {
     }
 
     #[test]
+    fn an_increment_takes_no_name_that_is_taken() {
+        let text =
+            "file a.aof.2.incr.aof seq 1 type b\nfile a.aof.3.incr.aof seq 9 type h\nfile x seq 1 type i\n";
+        let mut manifest = Manifest::parse(text.as_bytes(), "m").expect("names are anybody's choice");
+        assert_eq!(manifest.add_increment("a.aof"), "a.aof.4.incr.aof");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_file_line_and_reason() {
         let long = format!("file {} seq 1 type i\n", "x".repeat(1024));
         let long_once_written = format!("file {} seq 1 type i\n", "\u{1}".repeat(256));
@@ -277,6 +295,7 @@ mod tests {
             (&long, 1, "The AOF manifest file contains too long line"),
             (&long_once_written, 1, "The AOF manifest file contains too long line"),
             ("file a seq 1\n", 1, "Invalid AOF manifest file format"),
+            ("file a seq 1 type i file b seq 2 type i\n", 1, "Invalid AOF manifest file format"),
             ("file a seq x type i\n", 1, "Invalid AOF manifest file format"),
             ("file a seq 9223372036854775807 type i\n", 1, "Invalid AOF manifest file format"),
             ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "Found duplicate base file information"),

@@ -12,6 +12,11 @@ pub trait Disk: Send + Sync {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>>;
     /// Creates a file, or empties the one that is there.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// As [`Disk::create`], readable and writable for whom `model` is. A disk that knows no permissions just creates it.
+    fn create_like(&self, path: &Path, model: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let _ = model;
+        self.create(path)
+    }
     /// Puts `from` in the place of `to` at one stroke.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.

@@ -18,7 +18,7 @@ pub use glob::{glob_matches, glob_matches_ignore_case};
 pub use id::{ConnectionId, Ticket};
 pub use machine::{
     Heard, Input, Interlude, Lane, ListenError, Listener, Listening, Machine, NextPiece, Output, Peer,
-    Pieces, Protocol, Report, Reported, Signal, Stopwatch, Transport, World,
+    Pieces, Protocol, Report, Reported, Signal, Stopwatch, Talk, Transport, World,
 };
 pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
 pub use shared_stream::SharedStream;

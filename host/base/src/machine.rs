@@ -70,6 +70,11 @@ pub trait Interlude {
     fn answer(&mut self, reported: Reported);
     /// Sends what may leave, and closes what is to be closed, on all connections but `busy`.
     fn send(&mut self, busy: Option<ConnectionId>, outputs: &mut Outputs);
+    /// Talks with the connection for which the work is done: sends what may leave there, and puts what it has said in
+    /// the place of `bytes`. Where nobody is let in there is nobody to talk with.
+    fn talk(&mut self, _with: ConnectionId, _outputs: &mut Outputs, _bytes: &mut Vec<u8>) -> Talk {
+        Talk::Over
+    }
     /// A signal that has come since. Nothing else is heard.
     fn signal(&mut self) -> Option<Signal>;
     /// Keeps everybody waiting (DEBUG SLEEP, rdb-key-save-delay during SAVE).
@@ -79,6 +84,17 @@ pub trait Interlude {
     fn ahead(&mut self, pieces: Box<dyn Pieces>) -> Box<dyn Pieces> {
         pieces
     }
+}
+
+/// What came of talking with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// It has said nothing since.
+    Silence,
+    /// It has said what is in the buffer now.
+    Said,
+    /// It is gone.
+    Over,
 }
 
 /// Long work in pieces, one after the other: a file that is read and taken apart.

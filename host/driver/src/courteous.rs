@@ -29,6 +29,10 @@ impl Disk for Courteous<'_> {
         self.0.create(path).map(courteous)
     }
 
+    fn create_like(&self, path: &Path, model: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.create_like(path, model).map(courteous)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.rename(from, to)
     }

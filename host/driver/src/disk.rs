@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,15 @@ impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         // Emptied by hand: `append` and `truncate` exclude each other in one open.
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        file.set_len(0)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn create_like(&self, path: &Path, model: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let permissions = fs::metadata(model)?.permissions();
+        // Ours alone until it has them: nobody reads it in between who may not.
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        file.set_permissions(permissions)?;
         file.set_len(0)?;
         Ok(Arc::new(RealFile(file)))
     }

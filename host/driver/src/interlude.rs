@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use tenon_base::{
-    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Pieces, Protocol, Report, Reported, Signal,
+    ConnectionId, Heard, Interlude, Micros, Output, Outputs, Pieces, Protocol, Report, Reported, Signal, Talk,
 };
 
 use crate::ahead;
@@ -267,6 +267,28 @@ impl Interlude for Meanwhile<'_> {
             if let Some(link) = link.filter(|link| waits(link)).map(Rc::clone) {
                 self.send_to(link, outputs);
             }
+        }
+    }
+
+    fn talk(&mut self, with: ConnectionId, outputs: &mut Outputs, bytes: &mut Vec<u8>) -> Talk {
+        self.was_asked = true;
+        let Some(link) = self.links.find(with).filter(|link| !link.is_closed.get()) else {
+            return Talk::Over;
+        };
+        let link = Rc::clone(link);
+        while !outputs.sendable(with.slot).is_empty() {
+            match link.send_now(outputs.sendable(with.slot)) {
+                Ok(count) => outputs.sent(with.slot, count),
+                Err(error) if is_pause(&error) => break,
+                Err(_) => return Talk::Over,
+            }
+        }
+        // What of its bytes is here already belongs to the request for which the work is done, or comes behind it.
+        match link.receive(bytes, READ_BYTES) {
+            Ok(1..) => Talk::Said,
+            Err(error) if is_pause(&error) => Talk::Silence,
+            // The runtime finds out, too, when it reads there next.
+            Ok(0) | Err(_) => Talk::Over,
         }
     }
 

@@ -16,7 +16,7 @@ use tenon_config::Directive;
 use tenon_keyspace::AbortReason;
 
 pub use job::read_manifest;
-pub use manifest::{BackupFile, BackupManifest};
+pub use manifest::{BackupFile, BackupManifest, DUMP as BACKUP_DUMP, USERS as BACKUP_USERS};
 
 use crate::engine::{Engine, Purpose};
 use crate::save_job::{Destination, SaveControl, SaveEnd, SaveJob};
@@ -175,14 +175,16 @@ impl Engine {
         let control = SaveControl::new(self.config.integer(Directive::RdbKeySaveDelay));
         control.set_bytes_per_second(self.config.memory(Directive::BackupBytesPerSecond));
         let temporary = path.join("dump.rdb.part");
-        let destination = Destination { temporary, target: Some(path.join(job::DUMP)) };
+        let destination = Destination { temporary, target: Some(path.join(BACKUP_DUMP)) };
         let (feed, spill) = (Arc::clone(walk.feed()), Arc::clone(walk.spill()));
         let save = SaveJob::new(feed, format, destination, Arc::clone(&control), Arc::clone(&spill));
         tracing::info!("Backup into {} started", path.display());
         self.backups.running =
             Some(Running { path: path.clone(), began: now, keys: manifest.keys(), control, spill });
         self.backups.walk = Some(walk);
-        let job = job::BackupJob::new(root, path.clone(), manifest, save);
+        let users = self.config.text_lossy(Directive::AclFile).into_owned();
+        let users = (!users.is_empty()).then(|| self.directory().join(users));
+        let job = job::BackupJob::new(root, path.clone(), manifest, save, users);
         self.start_job(Purpose::Backup, Lane::Save, Box::new(job), world);
         Ok(path)
     }
@@ -305,7 +307,7 @@ impl Engine {
                 }
                 Err(format!(
                     "The data of the backup in {shown} is in {}, and 'dbfilename' is another: set it to that",
-                    manifest.files.first().map_or(job::DUMP, |file| &file.name)
+                    manifest.dump().map_or(BACKUP_DUMP, |file| &file.name)
                 ))
             }
             Some(Ok(manifest)) => Err(format!(

@@ -1,5 +1,6 @@
 //! `maxmemory-clients`: when clients take more memory than they may, those that take most are closed.
-//! Knows no kind of buffer: what a client takes is what its session holds and what it is yet to be sent.
+//! Knows no kind of buffer: what a client takes is what its session holds, what it is yet to be sent, and what it has
+//! announced: who says that a large argument comes is closed before it does, not when it is almost there.
 //! Always: the largest go first, and no more of them than needed; whoever asked not to be is never closed for it.
 
 use tenon_base::{ConnectionId, Micros, Now, Outputs, World};
@@ -37,9 +38,9 @@ impl ClientMemory {
     }
 }
 
-/// Bytes that a client takes.
+/// Bytes that a client takes, or has announced.
 pub(crate) fn client_bytes(session: &Session, outputs: &Outputs) -> usize {
-    session.held_bytes() + outputs.memory_bytes(session.id.slot)
+    session.held_bytes() + session.announced_bytes() + outputs.memory_bytes(session.id.slot)
 }
 
 impl Engine {
@@ -65,8 +66,11 @@ impl Engine {
     #[inline]
     pub(crate) fn close_largest(&mut self, now: Now, world: &mut World<'_>) {
         let limit = self.client_memory.limit_bytes;
-        if limit > 0 && self.clients_bytes(world.outputs) > limit && now.steady >= self.client_memory.next_at
-        {
+        if limit == 0 || now.steady < self.client_memory.next_at {
+            return;
+        }
+        // Announced bytes are nobody's memory yet: they count here, and make no room for themselves in `maxmemory`.
+        if self.clients_bytes(world.outputs) + self.sessions.announced_bytes() as u64 > limit {
             self.close_down_to(limit, now, world);
         }
     }
@@ -76,7 +80,9 @@ impl Engine {
         let counts =
             |session: &&Session| matches!(ClientType::of(session), ClientType::Normal | ClientType::Pubsub);
         let bytes_of = |session: &Session| {
-            session.counted_bytes().max(session.held_bytes()) + world.outputs.memory_bytes(session.id.slot)
+            session.counted_bytes().max(session.held_bytes())
+                + session.announced_bytes()
+                + world.outputs.memory_bytes(session.id.slot)
         };
         let mut total: u64 = 0;
         let mut clients = Vec::new();
@@ -109,6 +115,12 @@ impl Engine {
 mod tests {
     use crate::testing::Bench;
 
+    /// The value of a field in a line of CLIENT LIST.
+    fn field<'a>(line: &'a str, name: &str) -> &'a str {
+        let words = line.trim_end().split(' ').filter_map(|word| word.split_once('='));
+        words.into_iter().find(|(found, _)| *found == name).unwrap_or_else(|| panic!("no {name} in {line}")).1
+    }
+
     /// Sends the beginning of a request, which stays with the client.
     fn begin_request(bench: &mut Bench, client: u64, bytes: usize) {
         let wire = format!("*2\r\n${}\r\n{}", bytes + 1, "v".repeat(bytes));
@@ -128,6 +140,24 @@ mod tests {
         assert_eq!(bench.closed, [5, 4, 6]);
         assert!(bench.text(1, "INFO stats").contains("evicted_clients:3\r\n"));
         assert_eq!(bench.run(1, "CLIENT LIST").matches("id=").count(), 3);
+    }
+
+    #[test]
+    fn an_announced_argument_counts_before_it_comes() {
+        let mut bench = Bench::new(&[("maxmemory-clients", "100000")]);
+        let header = |bytes: usize| format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${bytes}\r\nv");
+        bench.send_bytes(2, header(80_000).as_bytes());
+        assert!(bench.closed.is_empty());
+        let whole: usize = field(&bench.text(1, "CLIENT LIST ID 2"), "tot-mem").parse().expect("a number");
+        bench.send_bytes(2, &[b'v'; 40_000]);
+        assert_eq!(field(&bench.text(1, "CLIENT LIST ID 2"), "tot-mem"), whole.to_string());
+        assert!((80_000..90_000).contains(&whole), "{whole}");
+        assert!(bench.text(1, "INFO memory").contains("mem_clients_normal:4"), "what is here, and no more");
+        bench.send_bytes(3, header(99_000).as_bytes());
+        assert_eq!(bench.closed, [3]);
+        bench.send_bytes(2, format!("{}\r\n", "v".repeat(39_999)).as_bytes());
+        assert_eq!(bench.run(1, "STRLEN k"), "80000");
+        assert_eq!(bench.closed, [3], "what was announced by those who are closed is forgotten");
     }
 
     #[test]

@@ -477,7 +477,7 @@ impl Engine {
             .max_by_key(|stamp| stamp.position)
     }
 
-    /// FLUSHALL gives up a running save, whose data is no longer wanted, and leaves an empty dump if saves are
+    /// FLUSHALL gives up a running save and a snapshot for replicas, whose data is no longer wanted, and leaves an empty dump if saves are
     /// configured.
     fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
         if self.is_in_exec {
@@ -486,6 +486,7 @@ impl Engine {
             return;
         }
         self.abort_save();
+        self.restart_snapshot_for_replicas(world);
         if !self.config.save_points().is_empty() {
             // The client is not to blame if that fails; the log tells.
             let _ = self.save_now(now, world);

@@ -15,6 +15,7 @@ use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::{Args, Batch};
 
 use crate::engine::{Engine, Purpose};
+use crate::leftovers::create_temporary;
 use crate::loading::Loading;
 use crate::sockets::outgoing_tls;
 use crate::table::CommandId;
@@ -361,9 +362,7 @@ impl Engine {
     ) -> Result<(), String> {
         following.forget_incoming(world);
         let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
-        // A file of an earlier attempt is made anew.
-        let _ = world.disk.remove(&path);
-        let file = world.disk.create(&path);
+        let file = create_temporary(world.disk, &path);
         let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
         if self.loads_as_it_comes() {
             tracing::info!("{LOADING}");
@@ -404,7 +403,7 @@ impl Engine {
         }
         self.close_replicas(world);
         self.replication.primary.begin_history(id);
-        self.replication.primary.close_backlog(world.outputs);
+        self.close_backlog(world);
         self.replication.primary.open_backlog(offset, world.outputs);
         self.journal.set_offset(offset);
         if let Some(log) = self.durability.log_mut() {

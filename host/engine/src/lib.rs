@@ -17,6 +17,7 @@ mod gates;
 mod histogram;
 mod keys;
 mod latency;
+mod leftovers;
 mod load;
 mod loading;
 mod look_ahead;
@@ -51,7 +52,7 @@ mod waiting;
 mod walks;
 mod watch;
 
-pub use backups::{BackupFile, BackupManifest, read_manifest};
+pub use backups::{BACKUP_DUMP, BACKUP_USERS, BackupFile, BackupManifest, read_manifest};
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;

@@ -25,6 +25,7 @@ use tenon_resp::{Args, Proto, Reply};
 
 use crate::durability::initial_log_settings;
 use crate::engine::Engine;
+use crate::leftovers::remove_leftovers;
 use crate::loading::Loading;
 use crate::scripts::run_effect;
 use crate::server;
@@ -41,6 +42,7 @@ impl Engine {
         let began = world.stopwatch.read();
         self.check_backup_at_start(world.disk)?;
         self.tell_unfinished_backups(world.disk);
+        remove_leftovers(world.disk, &self.directory(), self.identity.pid);
         self.begin_load(Loading::InPlace, 0, None, world);
         if self.config.bool(Directive::AppendOnly) {
             self.load_log_at_start(now, world)?;

@@ -269,13 +269,6 @@ impl Engine {
                 snapshot.is_made = true;
                 let spent = now.steady.since(snapshot.began).millis();
                 tracing::info!("The snapshot for replicas is made: {bytes} bytes in {spent} ms");
-                if snapshot.is_marked {
-                    // A line that tools wait for.
-                    let count = self.replication.primary.syncing_count();
-                    tracing::info!(
-                        "Diskless rdb transfer, done reading from pipe, {count} replicas still up."
-                    );
-                }
             }
             Err(reason) => {
                 self.replication.snapshot = None;
@@ -392,6 +385,10 @@ impl Engine {
             preimage_bytes_max,
             key_delay_us: self.config.integer(Directive::RdbKeySaveDelay),
         };
+        if framing == Framing::Marked {
+            // A line that tools wait for; no other process is at work.
+            tracing::info!("Background RDB transfer started by pid {}", self.identity.pid);
+        }
         let queue = Arc::new(SyncQueue::default());
         let job = SyncJob::new(plan, Arc::clone(&queue));
         self.replication.snapshot = Some(Snapshot {
@@ -420,6 +417,13 @@ impl Engine {
                 replication.primary.expect_snapshot(bytes);
             }
             if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {
+                if snapshot.is_marked {
+                    // A line that tools wait for.
+                    let count = replication.primary.syncing_count();
+                    tracing::info!(
+                        "Diskless rdb transfer, done reading from pipe, {count} replicas still up."
+                    );
+                }
                 replication.primary.snapshot_complete(world.outputs);
                 replication.snapshot = None;
             }
@@ -438,7 +442,7 @@ impl Engine {
                 Action::Ping | Action::EndHistory if self.replication.is_following => {}
                 Action::Ping => self.say_aside(&[b"PING"]),
                 Action::EndHistory => {
-                    self.replication.primary.close_backlog(world.outputs);
+                    self.close_backlog(world);
                     self.begin_history();
                     self.set_readers();
                 }
@@ -447,14 +451,38 @@ impl Engine {
         }
     }
 
-    /// The job ends by itself, and its end is heard.
+    /// Forgets the stream that replicas could go on with.
+    pub(crate) fn close_backlog(&mut self, world: &mut World<'_>) {
+        let mut actions = Vec::new();
+        self.replication.primary.close_backlog(world.outputs, &mut actions);
+        self.carry_out_actions(&mut actions, world);
+    }
+
+    /// FLUSHALL: what a snapshot for replicas still tells of is gone. It would keep all of that in memory, and the
+    /// replicas would load it to throw it away; so they are to ask for another, which is soon made.
+    pub(crate) fn restart_snapshot_for_replicas(&mut self, world: &mut World<'_>) {
+        if !self.replication.is_making_snapshot() {
+            return;
+        }
+        let mut actions = Vec::new();
+        self.replication.primary.snapshot_failed("all keys are removed", world.outputs, &mut actions);
+        self.carry_out_actions(&mut actions, world);
+        self.cancel_snapshot();
+    }
+
     fn abandon_snapshot(&mut self) {
-        let Some(snapshot) = &mut self.replication.snapshot else { return };
+        let Some(snapshot) = &self.replication.snapshot else { return };
         tracing::info!("The snapshot for replicas is given up: none of them is left");
-        if snapshot.is_marked && !snapshot.is_made {
+        if snapshot.is_marked {
             // A line that tools wait for. The child is a job here, and killed by being told.
             tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
         }
+        self.cancel_snapshot();
+    }
+
+    /// The job ends by itself, and its end is heard.
+    fn cancel_snapshot(&mut self) {
+        let Some(snapshot) = &self.replication.snapshot else { return };
         snapshot.queue.cancel();
         if let Some(cut) = snapshot.cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);

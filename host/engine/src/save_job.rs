@@ -12,6 +12,7 @@ use tenon_keyspace::{AbortReason, CutBatch, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
+use crate::leftovers::create_temporary;
 use crate::spill::{PieceFormat, Spill};
 
 /// Written bytes after which they are synced, so that the last sync is short (`rdb-save-incremental-fsync`).
@@ -215,9 +216,7 @@ impl SaveJob {
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
         self.feed.lay_out();
-        // A file of an earlier attempt may have bytes that a failed fsync gave up: it is made anew, not emptied.
-        let _ = disk.remove(&self.destination.temporary);
-        self.output.file = Some(disk.create(&self.destination.temporary)?);
+        self.output.file = Some(create_temporary(disk, &self.destination.temporary)?);
         let (output, feed) = (&mut self.output, &self.feed);
         let mut sink = |bytes: &[u8]| output.write(bytes, feed);
         match format {

@@ -7,6 +7,7 @@ mod caller; // how a script's commands run
 mod libraries;
 mod recent;
 mod replay;
+mod stepping;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use self::caller::Caller;
 pub(crate) use self::libraries::{Libraries, Library, Loading, RestorePolicy};
 use self::recent::Recent;
 pub(crate) use self::replay::run_effect;
+pub(crate) use self::stepping::runnable;
 use crate::engine::Engine;
 use crate::table::{CommandId, Runs};
 
@@ -231,32 +233,14 @@ impl Engine {
             return Err(CommandError::text("ERR a script is running already"));
         };
         let Some(session) = self.sessions.get(connection) else { return Ok(()) };
-        let (proto, database) = (session.proto, session.database);
-        let (was_in_exec, began) = (std::mem::replace(&mut self.is_in_exec, true), self.mark);
-        self.scripts.running = Some(Running {
-            script: Arc::clone(&call.script),
-            is_function,
-            began,
-            request: OwnedArgs::new(),
-            has_written: false,
-            is_slow: false,
-            is_killed: false,
+        let proto = session.proto;
+        let ended = self.run_as_unit(now, connection, &call, world, |caller, _| {
+            if is_function {
+                interpreter.call(&call.script.code, call.keys, call.arguments, caller)
+            } else {
+                interpreter.run(&call.script.code, call.keys, call.arguments, caller)
+            }
         });
-        self.unit.set_scripted(true);
-        let mut caller = Caller::new(self, now, connection, &call, world);
-        let ended = if is_function {
-            interpreter.call(&call.script.code, call.keys, call.arguments, &mut caller)
-        } else {
-            interpreter.run(&call.script.code, call.keys, call.arguments, &mut caller)
-        };
-        let waits_for = caller.finish();
-        self.unit.set_scripted(false);
-        self.is_in_exec = was_in_exec;
-        self.mark = began;
-        self.reply_stamp = waits_for;
-        if let Some(session) = self.sessions.get_mut(connection) {
-            (session.proto, session.database) = (proto, database);
-        }
         self.end_script(connection, proto, &call, ended, world);
         let bytes = interpreter.used_memory();
         if is_function {
@@ -267,6 +251,41 @@ impl Engine {
             self.scripts.interpreter.get_or_insert(interpreter);
         }
         Ok(())
+    }
+
+    /// Runs something that calls commands, as one unit. It is told when it began.
+    fn run_as_unit(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        call: &Call<'_>,
+        world: &mut World<'_>,
+        run: impl FnOnce(&mut Caller<'_, '_>, Micros) -> Ended,
+    ) -> Ended {
+        let session = self.sessions.get(connection);
+        let before = session.map(|session| (session.proto, session.database));
+        let (was_in_exec, began) = (std::mem::replace(&mut self.is_in_exec, true), self.mark);
+        self.scripts.running = Some(Running {
+            script: Arc::clone(&call.script),
+            is_function: call.is_function,
+            began,
+            request: OwnedArgs::new(),
+            has_written: false,
+            is_slow: false,
+            is_killed: false,
+        });
+        self.unit.set_scripted(true);
+        let mut caller = Caller::new(self, now, connection, call, world);
+        let ended = run(&mut caller, began);
+        let waits_for = caller.finish();
+        self.unit.set_scripted(false);
+        self.is_in_exec = was_in_exec;
+        self.mark = began;
+        self.reply_stamp = waits_for;
+        if let (Some(session), Some(before)) = (self.sessions.get_mut(connection), before) {
+            (session.proto, session.database) = before;
+        }
+        ended
     }
 
     /// Hears everybody else while a script runs for too long: most are told that the server is busy. Says whether the

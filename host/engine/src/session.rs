@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
     pub(crate) replies: ReplyMode,
+    /// Whether it steps through the script that it runs next (SCRIPT DEBUG).
+    pub(crate) debugs: Debugs,
     /// Since MULTI.
     pub(crate) transaction: Option<Box<Transaction>>,
     pub(crate) watched: WatchedKeys,
@@ -64,6 +66,18 @@ pub(crate) struct Session {
     pub(crate) commands: u64,
     /// What it was counted as when its bytes were last counted.
     counted_bytes: usize,
+    /// What it was then about to send of a large argument.
+    announced_bytes: usize,
+}
+
+/// Whether the next EVAL is stepped through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Debugs {
+    Nothing,
+    /// Everybody else waits, and what it writes stays.
+    Here,
+    /// It is to be undone, which is refused: so the script is not run at all.
+    Undone,
 }
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -145,6 +159,7 @@ impl Session {
             no_evict: false,
             no_touch: false,
             replies: ReplyMode::On,
+            debugs: Debugs::Nothing,
             transaction: None,
             watched: WatchedKeys::new(),
             is_dirty: false,
@@ -166,6 +181,7 @@ impl Session {
             bytes_in: 0,
             commands: 0,
             counted_bytes: 0,
+            announced_bytes: 0,
         }
     }
 
@@ -192,6 +208,11 @@ impl Session {
         self.counted_bytes
     }
 
+    /// What it was about to send of a large argument when its bytes were last counted.
+    pub(crate) fn announced_bytes(&self) -> usize {
+        self.announced_bytes
+    }
+
     /// Whether its next request may run.
     pub(crate) fn is_runnable(&self) -> bool {
         self.parked.is_none() && !self.is_closing
@@ -205,6 +226,8 @@ pub(crate) struct Sessions {
     connected: usize,
     /// The sum of what sessions were counted as.
     counted_bytes: usize,
+    /// The sum of what they were about to send then.
+    announced_bytes: usize,
 }
 
 impl Sessions {
@@ -230,7 +253,9 @@ impl Sessions {
     pub(crate) fn stop_counting(&mut self, id: ConnectionId) {
         if let Some(session) = self.get_mut(id) {
             let before = std::mem::take(&mut session.counted_bytes);
+            let announced = std::mem::take(&mut session.announced_bytes);
             self.counted_bytes -= before;
+            self.announced_bytes -= announced;
         }
     }
 
@@ -239,7 +264,10 @@ impl Sessions {
         if let Some(session) = self.get_mut(id).filter(|session| !session.is_gone) {
             let held = session.held_bytes() + request_bytes;
             let before = std::mem::replace(&mut session.counted_bytes, held);
+            let announced = session.decoder.announced_bytes();
+            let announced_before = std::mem::replace(&mut session.announced_bytes, announced);
             self.counted_bytes = self.counted_bytes - before + held;
+            self.announced_bytes = self.announced_bytes - announced_before + announced;
         }
     }
 
@@ -248,8 +276,16 @@ impl Sessions {
         self.counted_bytes
     }
 
+    /// Bytes that all sessions are yet to send of large arguments. Nothing holds them.
+    pub(crate) fn announced_bytes(&self) -> usize {
+        self.announced_bytes
+    }
+
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Session>> {
-        self.counted_bytes -= self.get(id)?.counted_bytes;
+        let session = self.get(id)?;
+        let (counted, announced) = (session.counted_bytes, session.announced_bytes);
+        self.counted_bytes -= counted;
+        self.announced_bytes -= announced;
         self.connected -= 1;
         self.slots[id.slot as usize].take()
     }

@@ -13,6 +13,7 @@ use tenon_keyspace::{AbortReason, CutBatch, CutFeed};
 use tenon_rdb::{Encoder, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
+use crate::leftovers::create_temporary;
 
 /// What was spilled: bytes, or why a snapshot had to be given up for it.
 pub(crate) type SpillEnd = Result<u64, String>;
@@ -144,9 +145,7 @@ impl Spill {
         if let Some((file, _)) = self.contents() {
             return Ok(file);
         }
-        // A file of an earlier attempt is made anew.
-        let _ = disk.remove(&self.path);
-        let file = disk.create(&self.path)?;
+        let file = create_temporary(disk, &self.path)?;
         self.state().file = Some(Arc::clone(&file));
         Ok(file)
     }

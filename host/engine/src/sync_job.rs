@@ -13,6 +13,8 @@ use tenon_keyspace::{AbortReason, CutFeed};
 use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
 use tenon_replication::Framing;
 
+use crate::leftovers::create_temporary;
+
 /// Bytes of a piece.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of pieces that wait in memory.
@@ -174,11 +176,7 @@ impl Out {
         }
         let spill = match &mut self.spill {
             Some(spill) => spill,
-            none => {
-                // A file of an earlier attempt is made anew.
-                let _ = disk.remove(&self.path);
-                none.insert(Spill { file: disk.create(&self.path)?, written: 0, read: 0 })
-            }
+            none => none.insert(Spill { file: create_temporary(disk, &self.path)?, written: 0, read: 0 }),
         };
         spill.file.append(&piece)?;
         spill.written += piece.len() as u64;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tenon_aof::memory_disk::MemoryDisk;
 use tenon_base::{
     ConnectionId, Dice, Disk, Heard, Input, Interlude, Job, ListenError, Machine, Micros, Now, Output,
-    Outputs, Peer, Report, Reported, Signal, Step, Stopwatch, Ticket, Transport, World,
+    Outputs, Peer, Report, Reported, Signal, Step, Stopwatch, Talk, Ticket, Transport, World,
 };
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
@@ -77,6 +77,9 @@ impl Stopwatch for Ticks {
 #[derive(Default)]
 struct Meantime {
     coming: VecDeque<(Heard, Vec<u8>)>,
+    /// What whoever the work is done for says in its midst, and what they were told.
+    says: VecDeque<Vec<u8>>,
+    told: Vec<u8>,
     was_heard: bool,
     reported: Vec<Reported>,
     slept_us: Rc<Cell<u64>>,
@@ -102,6 +105,21 @@ impl Interlude for Meantime {
 
     fn send(&mut self, _: Option<ConnectionId>, _: &mut Outputs) {}
 
+    fn talk(&mut self, with: ConnectionId, outputs: &mut Outputs, bytes: &mut Vec<u8>) -> Talk {
+        let sendable = outputs.sendable(with.slot);
+        self.told.extend_from_slice(sendable);
+        let count = sendable.len();
+        outputs.sent(with.slot, count);
+        match self.says.pop_front() {
+            Some(said) if said.is_empty() => Talk::Silence,
+            Some(said) => {
+                *bytes = said;
+                Talk::Said
+            }
+            None => Talk::Over,
+        }
+    }
+
     fn signal(&mut self) -> Option<Signal> {
         let (heard, said) = self.coming.pop_front()?;
         if let Heard::Signal(signal) = heard {
@@ -117,6 +135,21 @@ impl Interlude for Meantime {
 }
 
 impl Bench {
+    /// What a client that talks in the midst of its own work says next; nothing is silence.
+    pub(crate) fn says(&mut self, line: &str) {
+        self.says_bytes(if line.is_empty() { Vec::new() } else { request(line) });
+    }
+
+    /// As [`Bench::says`], of bytes as they are.
+    pub(crate) fn says_bytes(&mut self, bytes: Vec<u8>) {
+        self.meantime.says.push_back(bytes);
+    }
+
+    /// What such a client was told since the last call.
+    pub(crate) fn take_told(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.meantime.told)).into_owned()
+    }
+
     /// An engine that has started, configured by directives as in a configuration file, on an empty disk in
     /// memory.
     pub(crate) fn new(directives: &[(&str, &str)]) -> Bench {

@@ -125,6 +125,11 @@ impl fmt::Display for LoadErrorKind {
         match self {
             Io(error) => write!(f, "cannot be read: {error}"),
             Truncated => write!(f, "found the end of the data, expected more"),
+            // Its numbers of types mean something else from 22 on.
+            Magic([b'V', b'A', b'L', b'K', b'E']) => f.write_str(
+                "found \"VALKEY\", an RDB file of Valkey 9 or later, which is not read: let this server follow that one \
+                 (REPLICAOF), or write the file with Valkey 8",
+            ),
             Magic(found) => {
                 write!(f, "Wrong signature: found \"{}\", expected \"REDIS\"", found.escape_ascii())
             }

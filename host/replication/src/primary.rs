@@ -213,11 +213,22 @@ impl Primary {
         self.backlog = Some(outputs.open_stream(offset.0, self.settings.backlog_bytes));
     }
 
-    /// Forgets what was kept.
-    pub fn close_backlog(&mut self, outputs: &mut Outputs) {
-        // Offsets of another history mean nothing in the next one.
+    /// Forgets what was kept, and lets go of those whose snapshot belongs to it: neither that nor its offset means
+    /// anything in the next history.
+    pub fn close_backlog(&mut self, outputs: &mut Outputs, actions: &mut Vec<Action>) {
         self.expected.clear();
         self.pace.stop();
+        if let Some(sync) = self.sync.take() {
+            outputs.close_stream(sync.stream);
+            actions.push(Action::AbandonSnapshot);
+        }
+        for replica in self.replicas.iter_mut().filter(|replica| replica.holds_stream()) {
+            tracing::warn!(
+                "Replica {} is closed: its snapshot is of a history that has ended here",
+                replica.name()
+            );
+            drop_replica(replica, actions);
+        }
         if let Some(stream) = self.backlog.take() {
             outputs.close_stream(stream);
         }
@@ -397,17 +408,7 @@ impl Primary {
             let followed = outputs.followed(replica.connection).filter(|(id, _)| *id == stream);
             let behind = match followed {
                 Some(_) => outputs.pending_bytes(replica.connection.slot) as u64,
-                None if replica.holds_stream() => match end.checked_sub(replica.start.0) {
-                    Some(behind) => behind,
-                    None => {
-                        tracing::warn!(
-                            "Replica {} is closed: its snapshot is of a history that has ended here",
-                            replica.name()
-                        );
-                        drop_replica(replica, actions);
-                        continue;
-                    }
-                },
+                None if replica.holds_stream() => end - replica.start.0,
                 None if self.expected.iter().any(|one| one.serial == replica.connection.serial) => {
                     end.saturating_sub(replica.start.0)
                 }

@@ -425,8 +425,38 @@ fn nobody_is_expected_for_ever_or_at_any_price() {
     let mut world = World::with_backlog(settings(), "0123");
     world.sync(ONE, Handshake { wants_snapshot_only: true, is_snapshot_link: true, ..marked() });
     world.begin_snapshot(4);
-    world.primary.close_backlog(&mut world.outputs);
+    world.primary.close_backlog(&mut world.outputs, &mut Vec::new());
     assert!(!world.primary.expects(1), "nor across histories");
+}
+
+#[test]
+fn a_snapshot_of_a_history_that_has_ended_is_nobodys() {
+    for is_sent in [false, true] {
+        // A snapshot whose length is told first may still be joined.
+        let mut world = World::with_backlog(Settings { is_diskless: is_sent, ..settings() }, "0123");
+        world.psync(ONE, marked(), "?", -1);
+        world.begin_snapshot(4);
+        if is_sent {
+            // The stream behind it waits for the replica's word.
+            world.sent(ONE);
+            world.snapshot("s");
+            world.primary.snapshot_complete(&world.outputs);
+            world.sent(ONE);
+            assert_eq!(world.settle(), []);
+        }
+        let mut actions = Vec::new();
+        world.primary.close_backlog(&mut world.outputs, &mut actions);
+        let abandoned = [Action::AbandonSnapshot];
+        let expected = [if is_sent { &[] } else { &abandoned[..] }, &closes(ONE)].concat();
+        assert_eq!(actions, expected);
+        // The next one begins before the place of the snapshot, and goes beyond it.
+        world.primary.open_backlog(ReplicationOffset(2), &mut world.outputs);
+        assert_eq!(world.settle(), []);
+        world.feed("4567");
+        assert_eq!(world.settle(), []);
+        assert_eq!(world.psync(TWO, marked(), "?", -1), Answer::Waits);
+        assert_eq!(world.sent(TWO), "", "it is told of a snapshot of its own");
+    }
 }
 
 #[test]

@@ -171,6 +171,11 @@ impl Decoder {
         partial + self.kept.len() - self.kept_start
     }
 
+    /// Bytes that the client has said will come of the large argument that it is sending.
+    pub fn announced_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.announced_bytes())
+    }
+
     /// Finishes the partial request, if there is one, and decodes on behind it.
     fn decode_on(
         &mut self,

@@ -98,6 +98,14 @@ impl Partial {
         self.line.len() + self.buffer.len() + self.filling.len() + self.large_bytes
     }
 
+    /// Bytes that the argument being read is still to bring, if it is a large one: no memory is taken for them yet.
+    pub(crate) fn announced_bytes(&self) -> usize {
+        match self.stage {
+            Stage::Body { length, left } if length >= LARGE_ARGUMENT_BYTES => left,
+            _ => 0,
+        }
+    }
+
     /// Empties it for the next request; `false` if it has grown too big to be worth keeping.
     pub(crate) fn recycle(&mut self) -> bool {
         self.stage = Stage::Start;
@@ -225,6 +233,7 @@ mod tests {
             assert!(partial.filling.capacity() <= 2 * (3 + count * chunk.len()));
         }
         assert_eq!(partial.pending_bytes(), 3 + 3 + 20 * chunk.len() + 2 * size_of::<Span>());
+        assert_eq!(partial.announced_bytes(), 536_870_912 - 3 - 20 * chunk.len());
     }
 
     #[test]

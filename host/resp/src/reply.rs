@@ -105,6 +105,14 @@ impl<'a> Reply<'a> {
         self.line_end();
     }
 
+    /// `simple`, of text that is not UTF-8 for certain and has no line ends.
+    pub fn simple_bytes(&mut self, text: &[u8]) {
+        debug_assert!(!text.iter().any(|byte| matches!(byte, b'\r' | b'\n')));
+        self.out.push(b'+');
+        self.out.extend_from_slice(text);
+        self.line_end();
+    }
+
     /// An error, with its code: `ERR no such key`. Line ends inside become spaces.
     pub fn error(&mut self, text: &str) {
         self.error_bytes(text.as_bytes());

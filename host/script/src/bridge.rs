@@ -8,9 +8,10 @@ use scoped_tls_hkt::scoped_thread_local;
 use tenon_resp::{DOUBLE_TEXT_BYTES_MAX, OwnedArgs, Proto};
 
 use crate::convert::{bulk_of, error_text, read_reply, status_of};
+use crate::debugger::Debugger;
 use crate::memory::{Crosses, Lift, Limit, beside_limit, crossing_text};
 use crate::told::{Raised, coded, coded_table, number, text};
-use crate::{Called, Host, sha1_hex};
+use crate::{Called, Host, Parting, sha1_hex};
 
 /// What may be a word of a command, or none. A number is taken for its text here.
 type Word = Option<Either<BString, Value>>;
@@ -37,6 +38,8 @@ pub(crate) struct Crossing<'a> {
     pub(crate) words: &'a mut OwnedArgs,
     /// In which protocol replies come.
     pub(crate) speaks: Proto,
+    /// Where it is stepped through.
+    pub(crate) debugger: Option<&'a mut Debugger>,
 }
 
 /// A [`Crossing`] whatever it borrows.
@@ -49,6 +52,9 @@ trait Cross {
     fn speak(&mut self, proto: Proto);
     fn log(&mut self, level: u8, text: &[u8]);
     fn goes_on(&mut self) -> bool;
+    fn debugger(&mut self) -> Option<&mut Debugger>;
+    fn converse(&mut self) -> std::result::Result<OwnedArgs, Parting>;
+    fn lingers(&mut self) -> bool;
 }
 
 /// What a command of any number of words came to.
@@ -73,6 +79,27 @@ impl Crossing<'_> {
 /// Whether what runs goes on; where nobody is to be asked, it does.
 pub(crate) fn goes_on() -> bool {
     !CROSSING.is_set() || CROSSING.with(|crossing| crossing.goes_on())
+}
+
+/// Does something with the debugger of what runs, if there is one.
+pub(crate) fn debugging<R>(act: impl FnOnce(&mut Debugger) -> R) -> Option<R> {
+    if !CROSSING.is_set() {
+        return None;
+    }
+    CROSSING.with(|crossing| crossing.debugger().map(act))
+}
+
+/// Tells what the debugger has said, and waits for an answer.
+pub(crate) fn converse() -> std::result::Result<OwnedArgs, Parting> {
+    if !CROSSING.is_set() {
+        return Err(Parting::Gone);
+    }
+    CROSSING.with(|crossing| crossing.converse())
+}
+
+/// See [`Host::lingers`].
+pub(crate) fn lingers() -> bool {
+    CROSSING.is_set() && CROSSING.with(|crossing| crossing.lingers())
 }
 
 /// Puts the functions into `native`.
@@ -268,7 +295,11 @@ impl Cross for Crossing<'_> {
         if let Err(sentence) = self.take_words(args) {
             return Ok(Wide::Error { text: sentence.as_bytes().to_vec(), is_counted: false });
         }
-        Ok(match self.host.call(self.words.as_args(), self.speaks) {
+        let called = self.host.call(self.words.as_args(), self.speaks);
+        if let Some(debugger) = &mut self.debugger {
+            debugger.note_call(self.words.as_args(), &called);
+        }
+        Ok(match called {
             Called::Refused(text) => {
                 Wide::Error { text: error_text(text.as_bytes()).into(), is_counted: true }
             }
@@ -301,6 +332,19 @@ impl Cross for Crossing<'_> {
 
     fn goes_on(&mut self) -> bool {
         self.host.goes_on()
+    }
+
+    fn debugger(&mut self) -> Option<&mut Debugger> {
+        self.debugger.as_deref_mut()
+    }
+
+    fn converse(&mut self) -> std::result::Result<OwnedArgs, Parting> {
+        let said = self.debugger.as_deref_mut().map(Debugger::take_said).unwrap_or_default();
+        self.host.converse(&said)
+    }
+
+    fn lingers(&mut self) -> bool {
+        self.host.lingers()
     }
 }
 

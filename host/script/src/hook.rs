@@ -27,6 +27,12 @@ pub(crate) fn install(lua: &Lua) -> Result<()> {
     })
 }
 
+/// Ends what runs, here.
+pub(crate) fn end((source, line): (Option<String>, Option<usize>)) -> ! {
+    let place = source.zip(line).map(|(source, line)| Place { source, line });
+    resume_unwind(Box::new(Ended(place)))
+}
+
 /// Runs what may be ended; `Err` says where it was.
 pub(crate) fn run_endable<R>(run: impl FnOnce() -> R) -> std::result::Result<R, Option<Place>> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| match panic.downcast::<Ended>() {

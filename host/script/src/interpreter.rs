@@ -10,6 +10,7 @@ use tenon_resp::{Args, OwnedArgs, Proto, Reply};
 
 use crate::bridge::{self, Crossing};
 use crate::convert::{write_array, write_line, write_value};
+use crate::debugger::{self, Debugger};
 use crate::failed::failure_of;
 use crate::hook::{self, run_endable};
 use crate::memory::{Limit, LimitBehind, until_unlimited, within_limit};
@@ -174,13 +175,22 @@ impl Returned {
 impl Interpreter {
     /// A new one; `seed` is where `math.random` begins.
     pub fn new(flavor: Flavor, seed: u64) -> Interpreter {
-        Interpreter::build(flavor, seed).expect("a new interpreter has room for its libraries")
+        Interpreter::build(flavor, seed, false).expect("a new interpreter has room for its libraries")
     }
 
-    fn build(flavor: Flavor, seed: u64) -> Result<Interpreter> {
+    /// One for a script that is stepped through.
+    pub(crate) fn for_stepping(seed: u64) -> Interpreter {
+        let built = Interpreter::build(Flavor::Scripts, seed, true);
+        built.expect("a new interpreter has room for its libraries")
+    }
+
+    fn build(flavor: Flavor, seed: u64, is_for_stepping: bool) -> Result<Interpreter> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         let native = native(&lua, seed)?;
+        if is_for_stepping {
+            debugger::install(&lua, &native)?;
+        }
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name("=sandbox").set_mode(ChunkMode::Text);
         let runner: Table = sandbox.into_function()?.call((native, flavor == Flavor::Functions))?;
         lua.set_globals(runner.raw_get("globals")?)?;
@@ -222,7 +232,24 @@ impl Interpreter {
 
     /// Runs a script.
     pub fn run(&mut self, code: &Code, keys: Args<'_>, arguments: Args<'_>, host: &mut dyn Host) -> Ended {
-        self.run_as(Flavor::Scripts, code, (keys, arguments), host)
+        self.run_as(Flavor::Scripts, code, (keys, arguments), host, None)
+    }
+
+    /// Compiles a script that has marks in it.
+    pub(crate) fn compile_marked(&self, code: &[u8]) -> std::result::Result<Code, String> {
+        let function = self.compile_as(code, "@user_script")?;
+        Ok(Code { function, is_wide: true, leaves_tables: false })
+    }
+
+    /// Runs a script that has marks in it.
+    pub(crate) fn run_marked(
+        &mut self,
+        code: &Code,
+        (keys, arguments): (Args<'_>, Args<'_>),
+        host: &mut dyn Host,
+        debugger: &mut Debugger,
+    ) -> Ended {
+        self.run_as(Flavor::Scripts, code, (keys, arguments), host, Some(debugger))
     }
 
     /// Runs a library's function.
@@ -233,7 +260,7 @@ impl Interpreter {
         arguments: Args<'_>,
         host: &mut dyn Host,
     ) -> Ended {
-        self.run_as(Flavor::Functions, function, (keys, arguments), host)
+        self.run_as(Flavor::Functions, function, (keys, arguments), host, None)
     }
 
     fn run_as(
@@ -242,6 +269,7 @@ impl Interpreter {
         code: &Code,
         (keys, arguments): (Args<'_>, Args<'_>),
         host: &mut dyn Host,
+        debugger: Option<&mut Debugger>,
     ) -> Ended {
         let Interpreter { lua, words, run_script, run_callback, prepare, prepared, raised, .. } = self;
         let runner = if flavor == Flavor::Scripts { run_script } else { run_callback };
@@ -249,7 +277,7 @@ impl Interpreter {
             is_wide: code.is_wide,
             has_others: code.leaves_tables && keys.len().max(arguments.len()) > FEW_KEYS_MAX,
         };
-        let ran = with_host(words, host, || {
+        let ran = with_host(words, host, debugger, || {
             if wanted.has_others {
                 let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
                 prepare.call::<()>((wanted.is_wide, &keys, &arguments))?;
@@ -287,7 +315,7 @@ impl Interpreter {
         let chunk = chunk.map_err(|error| format!("ERR Error compiling function: {error}"))?;
         let Interpreter { lua, words, load, look_in, .. } = self;
         let load = || within_limit(lua, || load.call::<(bool, Value)>(&chunk));
-        let loaded = with_host(words, host, load);
+        let loaded = with_host(words, host, None, load);
         let failed = |reason: &str| Err(format!("ERR Error registering functions: {reason}"));
         match loaded {
             Err(_) => {
@@ -387,9 +415,10 @@ impl Runner {
 fn with_host<R>(
     words: &mut OwnedArgs,
     host: &mut dyn Host,
+    debugger: Option<&mut Debugger>,
     run: impl FnOnce() -> Result<R>,
 ) -> std::result::Result<(Result<R>, Proto), Option<Place>> {
-    let mut crossing = Crossing { host, words, speaks: Proto::Resp2 };
+    let mut crossing = Crossing { host, words, speaks: Proto::Resp2, debugger };
     let ran = run_endable(|| crossing.open_for(run))?;
     Ok((ran, crossing.speaks))
 }
@@ -458,4 +487,16 @@ fn native(lua: &Lua, seed: u64) -> Result<Table> {
 /// The function that called the one which has called this.
 fn caller_of_caller(lua: &Lua) -> Option<LuaFunction> {
     lua.inspect_stack(2, |debug| debug.function())
+}
+
+/// The innermost line of the script's own that is running.
+pub(crate) fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
+    for level in 0.. {
+        match lua.inspect_stack(level, hook::place_of) {
+            None => return (None, None),
+            Some(None) => {}
+            Some(Some(place)) => return (Some(place.source), Some(place.line)),
+        }
+    }
+    (None, None)
 }

@@ -6,6 +6,9 @@
 mod interpreter; // read me first
 mod shebang;
 
+mod debugger; // stepping through a script
+mod stepping;
+
 mod bridge; // a script's way out
 mod convert; // between replies and values
 mod failed;
@@ -27,7 +30,9 @@ pub use digest::{Digest, sha1_hex};
 pub use interpreter::{Code, Ended, Failure, Flavor, Function, Interpreter, Place, Returned, WrittenError};
 pub use shebang::{LibraryHead, ScriptFlags, library_head, script_head};
 
-use tenon_resp::{Args, Proto};
+pub use stepping::Stepping;
+
+use tenon_resp::{Args, OwnedArgs, Proto};
 
 /// What a script can reach of the world.
 pub trait Host {
@@ -41,6 +46,25 @@ pub trait Host {
     fn log(&mut self, level: u8, text: &[u8]);
     /// Asked now and then while a script runs: whether it goes on.
     fn goes_on(&mut self) -> bool;
+    /// Tells lines to whoever steps through the script, and waits for what they say next.
+    fn converse(&mut self, _lines: &[Vec<u8>]) -> Result<OwnedArgs, Parting> {
+        Err(Parting::Gone)
+    }
+    /// Whether a script that is stepped through has run for too long since it was last told to.
+    fn lingers(&mut self) -> bool {
+        false
+    }
+}
+
+/// Why nobody says how a script that is stepped through goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// They are gone: it goes on by itself.
+    Gone,
+    /// What they said makes no sense: it fails.
+    Garbled,
+    /// It is to end.
+    Ended,
 }
 
 /// What a command came to.

@@ -430,6 +430,11 @@ if not is_library then
 
   function redis.debug() end
 
+  -- A script that is stepped through calls the last one before each statement.
+  if native.stop then
+    redis.breakpoint, redis.debug, base.tenon_stop = native.breakpoint, native.debug, native.stop
+  end
+
   function redis.replicate_commands()
     return true
   end

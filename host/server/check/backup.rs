@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tenon_base::{Disk, DiskFile, describe};
-use tenon_engine::{BackupFile, BackupManifest, read_manifest};
+use tenon_engine::{BACKUP_DUMP, BACKUP_USERS, BackupFile, BackupManifest, read_manifest};
 
 use super::rdb::Contents;
 use super::{Tenths, moment, say};
@@ -13,7 +13,7 @@ use crate::read_only::ReadOnlyDisk;
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// Reads the backup in a directory, and says whether a server would start from it with what was there.
-pub(super) fn check(directory: &Path) -> Result<(), String> {
+pub(crate) fn check(directory: &Path) -> Result<BackupManifest, String> {
     let shown = directory.display();
     let manifest = match read_manifest(&ReadOnlyDisk, directory) {
         None => {
@@ -40,7 +40,7 @@ pub(super) fn check(directory: &Path) -> Result<(), String> {
     }
     check_keys(directory, &manifest).map_err(|sentence| format!("{shown} is not sound: {sentence}"))?;
     say("Backup is sound");
-    Ok(())
+    Ok(manifest)
 }
 
 fn check_file(directory: &Path, told: &BackupFile) -> Result<(), String> {
@@ -83,8 +83,12 @@ fn checksum_of(file: &dyn DiskFile, total_bytes: u64) -> std::io::Result<u64> {
 }
 
 fn check_keys(directory: &Path, manifest: &BackupManifest) -> Result<(), String> {
-    let [dump] = manifest.files.as_slice() else {
-        return Err(format!("backup.txt tells of {} files, and a backup has one", manifest.files.len()));
+    let known = [manifest.dump(), manifest.users()].into_iter().flatten().count();
+    let Some(dump) = manifest.dump().filter(|_| known == manifest.files.len()) else {
+        let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
+        return Err(format!(
+            "backup.txt tells of {names:?}; expected a {BACKUP_DUMP}, and a {BACKUP_USERS} where there was an aclfile"
+        ));
     };
     let path = directory.join(&dump.name);
     let file = ReadOnlyDisk.open(&path, false).map_err(|error| describe(&error))?;

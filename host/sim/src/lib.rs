@@ -1,8 +1,8 @@
 //! A fake world for machines: a clock, disks that crash and a network that is cut, all of which follow from a seed. It
 //! carries out what machines ask for, as the driver does, and judges what they make of it.
 //!
-//! Two scenarios: `crash` (one engine, its process killed or its power lost again and again) and `replication` (a primary
-//! and its replicas under a bad network). A campaign runs seeds of one of them, each twice, and keeps those that fail.
+//! Three scenarios: `crash` (one engine, its process killed or its power lost again and again), `damage` (what an engine
+//! loads of damaged files) and `replication` (a primary and its replicas under a bad network). A campaign runs seeds of one of them, each twice, and keeps those that fail.
 //! Always: equal seeds give equal runs, down to the byte and the microsecond.
 
 mod node;
@@ -20,6 +20,7 @@ mod server;
 mod workload;
 
 mod crash;
+mod damage;
 mod replicas;
 
 mod campaign;
@@ -27,6 +28,7 @@ mod campaign;
 pub use campaign::{Campaign, Report, Scenario};
 pub use clock::{Clock, START_UNIX_US};
 pub use crash::Crash;
+pub use damage::{Damage, GivenFile, SETS_PER_SEED};
 pub use disk::{CrashDisk, Trouble};
 pub use lanes::Pace;
 pub use node::Node;

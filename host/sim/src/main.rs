@@ -8,18 +8,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use tenon_sim::{Campaign, Crash, Loaders, Replicas, Scenario, Trace};
+use tenon_sim::{Campaign, Crash, Damage, GivenFile, Loaders, Replicas, SETS_PER_SEED, Scenario, Trace};
 
 const USAGE: &str = "\
 usage: tenon-sim SCENARIO [OPTION]
 
   SCENARIO      crash         one engine: kills, losses of power, failing disks
+                damage        files with flipped bits, overwritten ranges, torn ends, exchanged blocks; each seed
+                              loads several sets of them
                 replication   a primary, two replicas and a chained one: cut links, delays, restarts, failovers
   --seeds N     how many seeds (1000)
   --first S     the first of them (1)
   --threads N   threads (one for each core)
   --trace S     runs one seed once, and prints what happens
   --no-kept     leaves out the seeds that failed once
+  --files DIR   damages the dumps (.rdb) and logs (.aof) of other servers below DIR, too
 ";
 /// Failures after which a campaign ends.
 const FAILURES_MAX: usize = 20;
@@ -57,12 +60,17 @@ impl Words {
         let name = words.next().map_or("", String::as_str);
         let scenario: Box<dyn Scenario> = match name {
             "crash" => Box::new(Crash::new(Loaders::new()?)),
+            "damage" => Box::new(Damage::new(Loaders::new()?, given_files(words.as_slice())?)),
             "replication" => Box::new(Replicas::new(Loaders::new()?)),
             other => return Err(format!("found '{other}', expected a scenario")),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut read = Words { scenario, seeds: 1_000, first: 1, threads, trace: None, with_kept: true };
         while let Some(word) = words.next() {
+            if word == "--files" {
+                words.next();
+                continue;
+            }
             let mut number = || {
                 let found = words.next().map_or("", String::as_str);
                 found.parse::<u64>().map_err(|_| format!("found '{word} {found}', expected a whole number"))
@@ -120,10 +128,30 @@ fn perform(words: &Words) -> ExitCode {
     for (seed, sentence) in &report.failures {
         println!("seed {seed}: {sentence}\n    cargo xtask sim {} --trace {seed}", scenario.name());
     }
+    if scenario.name() == "damage" {
+        println!("{} sets of damaged files", report.seeds * SETS_PER_SEED);
+    }
     if words.with_kept {
         keep(&path, &kept, report.failures.keys().copied());
     }
     ExitCode::from(u8::from(!report.failures.is_empty()))
+}
+
+/// The dumps and logs in the directory that `--files` names, in the order of their names.
+fn given_files(words: &[String]) -> Result<Vec<GivenFile>, String> {
+    let Some(at) = words.iter().position(|word| word == "--files") else { return Ok(Vec::new()) };
+    let directory = words.get(at + 1).ok_or("expected a directory behind '--files'")?;
+    let failed = |error| format!("{directory}: {error}");
+    let mut given = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_file() && (name.ends_with(".rdb") || name.ends_with(".aof")) {
+            given.push(GivenFile { content: fs::read(&path).map_err(failed)?, name });
+        }
+    }
+    given.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(given)
 }
 
 /// Where the seeds of a scenario are kept that failed once.

@@ -76,7 +76,11 @@ struct Options {
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     if words == ["--exceptions"] {
         let never = NEVER.iter().map(|(name, reason)| format!("{name}: not called: {reason}"));
-        let reasons = companions::REASONS.iter().chain(&bounds::REASONS).chain(&waiting::REASONS);
+        let reasons = companions::REASONS
+            .iter()
+            .chain(&bounds::REASONS)
+            .chain(&waiting::REASONS)
+            .chain(&replicas::REASONS);
         let beside = reasons.map(|(names, reason)| format!("{names}: {reason}"));
         rules::exceptions().into_iter().chain(beside).chain(never).for_each(|line| println!("{line}"));
         return Ok(());
@@ -164,7 +168,7 @@ fn compare(tenon: &Path, options: &Options) -> Result<(), String> {
             Some(seconds) => Length::For(Duration::from_secs(seconds)),
             None => Length::Commands(options.commands),
         };
-        return replicas::run(&contenders, &commands, &payloads, options.seed, length);
+        return replicas::run(&contenders, &commands, &payloads, options.seed, length, options.epoch);
     }
     let mut waiter = Waiter::connect([servers[0].port, servers[1].port])?;
     println!("{}, {}", contenders[0].version()?, contenders[1].version()?);

@@ -45,6 +45,9 @@ pub(super) struct FileToLoad {
     pub(super) end: u64,
     /// Whether nothing follows it: then its end may be torn.
     pub(super) is_last: bool,
+    /// The base: written whole and synced before any manifest names it. One that another server's file became may be
+    /// torn.
+    pub(super) is_base: bool,
 }
 
 /// Loading one file.
@@ -64,6 +67,16 @@ struct FileLoad<'a, 'p> {
 /// Loads `from` to its end.
 pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(), AofError> {
     if from.end == 0 {
+        // One of commands is empty where the data was; a dump never is.
+        if from.is_base && from.name.ends_with(".rdb") {
+            return Err(AofError::Format {
+                what: "Bad file format",
+                path: from.path.clone(),
+                offset: 0,
+                finding: "the base is empty, expected an RDB file".to_owned(),
+                advice: ADVICE_REPAIR,
+            });
+        }
         return Ok(());
     }
     (progress.plain_end, progress.taken_over) = (false, false);
@@ -100,6 +113,10 @@ impl FileLoad<'_, '_> {
                     continue;
                 }
                 match judge::judge(&mut self.window, at, self.from.end).map_err(self.unreadable())? {
+                    // Nobody goes on with a base, and no crash leaves one torn.
+                    Verdict::Torn { .. } | Verdict::TakenOver if self.from.is_base => {
+                        return Err(self.bad(at, "a batch of the base is damaged".to_owned()));
+                    }
                     Verdict::Torn { commands } => return self.cut(at, commands),
                     Verdict::Damaged { good_at } => return Err(self.damaged(at, good_at)),
                     Verdict::Unclear { at: place } => return Err(self.unclear(at, place)),
@@ -120,11 +137,17 @@ impl FileLoad<'_, '_> {
 
     /// Loads the RDB part, if the file starts with one; returns what follows it.
     fn rdb(&mut self) -> Result<u64, AofError> {
-        const MAGIC: &[u8] = b"REDIS";
+        /// How RDB files begin: the second one's reader says why it is not read.
+        const MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
         let unreadable = self.unreadable();
-        let start = self.window.bytes(0, self.from.end, MAGIC.len()).map_err(unreadable)?;
-        if !start.starts_with(MAGIC) {
-            return Ok(0);
+        let start = self.window.bytes(0, self.from.end, MAGICS[1].len()).map_err(unreadable)?;
+        if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
+            let is_dump = self.from.is_base && self.from.name.ends_with(".rdb");
+            return if is_dump {
+                Err(self.bad(0, "no RDB file, which the base is".to_owned()))
+            } else {
+                Ok(0)
+            };
         }
         let loaded = self.progress.sink.rdb(&self.from.file).map_err(|text| self.bad(0, text))?;
         if loaded.bytes > self.from.end {
@@ -136,11 +159,11 @@ impl FileLoad<'_, '_> {
         Ok(loaded.bytes)
     }
 
-    /// Whether what is at `at` can only be a header, good or not.
+    /// Whether what is at `at` can only be a header, good or not: also one in which a flipped bit made a letter small.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
         let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
-        Ok(bytes.starts_with(OPENING_START))
+        Ok(bytes.get(..OPENING_START.len()).is_some_and(|start| start.eq_ignore_ascii_case(OPENING_START)))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.
@@ -304,7 +327,7 @@ impl FileLoad<'_, '_> {
 
     /// The file's end is torn: cuts it off, if it may be.
     fn cut(&mut self, at: u64, commands: u64) -> Result<(), AofError> {
-        let FileToLoad { path, name, file, end, is_last } = self.from;
+        let FileToLoad { path, name, file, end, is_last, is_base } = self.from;
         let error = |finding: &str| AofError::Format {
             what: "Unexpected end of file",
             path: path.clone(),
@@ -320,6 +343,9 @@ impl FileLoad<'_, '_> {
                 }
                 other => other,
             });
+        }
+        if *is_base && self.opens_batch(0)? {
+            return Err(self.bad(at, "a batch of the base is damaged".to_owned()));
         }
         if !self.progress.options.cut_torn_end {
             return Err(error("found the end, expected the rest of a command or batch"));

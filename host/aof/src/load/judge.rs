@@ -64,6 +64,11 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
                     continue;
                 }
                 match args.as_args().get(0).to_ascii_uppercase().as_slice() {
+                    // A header that is damaged, too: a SELECT behind it is ours.
+                    b"PING" => {
+                        (first, in_transaction, place) = (true, false, next);
+                        continue;
+                    }
                     b"MULTI" => in_transaction = true,
                     b"EXEC" => in_transaction = false,
                     b"SELECT" if !first && !in_transaction => taken_over = true,

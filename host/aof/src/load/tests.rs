@@ -373,6 +373,64 @@ fn a_base_of_commands_is_batches_of_a_mebibyte() {
     }
 }
 
+/// Two headers are damaged: what is behind the second one begins with a SELECT of ours, not of another server.
+#[test]
+fn damage_in_two_headers_is_not_taken_for_another_server() {
+    // Written before anything was safe: all of it may be cut.
+    let mut content =
+        [batch(100, 0, &["SELECT 0", "SET a 1"]), batch_behind(10_000, 200, 1, &["SELECT 1", "SET b 2"])]
+            .concat();
+    let second = content.len() / 2;
+    content[70] ^= 0x80;
+    content[second + 70] ^= 0x80;
+    let (result, transcript) = Place::of(&[&content]).load_with(OPTIONS);
+    assert_eq!(result.expect("it is cut").cut_bytes, content.len() as u64);
+    assert!(transcript.commands.is_empty(), "{:?}", transcript.commands);
+}
+
+/// A bit that makes a letter of a header small leaves a command that does nothing; what is behind it is not to be trusted.
+#[test]
+fn a_header_in_small_letters_is_a_damaged_one() {
+    let mut content = [one(), two()].concat();
+    content[one().len() + 8] ^= 0x20;
+    let (result, transcript) = Place::of(&[&content]).load_with(OPTIONS);
+    assert_eq!(result.expect("it is cut").cut_bytes, two().len() as u64);
+    assert_eq!(transcript.commands, ["SELECT 0", "SET a 1"]);
+}
+
+/// What is left of a base would be a part of the data that was there at no time.
+#[test]
+fn a_base_of_ours_is_never_cut() {
+    let place = Place::of(&[]);
+    let mut manifest = Manifest::default();
+    let name = manifest.replace_base(NAME, false);
+    place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
+    let base = [one(), two()].concat();
+    let load_of = |content: &[u8]| {
+        place.disk.put(&place.directory.file(&name), content);
+        place.load_with(OPTIONS).0
+    };
+    assert!(load_of(&base).expect("a good base").commands > 1);
+    for cut in [base.len() - 1, one().len() + 1, one().len() - 1] {
+        let error = load_of(&base[..cut]).expect_err("a torn base").to_string();
+        assert!(error.contains("a batch of the base is damaged") && error.contains(&name), "{error}");
+    }
+    let (error, name_of_dump) =
+        (load_of(b"").map(|loaded| loaded.commands), manifest.replace_base(NAME, true));
+    assert_eq!(error.ok(), Some(0), "a base of no commands is that of no data");
+    place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
+    place.disk.put(&place.directory.file(&name_of_dump), b"");
+    assert!(place.refused().contains("the base is empty, expected an RDB file"), "{}", place.refused());
+    place.disk.put(&place.directory.file(&name_of_dump), &[0; 40]);
+    assert!(place.refused().contains("no RDB file, which the base is"), "{}", place.refused());
+    let mut manifest = Manifest::default();
+    manifest.replace_base(NAME, false);
+    place.disk.put(&place.directory.file(&place.directory.manifest_name()), manifest.print().as_bytes());
+    // What a server of old left may be torn.
+    let old = commands(&["SET a 1", "SET b 2"]);
+    assert_eq!(load_of(&old[..old.len() - 1]).expect("an old base").commands, 1);
+}
+
 #[test]
 fn large_values_cross_blocks() {
     let value = "v".repeat(3 << 20);

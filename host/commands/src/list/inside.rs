@@ -95,6 +95,10 @@ pub(super) fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let removed = ctx.db.list_mut(key)?.map_or(0, |mut list| list.remove(count, args.get(3), limits));
     if removed > 0 {
         ctx.changed(key, Event::LREM, removed);
+        if count == i64::MIN {
+            // All of them, from the end. A follower may refuse a number that has no opposite, as Valkey does.
+            ctx.propagate_as(&[b"LREM", key, b"0", args.get(3)]);
+        }
     }
     ctx.reply.integer(removed as i64);
     Ok(())

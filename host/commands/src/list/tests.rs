@@ -215,6 +215,7 @@ fn lrem_removes_from_either_end() {
     assert_eq!((bench.dirty(), bench.events(), bench.effects()), (0, String::new(), String::new()));
     assert_eq!(bench.run("LRANGE l 0 -1"), r#"["b", "c", "a", "a"]"#);
     bench.run("LREM l -9223372036854775808 a");
+    assert_eq!(bench.effects(), "LREM l 0 a");
     bench.run("LREM l 0 b");
     assert_eq!(bench.run("LREM l 0 c"), "1");
     assert_eq!(bench.events(), "lrem l; del l");

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use tenon_base::{Disk, Job, Listed, Step, describe};
 
-use super::manifest::{BYTES_MAX, BackupFile, BackupManifest, FILE};
+use super::manifest::{BYTES_MAX, BackupFile, BackupManifest, DUMP, FILE, USERS};
 use crate::save_job::{SaveEnd, SaveJob};
 
-/// The snapshot's name in a backup, which is what `dbfilename` is by itself.
-pub(super) const DUMP: &str = "dump.rdb";
+/// Bytes that are copied at once.
+const BLOCK_BYTES: usize = 1 << 20;
 /// What the manifest is written as before it takes its name.
 const NEW_FILE: &str = "backup.txt.new";
 
@@ -23,25 +23,39 @@ pub(super) struct BackupJob {
     path: PathBuf,
     manifest: BackupManifest,
     save: SaveJob,
+    /// The `aclfile`, if there is one.
+    users: Option<PathBuf>,
     is_begun: bool,
 }
 
 impl BackupJob {
-    pub(super) fn new(root: PathBuf, path: PathBuf, manifest: BackupManifest, save: SaveJob) -> BackupJob {
-        BackupJob { root, path, manifest, save, is_begun: false }
+    pub(super) fn new(
+        root: PathBuf,
+        path: PathBuf,
+        manifest: BackupManifest,
+        save: SaveJob,
+        users: Option<PathBuf>,
+    ) -> BackupJob {
+        BackupJob { root, path, manifest, save, users, is_begun: false }
     }
 
     /// From here on whoever finds the directory learns that it is not finished.
-    fn begin(&self, disk: &dyn Disk) -> io::Result<()> {
+    fn begin(&mut self, disk: &dyn Disk) -> io::Result<()> {
         disk.make_directory(&self.root)?;
         disk.make_directory(&self.path)?;
         self.write_manifest(disk)?;
-        disk.sync_directory(&self.root)
+        disk.sync_directory(&self.root)?;
+        if let Some(users) = self.users.take() {
+            let copied = copy_users(disk, &users, &self.path.join(USERS));
+            let told = |error| io::Error::other(format!("{}: {}", users.display(), describe(&error)));
+            self.manifest.files.push(copied.map_err(told)?);
+        }
+        Ok(())
     }
 
     fn complete(&mut self, bytes: u64, disk: &dyn Disk) -> io::Result<()> {
-        self.manifest.files =
-            vec![BackupFile { name: DUMP.to_owned(), bytes, checksum: self.save.checksum() }];
+        let dump = BackupFile { name: DUMP.to_owned(), bytes, checksum: self.save.checksum() };
+        self.manifest.files.insert(0, dump);
         self.manifest.is_complete = true;
         self.write_manifest(disk)
     }
@@ -57,7 +71,7 @@ impl BackupJob {
 
     /// What cannot be removed stays, and says that it is unfinished.
     fn clear(&self, disk: &dyn Disk) {
-        for name in [DUMP, NEW_FILE, FILE] {
+        for name in [DUMP, USERS, NEW_FILE, FILE] {
             let _ = disk.remove(&self.path.join(name));
         }
         let _ = disk.remove_directory(&self.path);
@@ -94,6 +108,25 @@ impl Job for BackupJob {
             Err(other) => Step::Done(other),
         }
     }
+}
+
+/// Copies the `aclfile`, for the same people's eyes.
+fn copy_users(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<BackupFile> {
+    let source = disk.open(from, false)?;
+    let target = disk.create_like(to, from)?;
+    let (mut digest, mut block, mut bytes) = (crc64fast::Digest::new(), vec![0; BLOCK_BYTES], 0);
+    loop {
+        match source.read_at(bytes, &mut block)? {
+            0 => break,
+            read => {
+                digest.write(&block[..read]);
+                target.append(&block[..read])?;
+                bytes += read as u64;
+            }
+        }
+    }
+    target.sync()?;
+    Ok(BackupFile { name: USERS.to_owned(), bytes, checksum: digest.sum64() })
 }
 
 /// A directory of backups, looked at.

@@ -38,6 +38,11 @@ pub struct BackupManifest {
     pub files: Vec<BackupFile>,
 }
 
+/// The snapshot's name in a backup, which is what `dbfilename` is by itself.
+pub const DUMP: &str = "dump.rdb";
+/// The name that a copy of the `aclfile` has in a backup.
+pub const USERS: &str = "users.acl";
+
 /// One file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupFile {
@@ -50,6 +55,16 @@ pub struct BackupFile {
 }
 
 impl BackupManifest {
+    /// The snapshot.
+    pub fn dump(&self) -> Option<&BackupFile> {
+        self.files.iter().find(|file| file.name == DUMP)
+    }
+
+    /// The users, where the server had them in an `aclfile`.
+    pub fn users(&self) -> Option<&BackupFile> {
+        self.files.iter().find(|file| file.name == USERS)
+    }
+
     /// All keys.
     pub fn keys(&self) -> u64 {
         self.databases.iter().map(|(_, keys)| keys).sum()

@@ -1,6 +1,6 @@
 //! An engine as primary and as replica, with the test as its peer.
 
-use tenon_base::{ConnectionId, Input, Peer, Transport};
+use tenon_base::{ConnectionId, Input, Machine, Output, Peer, Transport};
 
 use crate::testing::Bench;
 
@@ -200,6 +200,30 @@ fn a_write_waits_for_the_sake_of_a_synchronization_but_not_for_long() {
     assert_eq!(bench.run(1, &format!("SET e {}", "x".repeat(30_000))), "OK");
     assert_eq!(bench.closed, [9], "nobody is delayed, so what gathers comes to its bound");
     assert_eq!(bench.run(1, "SET f 1"), "OK");
+}
+
+#[test]
+fn a_snapshot_for_replicas_begins_anew_when_all_keys_are_removed() {
+    let mut bench = bench(&[("save", "")]);
+    bench.run(1, "SET before 1");
+    let connection = bench.connect(9);
+    assert_eq!(say(&mut bench, 9, "REPLCONF capa eof\r\n"), "+OK\r\n");
+    bench.input(Input::Received { connection, bytes: b"PSYNC ? -1\r\n" });
+    bench.with_world(|engine, now, world| engine.settle(now, world));
+    let job: Vec<Output> = bench.outputs.take_requests().into_iter().collect();
+    assert!(job.iter().any(|request| matches!(request, Output::Run { .. })), "it is being made");
+    bench.run(1, "FLUSHDB");
+    assert!(bench.closed.is_empty(), "what is in the other databases is wanted");
+    bench.run(1, "SET again 1");
+    bench.run(1, "FLUSHALL");
+    assert_eq!(bench.closed, [9]);
+    job.into_iter().for_each(|request| bench.carry_out(request));
+    bench.outputs.discard(9);
+    say(&mut bench, 10, "REPLCONF capa eof\r\n");
+    let text = say(&mut bench, 10, "PSYNC ? -1\r\n");
+    assert!(text.contains("REDIS00") && !text.contains("before"), "{text}");
+    bench.run(1, "FLUSHALL");
+    assert_eq!(bench.closed, [9], "it has got all of its snapshot");
 }
 
 /// A bench that follows, as far as the answer to PSYNC.

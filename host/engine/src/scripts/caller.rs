@@ -8,9 +8,10 @@ use tenon_commands::{CommandError, Flags};
 use tenon_config::Directive;
 use tenon_journal::Targets;
 use tenon_resp::{Args, OwnedArgs, Proto};
-use tenon_script::{Called, Host, ScriptFlags};
+use tenon_script::{Called, Host, Parting, ScriptFlags};
 
 use super::Call;
+use super::stepping::Conversation;
 use crate::access::sentence;
 use crate::engine::Engine;
 use crate::gates;
@@ -19,19 +20,21 @@ use crate::transaction::later;
 
 /// A running script, as its commands are run for it.
 pub(super) struct Caller<'a, 'w> {
-    engine: &'a mut Engine,
-    world: &'a mut World<'w>,
+    pub(super) engine: &'a mut Engine,
+    pub(super) world: &'a mut World<'w>,
     now: Now,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     /// What the client sent.
     request: Args<'a>,
     /// Where in the client's out-buffer the replies are written that the script reads.
-    start: usize,
+    pub(super) start: usize,
     is_read_only: bool,
     /// Its commands run although memory is short.
     allows_oom: bool,
     targets: Targets,
     waits_for: Option<Stamp>,
+    /// Where its client steps through it.
+    pub(super) conversation: Option<Conversation>,
 }
 
 impl<'a, 'w> Caller<'a, 'w> {
@@ -59,6 +62,7 @@ impl<'a, 'w> Caller<'a, 'w> {
             allows_oom,
             targets,
             waits_for,
+            conversation: None,
         }
     }
 
@@ -179,6 +183,14 @@ impl Host for Caller<'_, '_> {
             );
         }
         self.engine.listen_while_busy(self.now, self.connection, self.world)
+    }
+
+    fn converse(&mut self, lines: &[Vec<u8>]) -> Result<OwnedArgs, Parting> {
+        self.converse(lines)
+    }
+
+    fn lingers(&mut self) -> bool {
+        self.runs_on()
     }
 }
 

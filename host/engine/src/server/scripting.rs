@@ -11,12 +11,20 @@ use std::sync::Arc;
 use tenon_base::Lane;
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
+use tenon_script::{Stepping, script_head, sha1_hex};
 
 use super::ServerContext;
 use crate::engine::Purpose;
 use crate::gates;
-use crate::scripts::{Call, Runnable};
+use crate::scripts::{Call, Runnable, runnable};
+use crate::session::Debugs;
 
+/// What a script has written cannot be taken back without a copy of all data, which elsewhere a fork makes. Who asks
+/// for it may not look at this answer (redis-cli does not), so their script is not run either.
+const FORKED_DEBUG: CommandError = CommandError::text(
+    "ERR SCRIPT DEBUG YES is not supported: nothing is forked here, so what the script writes would stay. Use SCRIPT \
+     DEBUG SYNC (redis-cli --ldb-sync-mode) if it may",
+);
 const NO_SCRIPT: CommandError = CommandError::text("NOSCRIPT No matching script. Please use EVAL.");
 
 fn eval(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -44,15 +52,21 @@ fn fcall_ro(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
 }
 
 fn script_debug(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    if args.is(2, "NO") {
-        context.reply().ok();
-        return Ok(());
+    if context.world.outputs.pending_bytes(context.connection.slot) > 0 {
+        return Err(CommandError::text("ERR SCRIPT DEBUG must be called outside a pipeline"));
     }
-    Err(CommandError::text(if args.is(2, "YES") || args.is(2, "SYNC") {
-        "ERR SCRIPT DEBUG is not supported: there is no debugger here"
-    } else {
-        "ERR Use SCRIPT DEBUG YES/SYNC/NO"
-    }))
+    let debugs = match () {
+        () if args.is(2, "YES") => Debugs::Undone,
+        () if args.is(2, "SYNC") => Debugs::Here,
+        () if args.is(2, "NO") => Debugs::Nothing,
+        () => return Err(CommandError::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    };
+    context.session().debugs = debugs;
+    if debugs == Debugs::Undone {
+        return Err(FORKED_DEBUG);
+    }
+    context.reply().ok();
+    Ok(())
 }
 
 fn script_exists(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
@@ -77,7 +91,8 @@ fn script_help(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
         "SCRIPT",
         &[
             "DEBUG (YES|SYNC|NO)",
-            "    Only NO: there is no debugger here.",
+            "    Whether the next EVAL is stepped through, with everybody else waiting. What it",
+            "    writes stays, so YES, which elsewhere is done in a fork, is refused.",
             "EXISTS <sha1> [<sha1> ...]",
             "    Tell for each digest whether its script is kept.",
             "FLUSH [ASYNC|SYNC]",
@@ -124,14 +139,66 @@ fn kill(context: &mut ServerContext<'_, '_>, ends_functions: bool) -> Outcome {
 
 fn eval_text(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
     let keys = key_count(args)?;
+    if context.session().debugs != Debugs::Nothing {
+        return step_through(context, args, keys, is_read_only);
+    }
     let engine = &mut *context.engine;
     let script = engine.scripts.load(args.get(1), &mut engine.dice)?;
     run(context, args, keys, script, is_read_only, false)
 }
 
+/// Runs a script with its client looking on.
+fn step_through(
+    context: &mut ServerContext<'_, '_>,
+    args: Args<'_>,
+    keys: usize,
+    is_read_only: bool,
+) -> Outcome {
+    let is_first = context.world.outputs.pending_bytes(context.connection.slot) == 0;
+    if context.engine.is_in_exec || !is_first {
+        return Err(CommandError::text(
+            "ERR a script is stepped through outside transactions and pipelines only",
+        ));
+    }
+    if context.session().debugs == Debugs::Undone {
+        let ServerContext { engine, connection, world, .. } = context;
+        return Err(engine.end_stepping(*connection, FORKED_DEBUG, world));
+    }
+    let text = args.get(1);
+    let (flags, code) = match script_head(text) {
+        Ok(head) => head,
+        Err(error) => return Err(CommandError::Text(error.into())),
+    };
+    gates::pass_script(context.engine, flags, is_read_only)?;
+    let ServerContext { engine, connection, command, now, world } = context;
+    let stepping = match Stepping::new(text, code.start, engine.dice.roll()) {
+        Ok(stepping) => Box::new(stepping),
+        Err(error) => {
+            let text = format!("ERR Error compiling script (new function): {error}");
+            return Err(engine.end_stepping(*connection, CommandError::Text(text.into()), world));
+        }
+    };
+    engine.show_monitors(*now, *connection, *command, args, world);
+    let name = String::from_utf8_lossy(&sha1_hex(text)).into_owned();
+    let call = Call {
+        command: *command,
+        script: Arc::new(runnable(name, &stepping, flags)),
+        is_function: false,
+        is_read_only,
+        keys: args.rest(3).first(keys),
+        arguments: args.rest(3 + keys),
+        request: args,
+    };
+    engine.step_through(*now, call, (*connection, stepping), world);
+    Ok(())
+}
+
 fn eval_digest(context: &mut ServerContext<'_, '_>, args: Args<'_>, is_read_only: bool) -> Outcome {
     if args.get(1).len() != 40 {
         return Err(NO_SCRIPT);
+    }
+    if context.session().debugs != Debugs::Nothing {
+        return Err(CommandError::text("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
     let keys = key_count(args)?;
     let script = context.engine.scripts.recall(args.get(1)).ok_or(NO_SCRIPT)?;

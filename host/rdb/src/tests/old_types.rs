@@ -225,4 +225,9 @@ fn what_is_not_read_is_named_with_its_type_offset_and_key() {
         load_into(b"RUBIS0010", &options()).map(drop).unwrap_err().to_string(),
         "RDB offset 5: Wrong signature: found \"RUBIS\", expected \"REDIS\""
     );
+    let error = load_into(b"VALKEY080\xff", &options()).map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains("an RDB file of Valkey 9 or later, which is not read: let this server follow"),
+        "{error}"
+    );
 }

@@ -23,7 +23,7 @@ const LOADING_SHARE: u64 = 4;
 pub(super) struct Sync {
     framing: Framing,
     /// What was made of it, framing included, from its first byte on.
-    stream: StreamId,
+    pub(super) stream: StreamId,
     /// The place in the replication stream at which it was cut.
     start: ReplicationOffset,
     filter: Filter,
