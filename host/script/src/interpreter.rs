@@ -245,11 +245,11 @@ impl Interpreter {
     pub(crate) fn run_marked(
         &mut self,
         code: &Code,
-        (keys, arguments): (Args<'_>, Args<'_>),
+        words: (Args<'_>, Args<'_>),
         host: &mut dyn Host,
         debugger: &mut Debugger,
     ) -> Ended {
-        self.run_as(Flavor::Scripts, code, (keys, arguments), host, Some(debugger))
+        self.run_as(Flavor::Scripts, code, words, host, Some(debugger))
     }
 
     /// Runs a library's function.

@@ -1,0 +1,164 @@
+//! Conversations with a primary, answer by answer.
+
+use super::*;
+
+const LINK: ConnectionId = ConnectionId { serial: 9, slot: 3 };
+const ID: ReplicationId = ReplicationId([b'c'; 40]);
+
+fn upstream(greeting: Greeting) -> (Upstream, Outputs) {
+    let mut upstream = Upstream::new(Micros(0), "primary".to_owned(), 6_379, greeting);
+    let mut outputs = Outputs::default();
+    assert!(upstream.take_connect(Micros(0)) && !upstream.take_connect(Micros(0)));
+    upstream.linked(Micros(0), LINK, &mut outputs);
+    (upstream, outputs)
+}
+
+/// Hands bytes over one read at a time, and gathers what they were.
+fn hear(upstream: &mut Upstream, outputs: &mut Outputs, text: &str) -> Vec<String> {
+    let (mut rest, mut all) = (text.as_bytes(), Vec::new());
+    while !rest.is_empty() {
+        let (count, heard) = upstream.hear(Micros(5), rest, Some((ID, ReplicationOffset(41))), outputs);
+        if heard != Heard::Nothing {
+            all.push(format!("{heard:?}"));
+        }
+        rest = &rest[count..];
+    }
+    all
+}
+
+fn said(outputs: &mut Outputs) -> String {
+    let text = String::from_utf8(outputs.sendable(LINK.slot).to_vec()).expect("ascii");
+    outputs.sent(LINK.slot, text.len());
+    let words = text.split("\r\n").filter(|word| !word.starts_with(['*', '$']) && !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_replica_greets_and_asks_to_go_on() {
+    let greeting = Greeting { password: b"secret".to_vec(), port: 7_000, ..Greeting::default() };
+    let (mut upstream, mut outputs) = upstream(greeting);
+    let mut conversation = vec![said(&mut outputs)];
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", "-ERR what\r\n"] {
+        assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+        conversation.push(said(&mut outputs));
+    }
+    let psync = format!("PSYNC {ID} 42");
+    let expected =
+        ["PING", "AUTH secret", "REPLCONF listening-port 7000", "REPLCONF capa eof capa psync2", &psync];
+    assert_eq!(conversation, expected);
+    let answer = format!("\n+CONTINUE {}\r\nstream", "d".repeat(40));
+    let heard = hear(&mut upstream, &mut outputs, &answer);
+    assert_eq!(heard.len(), 2);
+    assert!(heard[0].starts_with("Continues(Some(ddd") && heard[1].starts_with("Stream("));
+    assert!(upstream.is_up() && upstream.take_ack_due(Micros(5)) && !upstream.take_ack_due(Micros(6)));
+    upstream.acknowledge(ReplicationOffset(47), Some(ReplicationOffset(40)), &mut outputs);
+    assert_eq!(said(&mut outputs), "REPLCONF ACK 47 FACK 40");
+}
+
+/// As far as the answer to PSYNC.
+fn asked() -> (Upstream, Outputs) {
+    let (mut upstream, mut outputs) = upstream(Greeting { timeout: SECOND, ..Greeting::default() });
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+    }
+    (upstream, outputs)
+}
+
+#[test]
+fn snapshots_end_by_length_or_by_mark() {
+    let announced = format!("+FULLRESYNC {} 100\r\n\n\n", "e".repeat(40));
+    let (mut upstream, mut outputs) = asked();
+    let heard = hear(&mut upstream, &mut outputs, &format!("{announced}$5\r\nabc"));
+    assert!(heard[0].starts_with("Full(eee") && heard[1] == "Snapshot([97, 98, 99])");
+    assert_eq!(upstream.snapshot_progress(), Some((3, Some(5))));
+    let (count, last) = upstream.hear(Micros(5), b"dexyz", None, &mut outputs);
+    assert_eq!((count, last), (2, Heard::SnapshotEnd(b"de", 0)));
+    let (mut upstream, mut outputs) = asked();
+    let mark = "m".repeat(40);
+    hear(&mut upstream, &mut outputs, &format!("{announced}$EOF:{mark}\r\nabc"));
+    let half = "m".repeat(25);
+    assert_eq!(hear(&mut upstream, &mut outputs, &half).len(), 1);
+    let heard = hear(&mut upstream, &mut outputs, &half[10..]);
+    assert!(heard[0].starts_with("SnapshotEnd("), "{heard:?}");
+    upstream.loaded(Micros(6));
+    assert!(upstream.is_up());
+}
+
+#[test]
+fn a_snapshot_may_come_over_a_link_of_its_own() {
+    let greeting = Greeting { takes_two_links: true, port: 7_000, ..Greeting::default() };
+    let (mut upstream, mut outputs) = upstream(greeting);
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        said(&mut outputs);
+        assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+    }
+    said(&mut outputs);
+    assert_eq!(hear(&mut upstream, &mut outputs, "+DUALCHANNELSYNC\r\n"), ["Split"]);
+    let aside = ConnectionId { serial: 10, slot: 4 };
+    let mut snapshot = upstream.for_snapshot(Micros(1));
+    snapshot.linked(Micros(1), aside, &mut outputs);
+    let words = outputs.sendable(aside.slot).to_vec();
+    outputs.sent(aside.slot, words.len());
+    assert!(words.ends_with(
+        b"rdb-only\r\n$1\r\n1\r\n$11\r\nrdb-channel\r\n$1\r\n1\r\n$14\r\nlistening-port\r\n$4\r\n7000\r\n"
+    ));
+    hear(&mut snapshot, &mut outputs, "+OK\r\n");
+    assert_eq!(outputs.sendable(aside.slot), b"*1\r\n$4\r\nSYNC\r\n");
+    let cut = Cut { id: ID, offset: ReplicationOffset(41), serial: 10 };
+    let told = format!("\n\n$ENDOFF:41 {ID} 0 10\r\n$3\r\nRDB");
+    let heard = hear(&mut snapshot, &mut outputs, &told);
+    assert_eq!(heard, [format!("{:?}", Heard::Cut(cut)), format!("{:?}", Heard::SnapshotEnd(b"RDB", 0))]);
+    upstream.read_from(cut, &mut outputs);
+    assert_eq!(said(&mut outputs), "REPLCONF set-rdb-client-id 10");
+    assert!(hear(&mut upstream, &mut outputs, "+OK\r\n").is_empty());
+    assert_eq!(said(&mut outputs), format!("PSYNC {ID} 42"));
+    let heard = hear(&mut upstream, &mut outputs, "+CONTINUE\r\nab");
+    assert_eq!(heard, [format!("{:?}", Heard::Gathered(b"ab"))]);
+    assert!(!upstream.is_up() && upstream.is_split());
+    upstream.loaded(Micros(9));
+    assert!(upstream.is_up() && !upstream.is_split());
+    for lie in ["$ENDOFF:x y 0 1\r\n", "$ENDOFF:1\r\n", "-ERR no\r\n", "$5\r\n"] {
+        let mut snapshot = upstream.for_snapshot(Micros(1));
+        snapshot.linked(Micros(1), aside, &mut outputs);
+        hear(&mut snapshot, &mut outputs, "+OK\r\n");
+        assert!(hear(&mut snapshot, &mut outputs, lie)[0].starts_with("Failed("), "{lie}");
+    }
+}
+
+#[test]
+fn a_snapshot_may_be_loaded_before_the_primary_sends_the_stream() {
+    let (mut upstream, mut outputs) = upstream(Greeting { takes_two_links: true, ..Greeting::default() });
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+DUALCHANNELSYNC\r\n"] {
+        hear(&mut upstream, &mut outputs, answer);
+    }
+    upstream.read_from(Cut { id: ID, offset: ReplicationOffset(41), serial: 10 }, &mut outputs);
+    upstream.loaded(Micros(6));
+    assert!(!upstream.is_up());
+    hear(&mut upstream, &mut outputs, "+OK\r\n");
+    let heard = hear(&mut upstream, &mut outputs, "+CONTINUE\r\nab");
+    assert!(heard[0].starts_with("Continues(") && heard[1].starts_with("Stream("), "{heard:?}");
+    assert!(upstream.is_up());
+}
+
+#[test]
+fn nonsense_ends_the_link_and_another_attempt_follows() {
+    let cases =
+        ["+FULLRESYNC x 1\r\n", "+FULLRESYNC\r\n", "-LOADING\r\n", "+CONTINUED\r\n", "$7\r\n", "\u{7f}\r\n"];
+    for answer in cases {
+        let (mut upstream, mut outputs) = asked();
+        let heard = hear(&mut upstream, &mut outputs, answer);
+        assert!(heard[0].starts_with("Failed("), "{answer:?} gives {heard:?}");
+        upstream.lost(Micros(10));
+        assert!(!upstream.take_connect(Micros(10)) && upstream.take_connect(Micros(10) + SECOND));
+    }
+    for frame in ["$-1\r\n", "$0\r\n", "$x\r\n", "$EOF:short\r\n", "-ERR no\r\n"] {
+        let (mut upstream, mut outputs) = asked();
+        let announced = format!("+FULLRESYNC {} 100\r\n{frame}", "e".repeat(40));
+        let heard = hear(&mut upstream, &mut outputs, &announced);
+        assert!(heard[1].starts_with("Failed("), "{frame:?} gives {heard:?}");
+    }
+    let (mut upstream, mut outputs) = asked();
+    let heard = hear(&mut upstream, &mut outputs, &"x".repeat(LINE_BYTES_MAX + 1));
+    assert!(heard[0].starts_with("Failed("));
+    assert!(upstream.is_silent(Micros(10) + SECOND) && !upstream.is_silent(SECOND));
+}
