@@ -70,8 +70,8 @@ fn both_servers_tell_the_same() {
 }
 
 #[test]
-fn others_are_told_that_it_is_busy_and_may_end_it() {
-    let server = Server::tenon(&[]);
+fn others_wait_then_are_told_why_and_may_end_it() {
+    let server = Server::tenon(&["--busy-reply-threshold", "100"]);
     let (mut client, mut other) = (server.client(), server.client());
     say(&mut client, "SCRIPT DEBUG SYNC");
     assert!(client.command(&["EVAL", "return 1", "0"]).to_string().contains("Stopped at 1"));

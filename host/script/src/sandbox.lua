@@ -57,8 +57,14 @@ local function coded(text)
   return { err = (gsub(gsub(text, '[\r\n]+$', ''), '^(%S* )[\r\n]+', '%1')) }
 end
 
+-- Of a table that ends a run nothing is known outside but where it is.
+local function raise(failure)
+  raised = failure
+  error(failure, 0)
+end
+
 local function fail(text)
-  error({ err = 'ERR ' .. text }, 0)
+  raise({ err = 'ERR ' .. text })
 end
 
 -- What a script calls has to be in C where it calls or raises: a function in Lua that is called last of all takes the
@@ -82,7 +88,6 @@ for _, name in next, {
 end
 base._G = globals
 
--- Of a table that ends a run nothing is known outside but where it is.
 local raises = false
 base.error = behind_c(function(value, level)
   if not raises then
@@ -92,8 +97,7 @@ base.error = behind_c(function(value, level)
     if getmetatable(value) ~= nil then
       native.raise(value)
     end
-    raised = value
-    error(value, 0)
+    raise(value)
   end
   level = level == nil and 1 or tonumber(level) or 1
   error(value, level > 0 and level + 2 or 0)
@@ -393,10 +397,7 @@ local function calling(fail)
   end
 end
 
-redis.call = behind_c(calling(function(failure)
-  raised = failure
-  error(failure, 0)
-end))
+redis.call = behind_c(calling(raise))
 redis.pcall = behind_c(calling(function(failure)
   return failure
 end))

@@ -597,6 +597,7 @@ fn functions_are_given_their_own_words() {
         "redis.register_function('f', function(keys, args) return {#keys, #args} end)",
         "local kept = {} redis.register_function('f', function(keys, args) kept[#kept + 1] = keys return kept[1][1] end)",
         "redis.register_function('f', redis.log)",
+        "local own = redis redis.register_function('f', function() own.register_function('g', redis.log) end)",
     ];
     let codes = libraries.map(|library| {
         let functions = interpreter.load_library(library.as_bytes(), &mut Echo::default());
@@ -621,5 +622,7 @@ fn functions_are_given_their_own_words() {
     assert_eq!(call(1, &[], &[b"x", b"y", b"z"]), "*2 :0 :3");
     assert_eq!(call(2, &[b"first"], &[]), "$5 first");
     assert_eq!(call(2, &[b"second"], &[]), "$5 first");
+    let late = "ERR redis.register_function can only be called on FUNCTION LOAD command";
+    assert_eq!(call(4, &[], &[]), late);
     assert_eq!(call(3, &[], &[]), "ERR First argument must be a number (log level).");
 }

@@ -1,5 +1,6 @@
 //! A client that steps through its script: what it is told leaves at once, and what it says is heard in the midst of
-//! the run. Everybody else is told meanwhile that the server is busy, and may end it with SCRIPT KILL.
+//! the run. Everybody else waits, and is told that the server is busy once this takes longer than a script may
+//! (`busy-reply-threshold`); then SCRIPT KILL ends it.
 //! Not the debugger: that is in `host/script`.
 //! Always: nothing but the conversation is in the client's out-buffer, so what it is told is in order; afterwards the
 //! connection is closed, and whatever else it sent is forgotten.
@@ -8,7 +9,7 @@ use tenon_base::{ConnectionId, Micros, Now, Talk, World};
 use tenon_commands::CommandError;
 use tenon_config::Directive;
 use tenon_resp::{Batch, Decoder, Limits, OwnedArgs, Proto, Reply};
-use tenon_script::{Parting, Stepping};
+use tenon_script::{Host, Parting, Stepping};
 
 use super::caller::Caller;
 use super::{Call, Runnable};
@@ -76,10 +77,6 @@ impl Engine {
         let Some(session) = self.sessions.get(connection) else { return };
         let proto = session.proto;
         let ended = self.run_as_unit(now, connection, &call, world, |caller, began| {
-            if let Some(running) = &mut caller.engine.scripts.running {
-                running.is_slow = true;
-                running.request = OwnedArgs::from(call.request);
-            }
             caller.conversation = Some(Conversation::new(began));
             stepping.run(call.keys, call.arguments, caller)
         });
@@ -149,12 +146,17 @@ impl Caller<'_, '_> {
                 conversation.since = looked_at;
                 return Ok(words);
             }
-            let now = self.world.now();
-            if !self.engine.listen_while_busy(now, connection, self.world) {
+            if talk == Talk::Over {
+                return Err(Parting::Gone);
+            }
+            if !self.goes_on() {
                 return Err(Parting::Ended);
             }
+            if let Some(signal) = self.world.interlude.signal() {
+                self.engine.cron.pending_signal = Some(signal);
+            }
             let is_cut_off = self.engine.sessions.get(connection).is_none_or(|session| session.is_gone);
-            if talk == Talk::Over || is_cut_off || self.engine.cron.pending_signal.is_some() {
+            if is_cut_off || self.engine.cron.pending_signal.is_some() {
                 return Err(Parting::Gone);
             }
             if talk == Talk::Silence {

@@ -31,13 +31,15 @@ fn a_script_is_stepped_through_and_its_connection_closed() {
 }
 
 #[test]
-fn everybody_else_is_busy_meanwhile_and_may_end_it() {
-    let mut bench = Bench::new(&[]);
+fn everybody_else_waits_then_is_told_why_and_may_end_it() {
+    let mut bench = Bench::new(&[("busy-reply-threshold", "3")]);
     bench.connect(2);
     bench.run(1, "SCRIPT DEBUG SYNC");
     bench.meanwhile(2, "GET k");
     bench.meanwhile(2, "SCRIPT KILL");
-    (0..8).for_each(|_| bench.says(""));
+    bench.says("");
+    bench.says("l");
+    (0..12).for_each(|_| bench.says(""));
     let ended = bench.run(1, "EVAL 'return 1' 0");
     assert!(ended.starts_with("[<endsession>]; (error) ERR Script killed by user"), "{ended}");
     assert_eq!(bench.closed, [1]);
