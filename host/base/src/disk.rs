@@ -88,6 +88,10 @@ pub struct Listed {
 pub trait Job: Send {
     /// Does a little.
     fn step(&mut self, disk: &dyn Disk) -> Step;
+    /// Whether it is to be done even where others wait for the processor: memory grows until it is.
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// What a step of a job came to.

@@ -67,7 +67,13 @@ impl Lanes {
     pub(crate) fn run(&mut self, ticket: Ticket, lane: Lane, job: Box<dyn Job>) {
         if lane == Lane::Save {
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
-            spawn("save", move || finish(ticket, job, &Courteous(&*disk), &mailbox));
+            spawn("save", move || {
+                if job.is_urgent() {
+                    finish(ticket, job, &*disk, &mailbox);
+                } else {
+                    finish(ticket, job, &Courteous(&*disk), &mailbox);
+                }
+            });
             return;
         }
         let queue = self.queues.entry(lane).or_insert_with(|| {
@@ -88,6 +94,7 @@ impl Lanes {
 fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, mailbox: &Mailbox) {
     let result = loop {
         match catch_unwind(AssertUnwindSafe(|| job.step(disk))) {
+            Ok(Step::Again) if job.is_urgent() => {}
             Ok(Step::Again) => thread::yield_now(), // the engine may wait for this processor
             Ok(Step::Starved) => thread::sleep(STARVED_WAIT),
             Ok(Step::Done(result)) => break result,

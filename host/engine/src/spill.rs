@@ -227,6 +227,10 @@ impl Drop for SpillJob {
 }
 
 impl Job for SpillJob {
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, disk: &dyn Disk) -> Step {
         let opened = self.file.take().map_or_else(|| self.spill.open(disk), Ok);
         let end = match opened {
