@@ -12,6 +12,7 @@ mod eviction;
 mod memory;
 mod replication;
 mod scripts;
+mod slow_disk;
 mod speed;
 mod stall;
 mod startup;
@@ -60,6 +61,9 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
     if options.always {
         return always::run(&options, &contenders);
+    }
+    if options.slow_disk {
+        return slow_disk::run(&options, &contenders);
     }
     if options.load {
         return startup::run(&options, &contenders);

@@ -24,6 +24,7 @@ usage: cargo xtask bench [OPTION...]
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
   --large         with --stall: one large value of every type, each written all the while
   --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
+  --slow-disk     instead: what clients wait under everysec while each fsync takes five seconds
   --load          instead: how long a start takes that loads an RDB file, and an append-only file
   --replication   instead: what a replica costs its primary, and a full synchronization of many keys under writes
   --keys N        keys before a measurement (1000000; for memory, --load and full synchronizations 5000000; for
@@ -46,6 +47,7 @@ pub(super) struct Options {
     pub(super) eviction: bool,
     pub(super) always: bool,
     pub(super) load: bool,
+    pub(super) slow_disk: bool,
     pub(super) large: bool,
     pub(super) undivided: bool,
     pub(super) replication: bool,
@@ -76,6 +78,7 @@ impl Options {
             eviction: false,
             always: false,
             load: false,
+            slow_disk: false,
             large: false,
             undivided: false,
             replication: false,
@@ -103,6 +106,7 @@ impl Options {
                 "--connections" => options.connections = true,
                 "--eviction" => options.eviction = true,
                 "--always" => options.always = true,
+                "--slow-disk" => options.slow_disk = true,
                 "--load" => options.load = true,
                 "--large" => options.large = true,
                 "--undivided" => options.undivided = true,

@@ -159,11 +159,13 @@ impl FileLoad<'_, '_> {
         Ok(loaded.bytes)
     }
 
-    /// Whether what is at `at` can only be a header, good or not: also one in which a flipped bit made a letter small.
+    /// Whether what is at `at` can only be a header, good or not: a PING, which nobody else writes. Flipped bits may have
+    /// made letters small and ends of lines something else, and it would still be read as one.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
         let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
-        Ok(bytes.get(..OPENING_START.len()).is_some_and(|start| start.eq_ignore_ascii_case(OPENING_START)))
+        let Some(start) = bytes.get(..OPENING_START.len()) else { return Ok(false) };
+        Ok(start.starts_with(b"*2") && &start[4..6] == b"$4" && start[8..12].eq_ignore_ascii_case(b"PING"))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.

@@ -10,6 +10,7 @@ mod table;
 
 pub(super) use table::COMMANDS;
 
+use std::cell::OnceCell;
 use std::fmt::{Arguments, Display, Write};
 
 use tenon_base::{Now, Outputs};
@@ -24,7 +25,14 @@ struct Facts<'a> {
     engine: &'a Engine,
     outputs: &'a Outputs,
     now: Now,
-    gauges: Gauges,
+    gauges: OnceCell<Gauges>,
+}
+
+impl Facts<'_> {
+    /// The allocator's and the system's figures. They take half a millisecond, so only whom they concern reads them.
+    fn gauges(&self) -> &Gauges {
+        self.gauges.get_or_init(|| (self.engine.identity.gauges)())
+    }
 }
 
 /// One section.
@@ -79,9 +87,11 @@ const SECTIONS: [Section; 15] = [
 ];
 
 fn info(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
-    context.engine.scripts.tidy();
-    let text =
-        text(context.engine, context.now, context.world.outputs, |section| section.is_wanted(args.rest(1)));
+    let is_wanted = |section: &Section| section.is_wanted(args.rest(1));
+    if SECTIONS.iter().any(|section| section.name == "memory" && is_wanted(section)) {
+        context.engine.scripts.tidy();
+    }
+    let text = text(context.engine, context.now, context.world.outputs, is_wanted);
     context.reply().verbatim(b"txt", text.as_bytes());
     Ok(())
 }
@@ -92,10 +102,9 @@ pub(crate) fn everything(engine: &mut Engine, now: Now, outputs: &Outputs) -> St
 }
 
 fn text(engine: &mut Engine, now: Now, outputs: &Outputs, is_wanted: impl Fn(&Section) -> bool) -> String {
-    let gauges = (engine.identity.gauges)();
     engine.note_memory(outputs);
     engine.stats.note_sent(outputs.sent_totals());
-    write_sections(&Facts { engine, outputs, now, gauges }, is_wanted)
+    write_sections(&Facts { engine, outputs, now, gauges: OnceCell::new() }, is_wanted)
 }
 
 fn write_sections(facts: &Facts<'_>, is_wanted: impl Fn(&Section) -> bool) -> String {

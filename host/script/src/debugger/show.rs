@@ -5,8 +5,6 @@ use std::ffi::c_void;
 
 use mlua::{Table, Value};
 
-use super::Lines;
-
 /// Tables within tables that are shown.
 const DEPTH_MAX: usize = 10;
 /// Bytes after which nothing more is written of a value.
@@ -144,6 +142,43 @@ fn show_part(out: &mut Vec<u8>, lines: &mut Lines<'_>, depth: usize) {
             out.extend_from_slice(close);
         }
         _ => out.extend_from_slice(rest),
+    }
+}
+
+/// What is read of a reply, line by line.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    fn new(rest: &'a [u8]) -> Lines<'a> {
+        Lines { rest }
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn stop(&mut self) {
+        self.rest = &[];
+    }
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.windows(2).position(|pair| pair == b"\r\n").unwrap_or(self.rest.len());
+        let line = &self.rest[..end];
+        self.rest = self.rest.get(end + 2..).unwrap_or_default();
+        Some(line)
+    }
+
+    /// So many bytes and the end of their line, or what is left.
+    fn bytes(&mut self, count: i64) -> &'a [u8] {
+        let end = usize::try_from(count).unwrap_or(0).min(self.rest.len());
+        let bytes = &self.rest[..end];
+        self.rest = self.rest.get(end + 2..).unwrap_or_default();
+        bytes
     }
 }
 

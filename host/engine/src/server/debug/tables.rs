@@ -8,7 +8,8 @@ use tenon_commands::{CommandError, Outcome, Words};
 use tenon_keyspace::{TableShape, ValueRef};
 use tenon_resp::Args;
 
-use super::{ServerContext, find};
+use super::ServerContext;
+use super::values::find;
 
 pub(super) fn of_database(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let keyspace = &context.engine.keyspace;

@@ -11,7 +11,7 @@ use crate::memory_report::MemoryReport;
 const ALLOCATOR: &str = "jemalloc";
 
 pub(super) fn memory(lines: &mut Lines, facts: &Facts<'_>) {
-    let (engine, gauges) = (facts.engine, &facts.gauges);
+    let (engine, gauges) = (facts.engine, facts.gauges());
     let report = MemoryReport::new(engine, facts.outputs);
     write_both(lines, "used_memory", report.used);
     write_both(lines, "used_memory_rss", gauges.resident_bytes);

@@ -87,7 +87,7 @@ pub(super) fn clients(lines: &mut Lines, facts: &Facts<'_>) {
 /// There are no child processes; the figures are those of all threads.
 pub(super) fn cpu(lines: &mut Lines, facts: &Facts<'_>) {
     let seconds = |spent_us: u64| format!("{}.{:06}", spent_us / 1_000_000, spent_us % 1_000_000);
-    let (system, user) = (seconds(facts.gauges.cpu_system_us), seconds(facts.gauges.cpu_user_us));
+    let (system, user) = (seconds(facts.gauges().cpu_system_us), seconds(facts.gauges().cpu_user_us));
     lines.field("used_cpu_sys", &system);
     lines.field("used_cpu_user", &user);
     lines.field("used_cpu_sys_children", seconds(0));
