@@ -253,7 +253,8 @@ fn not_busy(engine: &Engine, asked: &Asked<'_>) -> Outcome {
 fn not_loading(engine: &Engine, asked: &Asked<'_>) -> Outcome {
     let is_refused = match engine.loading() {
         _ if engine.is_over => true,
-        None => false,
+        // What ran before the load would be in the data, and in no record.
+        None => !engine.is_started && !asked.flags.has(Flags::LOADING),
         Some(Loading::InPlace) => !asked.flags.has(Flags::LOADING),
         Some(Loading::Beside) => {
             asked.flags.has(Flags::NO_ASYNC_LOADING)

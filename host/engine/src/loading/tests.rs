@@ -238,3 +238,13 @@ fn a_load_beside_that_fails_leaves_everything() {
         );
     }
 }
+
+#[test]
+fn nobody_writes_to_data_that_is_yet_to_be_loaded() {
+    let mut bench = Bench::before_start(&[], saved(&[]));
+    let connection = bench.connect(1);
+    bench.input(Input::Received { connection, bytes: b"SET early 1\r\n" });
+    assert_eq!(bench.shown(1), REFUSED);
+    bench.start();
+    assert_eq!((bench.run(1, "GET early"), bench.run(1, "DBSIZE")), ("(nil)".to_owned(), "40".to_owned()));
+}
