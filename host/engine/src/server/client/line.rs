@@ -14,9 +14,6 @@ use crate::server::ServerContext;
 use crate::session::Session;
 use crate::tracking::Mode;
 
-/// Size of that buffer for a client that is idle (`rbs`).
-const IDLE_BUFFER_BYTES: usize = 1024;
-
 /// Appends a client's line, with its line end. `args` is the request that asks.
 pub(super) fn write_line(
     out: &mut String,
@@ -48,6 +45,7 @@ fn write_fields(
 ) {
     let pending = outputs.pending_bytes(session.id.slot);
     let beyond = pending.saturating_sub(OWN_BUFFER_BYTES);
+    let own = pending - beyond;
     let asks = !request.is_empty();
     let (request, wire) = if !asks { (0, 0) } else { (request.total_bytes(), wire_bytes(request)) };
     let received = session.decoder.received_bytes() + wire;
@@ -59,7 +57,7 @@ fn write_fields(
     let _ = write!(
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={received} \
-         qbuf-free=0 argv-mem={request} multi-mem={} rbs={IDLE_BUFFER_BYTES} rbp=0 obl={} oll={} omem={beyond} \
+         qbuf-free=0 argv-mem={request} multi-mem={} rbs={own} rbp=0 obl={own} oll={} omem={beyond} \
          tot-mem={} events={} cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id.serial,
         session.peer.address,
@@ -75,7 +73,6 @@ fn write_fields(
         session.subscription_count(Space::ShardChannels),
         transaction.map_or(-1, |transaction| transaction.count as i64),
         transaction.map_or(0, |transaction| transaction.bytes),
-        pending - beyond,
         beyond.div_ceil(OWN_BUFFER_BYTES),
         client_bytes(session, outputs) + request + wire,
         if pending > 0 && !asks { "rw" } else { "r" },

@@ -20,7 +20,7 @@ fn a_line_has_redis_fields_in_its_order() {
         bench.text(1, "CLIENT INFO"),
         format!(
             "id=1 addr=127.0.0.1:40001 laddr=127.0.0.1:6379 fd=9 name=reader age=65 idle=0 flags=N db=3 sub=0 psub=0 \
-             ssub=0 multi=-1 qbuf=26 qbuf-free=0 argv-mem=10 multi-mem=0 rbs=1024 rbp=0 obl=0 oll=0 omem=0 tot-mem={} \
+             ssub=0 multi=-1 qbuf=26 qbuf-free=0 argv-mem=10 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem={} \
              events=r cmd=client|info user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2\n",
             bench.engine.sessions.present().next().expect("the client").held_bytes() + 10 + 26
         )
