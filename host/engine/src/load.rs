@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tenon_aof::{
     BaseLoaded, Directory, LoadNotice, LoadOptions as AofOptions, LoadSink, Loaded, Log, Origin, Start,
 };
-use tenon_base::{ConnectionId, Disk, DiskFile, Micros, Now, World};
+use tenon_base::{ConnectionId, Disk, DiskFile, Micros, Now, World, describe};
 use tenon_commands::Garbage;
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
@@ -49,6 +49,7 @@ impl Engine {
         } else {
             self.lock_dump(world)?;
             let origin = self.load_dump(now, world)?;
+            self.keep_name_of_dump(world);
             self.start_journal(origin.map_or(ReplicationOffset(0), |origin| origin.offset));
             self.adopt_log_off(world)?;
             match origin {
@@ -71,6 +72,21 @@ impl Engine {
             tracing::info!("DB loaded from disk: {:.3} seconds", spent.0 as f64 / 1e6);
         }
         Ok(())
+    }
+
+    /// Whoever put the dump in its place may have been killed before its name was durable, and what clients are about to
+    /// see must not be gone after a loss of power.
+    fn keep_name_of_dump(&self, world: &World<'_>) {
+        let directory = self.directory();
+        if self.loaded.bytes > 0
+            && let Err(error) = world.disk.sync_directory(&directory)
+        {
+            tracing::warn!(
+                "{} could not be synced ({}): after a loss of power an older dump may be found there",
+                directory.display(),
+                describe(&error)
+            );
+        }
     }
 
     /// Whoever goes on from the place that the dump names is told what had expired when it was loaded.

@@ -160,12 +160,20 @@ impl FileLoad<'_, '_> {
     }
 
     /// Whether what is at `at` can only be a header, good or not: a PING, which nobody else writes. Flipped bits may have
-    /// made letters small and ends of lines something else, and it would still be read as one.
+    /// made letters small and ends of lines something else, and it would still be read as one; and a page that reached
+    /// the disk in part left zeros, which nobody writes there.
     fn opens_batch(&mut self, at: u64) -> Result<bool, AofError> {
         let unreadable = self.unreadable();
         let bytes = self.window.bytes(at, self.from.end, OPENING_START.len()).map_err(unreadable)?;
         let Some(start) = bytes.get(..OPENING_START.len()) else { return Ok(false) };
-        Ok(start.starts_with(b"*2") && &start[4..6] == b"$4" && start[8..12].eq_ignore_ascii_case(b"PING"))
+        let is_left = |index: usize, &expected: &u8| {
+            start[index] == 0
+                || start[index].eq_ignore_ascii_case(&expected)
+                || matches!(expected, b'\r' | b'\n')
+        };
+        let opening = &OPENING_START[..b"*2\r\n$4\r\nPING".len()];
+        let looks_so = opening.iter().enumerate().all(|(index, expected)| is_left(index, expected));
+        Ok(looks_so && start[..opening.len()].iter().any(|&byte| byte != 0))
     }
 
     /// The header at `at`, if its batch is whole and as it was written.

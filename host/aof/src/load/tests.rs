@@ -209,6 +209,21 @@ fn the_last_batch_torn_anywhere_leaves_those_before_it() {
 }
 
 #[test]
+fn a_last_batch_whose_page_was_lost_in_part_leaves_those_before_it() {
+    let (first, second) = (one(), two());
+    for lost in 0..second.len() {
+        for from in lost.saturating_sub(9)..=lost {
+            let mut file = [first.as_slice(), &second].concat();
+            file[first.len() + from..=first.len() + lost].fill(0);
+            let place = Place::of(&[&file]);
+            let (loaded, commands) = place.load();
+            assert_eq!(commands, ["SELECT 0", "SET a 1"], "zeros from {from} to {lost}");
+            assert_eq!(loaded.cut_bytes, second.len() as u64);
+        }
+    }
+}
+
+#[test]
 fn a_torn_end_is_told_with_bytes_and_commands_and_may_be_refused() {
     let torn = &two()[..two().len() - 3];
     let place = Place::of(&[&[one().as_slice(), torn].concat()]);
