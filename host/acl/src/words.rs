@@ -2,7 +2,7 @@
 //! Always: a word written by [`within_parentheses`] is read as itself by the rules that ACL files and configuration
 //! files are split by.
 
-use tenon_config::quote;
+use tenon_base::quoted;
 
 /// Joins the words of each selector that was spread over several. An error is the word with the parenthesis that is
 /// never closed.
@@ -32,7 +32,7 @@ pub(crate) fn merge<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Resul
 /// A word as it stands in a selector: quoted where it would end the selector, or be read as a quoted one.
 pub(crate) fn within_parentheses(word: &[u8]) -> Vec<u8> {
     let is_bare = !word.iter().any(|byte| b"\"'".contains(byte)) && !word.ends_with(b")");
-    if is_bare { word.to_vec() } else { quote(word).into_bytes() }
+    if is_bare { word.to_vec() } else { quoted(word).into_bytes() }
 }
 
 /// Names, patterns and words in rules must have no blanks, so that rules can be written in a line.

@@ -7,6 +7,7 @@ mod glob;
 mod id;
 mod machine; // read me first
 mod outputs;
+mod quote;
 mod shared_stream;
 mod stamp;
 mod time;
@@ -21,6 +22,7 @@ pub use machine::{
     Pieces, Protocol, Report, Reported, Signal, Stopwatch, Talk, Transport, World,
 };
 pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
+pub use quote::{quoted, write_quoted};
 pub use shared_stream::SharedStream;
 pub use stamp::{Level, Reached, Stamp};
 pub use time::{Micros, Now, UnixMillis};

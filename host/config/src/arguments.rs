@@ -5,7 +5,9 @@
 use crate::config::Config;
 use crate::error::{ConfigError, Place, Source, shown};
 use crate::file::{Line, lines_of};
-use crate::words::{quote, split_words};
+use tenon_base::quoted;
+
+use crate::words::split_words;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl OptionText {
             } else if let (true, Some(option)) = (text.is_complete, argument.strip_prefix(b"--")) {
                 text.begin(option, arguments.get(at + 1).copied());
             } else {
-                text.options.extend_from_slice(quote(argument).as_bytes());
+                text.options.extend_from_slice(quoted(argument).as_bytes());
                 text.options.push(b' ');
                 text.is_complete = true;
             }

@@ -24,7 +24,7 @@ impl PolicySelection {
     /// The words of a directive, or a sentence: what was found and what is expected. No word is `builtin`.
     pub(crate) fn parse(words: &[&[u8]]) -> Result<Self, String> {
         let mut words = words.iter().map(|word| {
-            std::str::from_utf8(word).map_err(|_| format!("{} is not UTF-8 text", crate::words::quote(word)))
+            std::str::from_utf8(word).map_err(|_| format!("{} is not UTF-8 text", tenon_base::quoted(word)))
         });
         let component = component(words.next().transpose()?.unwrap_or(""))?;
         let mut selection = Self { component, ..Self::default() };

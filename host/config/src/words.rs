@@ -1,6 +1,8 @@
 //! Splitting a line into words and quoting a word, by the rules of Redis's configuration files.
 //! Knows no directive.
-//! Always: `split_words(quote(word))` is that one word, whatever its bytes.
+//! Always: `split_words(quoted(word))` is that one word, whatever its bytes.
+
+use tenon_base::quoted;
 
 /// The words of a line, or `None` if a quote is not closed or something stands right behind a closing quote.
 /// `"..."` knows `\n \r \t \b \a \xHH` and takes any other escaped byte as itself; `'...'` knows only `\'`.
@@ -19,31 +21,11 @@ pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The word in double quotes, with everything but printable ASCII escaped.
-pub fn quote(word: &[u8]) -> String {
-    let mut quoted = String::with_capacity(word.len() + 2);
-    quoted.push('"');
-    for &byte in word {
-        match byte {
-            b'\\' | b'"' => quoted.extend(['\\', char::from(byte)]),
-            b'\n' => quoted.push_str("\\n"),
-            b'\r' => quoted.push_str("\\r"),
-            b'\t' => quoted.push_str("\\t"),
-            7 => quoted.push_str("\\a"),
-            8 => quoted.push_str("\\b"),
-            b' '..=b'~' => quoted.push(char::from(byte)),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
 /// The words joined by blanks, those quoted that would not survive being split again.
 pub(crate) fn join<W: AsRef<[u8]>>(words: &[W]) -> String {
     let quoted = words.iter().map(|word| match word.as_ref() {
         bare if is_bare(bare) => String::from_utf8_lossy(bare).into_owned(),
-        other => quote(other),
+        other => quoted(other),
     });
     quoted.collect::<Vec<_>>().join(" ")
 }
@@ -51,7 +33,7 @@ pub(crate) fn join<W: AsRef<[u8]>>(words: &[W]) -> String {
 /// The same behind a directive of several words, where a single argument is split once more.
 pub(crate) fn join_arguments<W: AsRef<[u8]>>(words: &[W]) -> String {
     let joined = join(words);
-    if words.len() == 1 && joined.starts_with('"') { quote(joined.as_bytes()) } else { joined }
+    if words.len() == 1 && joined.starts_with('"') { quoted(joined.as_bytes()) } else { joined }
 }
 
 fn is_bare(word: &[u8]) -> bool {
@@ -157,7 +139,7 @@ mod tests {
     #[test]
     fn every_byte_survives_quoting() {
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(split_words(quote(&all).as_bytes()), Some(vec![all.clone()]));
+        assert_eq!(split_words(quoted(&all).as_bytes()), Some(vec![all.clone()]));
         let words = [b"plain".to_vec(), all, b"".to_vec(), b"it's".to_vec()];
         assert_eq!(split_words(join(&words).as_bytes()), Some(words.to_vec()));
     }

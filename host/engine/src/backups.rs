@@ -15,7 +15,7 @@ use tenon_base::{ConnectionId, Disk, Lane, Micros, Now, World, describe};
 use tenon_config::Directive;
 use tenon_keyspace::AbortReason;
 
-pub use job::read_manifest;
+pub use job::{copy_measured, read_manifest};
 pub use manifest::{BackupFile, BackupManifest, DUMP as BACKUP_DUMP, USERS as BACKUP_USERS};
 
 use crate::engine::{Engine, Purpose};

@@ -477,8 +477,8 @@ impl Engine {
             .max_by_key(|stamp| stamp.position)
     }
 
-    /// FLUSHALL gives up a running save and a snapshot for replicas, whose data is no longer wanted, and leaves an empty dump if saves are
-    /// configured.
+    /// FLUSHALL gives up a running save and a snapshot for replicas, whose data is no longer wanted, and leaves an empty
+    /// dump if saves are configured.
     fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
         if self.is_in_exec {
             // A dump would hold what is not sealed yet.

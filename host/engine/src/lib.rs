@@ -52,7 +52,7 @@ mod waiting;
 mod walks;
 mod watch;
 
-pub use backups::{BACKUP_DUMP, BACKUP_USERS, BackupFile, BackupManifest, read_manifest};
+pub use backups::{BACKUP_DUMP, BACKUP_USERS, BackupFile, BackupManifest, copy_measured, read_manifest};
 pub use engine::{Allocator, Engine, Gauges, Identity, Milestone, Setup};
 pub use policies::policy_refusals;
 pub use sockets::tls_settings;

@@ -183,6 +183,17 @@ impl Scripts {
         Ok(script)
     }
 
+    /// Puts an interpreter back that has run, unless another has taken its place meanwhile.
+    fn put_back(&mut self, is_function: bool, interpreter: Box<Interpreter>) {
+        let (place, bytes) = if is_function {
+            (&mut self.libraries.interpreter, &mut self.function_vm_bytes)
+        } else {
+            (&mut self.interpreter, &mut self.script_vm_bytes)
+        };
+        *bytes = interpreter.used_memory();
+        place.get_or_insert(interpreter);
+    }
+
     /// Has interpreters at rest free what nothing refers to, before it is told what they take.
     pub(crate) fn tidy(&mut self) {
         for (interpreter, bytes) in [
@@ -242,14 +253,7 @@ impl Engine {
             }
         });
         self.end_script(connection, proto, &call, ended, world);
-        let bytes = interpreter.used_memory();
-        if is_function {
-            self.scripts.function_vm_bytes = bytes;
-            self.scripts.libraries.interpreter.get_or_insert(interpreter);
-        } else {
-            self.scripts.script_vm_bytes = bytes;
-            self.scripts.interpreter.get_or_insert(interpreter);
-        }
+        self.scripts.put_back(is_function, interpreter);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::engine::{Engine, Purpose};
 use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
 use crate::walks::Walk;
 
-/// Work of one slice of a walk: about 50 us.
+/// Work of one slice of a walk: 50 us where memory is at hand, a quarter of a millisecond where it is not.
 pub(crate) const SLICE_UNITS: usize = 1_000;
 /// A walk takes at most this share of the engine's time: one part in so many.
 pub(crate) const WALK_SHARE: u64 = 4;

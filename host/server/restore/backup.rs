@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use tenon_base::{Disk, describe};
 use tenon_driver::RealDisk;
-use tenon_engine::{BACKUP_USERS, BackupFile, BackupManifest};
+use tenon_engine::{BACKUP_USERS, BackupFile, BackupManifest, copy_measured};
 
 use crate::check::say;
 use crate::read_only::ReadOnlyDisk;
 
 /// What a server takes for an unfinished backup, and does not start from.
 const MARK: &str = "backup.txt";
-/// Bytes that are copied at once.
-const BLOCK_BYTES: usize = 1 << 20;
 
 /// Makes `into` out of the backup in `from`.
 pub(super) fn restore(from: &Path, into: &Path) -> Result<(), String> {
@@ -73,19 +71,7 @@ fn copy(
 fn copy_file(told: &BackupFile, from: &Path, to: &Path) -> io::Result<()> {
     let source = ReadOnlyDisk.open(from, false)?;
     let target = RealDisk.create_like(to, from)?;
-    let (mut digest, mut block, mut bytes) = (crc64fast::Digest::new(), vec![0; BLOCK_BYTES], 0);
-    loop {
-        match source.read_at(bytes, &mut block)? {
-            0 => break,
-            read => {
-                digest.write(&block[..read]);
-                target.append(&block[..read])?;
-                bytes += read as u64;
-            }
-        }
-    }
-    target.sync()?;
-    if (bytes, digest.sum64()) != (told.bytes, told.checksum) {
+    if copy_measured(&*source, &*target)? != (told.bytes, told.checksum) {
         return Err(io::Error::other("the original was changed meanwhile"));
     }
     Ok(())

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tenon_base::{Disk, Job, Listed, Step, describe};
+use tenon_base::{Disk, DiskFile, Job, Listed, Step, describe};
 
 use super::manifest::{BYTES_MAX, BackupFile, BackupManifest, DUMP, FILE, USERS};
 use crate::save_job::{SaveEnd, SaveJob};
@@ -114,6 +114,12 @@ impl Job for BackupJob {
 fn copy_users(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<BackupFile> {
     let source = disk.open(from, false)?;
     let target = disk.create_like(to, from)?;
+    let (bytes, checksum) = copy_measured(&*source, &*target)?;
+    Ok(BackupFile { name: USERS.to_owned(), bytes, checksum })
+}
+
+/// Copies all of a file and syncs it. Returns its bytes and their CRC-64/XZ, as a manifest tells of them.
+pub fn copy_measured(source: &dyn DiskFile, target: &dyn DiskFile) -> io::Result<(u64, u64)> {
     let (mut digest, mut block, mut bytes) = (crc64fast::Digest::new(), vec![0; BLOCK_BYTES], 0);
     loop {
         match source.read_at(bytes, &mut block)? {
@@ -126,7 +132,7 @@ fn copy_users(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<BackupFile>
         }
     }
     target.sync()?;
-    Ok(BackupFile { name: USERS.to_owned(), bytes, checksum: digest.sum64() })
+    Ok((bytes, digest.sum64()))
 }
 
 /// A directory of backups, looked at.

@@ -92,14 +92,7 @@ impl Engine {
         } else {
             interpreter.run(&script.code, keys, arguments, &mut replay)
         };
-        let bytes = interpreter.used_memory();
-        if is_function {
-            self.scripts.function_vm_bytes = bytes;
-            self.scripts.libraries.interpreter.get_or_insert(interpreter);
-        } else {
-            self.scripts.script_vm_bytes = bytes;
-            self.scripts.interpreter.get_or_insert(interpreter);
-        }
+        self.scripts.put_back(is_function, interpreter);
         match ended {
             Ended::Returned(_) => Ok(()),
             Ended::Failed(failure) => {

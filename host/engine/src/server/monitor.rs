@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use tenon_base::{ConnectionId, Now, Transport, World};
+use tenon_base::{ConnectionId, Now, Transport, World, write_quoted};
 use tenon_commands::{Categories, CommandError, Flags, Group, Outcome, Row};
 use tenon_resp::Args;
 
@@ -95,25 +95,6 @@ impl Engine {
         monitors.iter().for_each(|&monitor| self.push_line(now, monitor, &line, world));
         self.monitors = monitors;
     }
-}
-
-/// Writes a word in quotes, with the escapes of C.
-fn write_quoted(out: &mut Vec<u8>, word: &[u8]) {
-    out.push(b'"');
-    for &byte in word {
-        match byte {
-            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x07 => out.extend_from_slice(b"\\a"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b' '..=b'~' => out.push(byte),
-            // A vector takes everything.
-            _ => drop(write!(out, "\\x{byte:02x}")),
-        }
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]

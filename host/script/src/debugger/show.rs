@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 
 use mlua::{Table, Value};
+use tenon_base::write_quoted;
 
 /// Tables within tables that are shown.
 const DEPTH_MAX: usize = 10;
@@ -57,22 +58,9 @@ fn show_table(out: &mut Vec<u8>, table: &Table, depth: usize) {
     out.push(b'}');
 }
 
-/// Bytes in quotes, those that do not print as escapes.
+/// Bytes in quotes, the first of many.
 pub(super) fn quote(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    for &byte in &bytes[..bytes.len().min(BYTES_MAX)] {
-        match byte {
-            b'\\' | b'"' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x07 => out.extend_from_slice(b"\\a"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-        }
-    }
-    out.push(b'"');
+    write_quoted(out, &bytes[..bytes.len().min(BYTES_MAX)]);
 }
 
 /// A number with six significant digits, as C's `%g` writes it.
