@@ -680,4 +680,6 @@ impl Engine {
 }
 
 #[cfg(test)]
+mod held_tests;
+#[cfg(test)]
 mod tests;

@@ -161,7 +161,7 @@ impl Taking {
             2 if !self.taken.is_empty() => {
                 let at = dice.below(self.taken.len() as u64) as usize;
                 let batch = self.taken.swap_remove(at);
-                if at % 2 == 0 { self.feed.give_back(batch) } else { drop(batch) }
+                if at.is_multiple_of(2) { self.feed.give_back(batch) } else { drop(batch) }
             }
             _ => {}
         }
