@@ -14,6 +14,7 @@ use support::chance::Chance;
 use support::client::Client;
 use support::replicas::field;
 use support::server::Server;
+use support::tools;
 
 const VALUE_BYTES: usize = 1_024;
 /// More than half of what a save may hold: changed all over it cannot stay in memory, once for each snapshot.
@@ -143,7 +144,7 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
     let (held, used) = (held.into_inner(), used.into_inner().saturating_sub(used_before));
     let resident = resident.into_inner().saturating_sub(before);
     let spilled = number(&mut client, "persistence", "snapshot_spilled_bytes");
-    eprintln!(
+    tools::tell(&format!(
         "{writes} writes in {took:.1?}, {} a second; held {} MiB of 2 x {} MiB, resident {} MiB more, used {} MiB \
          more; {} MiB put aside",
         writes as u128 * 1_000 / took.as_millis().max(1),
@@ -152,14 +153,14 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
         resident >> 20,
         used >> 20,
         spilled >> 20
-    );
+    ));
     assert!(held <= 2 * bound, "{held} bytes were held");
     assert!(used <= 2 * bound + KEPT_BYTES, "{used} bytes more were used");
     assert!(resident <= 2 * bound + KEPT_BYTES, "it took {resident} bytes more\n{}", server.log());
     let is_saved = is_made(&server, &mut client, "rdb_last_bgsave_status", "Background saving error");
     let is_backed_up = is_made(&server, &mut client, "backup_last_status", "failed and was removed");
-    eprintln!("save: {is_saved}, backup: {is_backed_up}");
-    server.log().lines().filter(|line| line.contains("given up")).for_each(|line| eprintln!("{line}"));
+    tools::tell(&format!("save: {is_saved}, backup: {is_backed_up}"));
+    server.log().lines().filter(|line| line.contains("given up")).for_each(tools::tell);
     assert!(spilled > 0 || !is_backed_up, "nothing was put aside");
     assert_eq!(field(&mut client, "persistence", "current_cow_size"), "0");
     assert_eq!(field(&mut client, "persistence", "snapshot_held_bytes"), "0");

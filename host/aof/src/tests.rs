@@ -27,6 +27,7 @@ fn write_log(disk: &MemoryDisk, directory: &Directory) {
         base_is_rdb: false,
         pending_bytes_max: 1 << 30,
         keep: Keep::UntilSynced,
+        writes_aside: false,
         remove_history: true,
     };
     let now = Now { steady: Micros(0), unix_us: 1_700_000_000_000_000 };

@@ -549,6 +549,7 @@ pub(crate) fn log_settings(config: &Config, promise: Promise) -> Settings {
         base_is_rdb: config.bool(Directive::AofUseRdbPreamble),
         pending_bytes_max: config.memory(Directive::AofPendingMax),
         keep: if promise == Promise::No { Keep::UntilWritten } else { Keep::UntilSynced },
+        writes_aside: promise != Promise::Always,
         remove_history: !config.bool(Directive::AofDisableAutoGc),
     }
 }

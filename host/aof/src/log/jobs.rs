@@ -40,7 +40,11 @@ pub(crate) struct JobEnd {
 impl JobEnd {
     /// The end of a job that made nothing.
     fn of(result: io::Result<()>) -> JobEnd {
-        let result = result.map_err(|error| describe(&error));
+        JobEnd::of_result(result.map_err(|error| describe(&error)))
+    }
+
+    /// The same, of an error in words.
+    pub(crate) fn of_result(result: Result<(), String>) -> JobEnd {
         JobEnd { result, file: None, touched_manifest: false, blemish: None }
     }
 }
