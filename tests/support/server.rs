@@ -235,7 +235,10 @@ impl Drop for Server {
         if std::thread::panicking() && self.directory().exists() {
             let log = self.log();
             let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
-            eprintln!("{:?} in {} said last:\n{}", self.program, self.directory().display(), &log[tail..]);
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let state = ended.map_or_else(|| "runs".to_owned(), |status| format!("has ended ({status})"));
+            let directory = self.directory().display();
+            eprintln!("{:?} in {directory} {state}, and said last:\n{}", self.program, &log[tail..]);
         }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
