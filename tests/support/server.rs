@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::reply::Reply;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
@@ -219,10 +220,20 @@ impl Server {
         self.child = Some(command.spawn().expect("the server's program can be started"));
     }
 
-    /// Whether PING gets an answer other than LOADING; NOAUTH is an answer.
+    /// Whether PING gets an answer other than LOADING; NOAUTH is an answer. Not that of a stranger who was quicker to
+    /// take the port.
     fn answers(&self) -> bool {
-        let reply = Client::try_connect(self.port).and_then(|mut client| client.try_command(&["PING"]));
-        reply.is_ok_and(|reply| !reply.to_string().contains("LOADING"))
+        let Ok(mut client) = Client::try_connect(self.port) else { return false };
+        let answered = client.try_command(&["PING"]);
+        if !answered.is_ok_and(|reply| !reply.to_string().contains("LOADING")) {
+            return false;
+        }
+        let told = match client.try_command(&["INFO", "server"]) {
+            Ok(reply @ Reply::Bulk(_)) => reply.text(),
+            _ => return true,
+        };
+        let process = told.lines().find_map(|line| line.strip_prefix("process_id:"));
+        process.is_none_or(|process| process.trim() == self.pid().to_string())
     }
 
     fn log_path(&self) -> PathBuf {
