@@ -6,7 +6,7 @@ use tenon_aof::memory_disk::MemoryDisk;
 use tenon_base::{ConnectionId, Input, Machine, Peer, Transport};
 use tenon_resp::{OwnedArgs, write_request};
 
-use crate::replication::tests::{LINK, greet, hear, raw, say, snapshot_of};
+use crate::replication::tests::{LINK, attach, greet, hear, raw, say, snapshot_of};
 use crate::testing::{Bench, START_UNIX_US};
 
 const ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
@@ -84,6 +84,31 @@ fn a_follower_with_a_log_goes_on_where_it_stopped() {
         hear(&mut bench, &stream(&["SET seventh 1"]));
         bench.run(1, "SELECT 7");
         assert_eq!(bench.run(1, "GET seventh"), "\"1\"");
+    }
+}
+
+#[test]
+fn a_primary_that_follows_after_its_end_goes_on_in_the_database_of_its_stream() {
+    for preamble in ["yes", "no"] {
+        let disk = Arc::new(MemoryDisk::default());
+        let directives =
+            [("appendonly", "yes"), ("aof-use-rdb-preamble", preamble), ("repl-diskless-sync-delay", "0")];
+        let mut primary = Bench::on_disk(&directives, Arc::clone(&disk) as _);
+        let (id, _) = attach(&mut primary, 9);
+        primary.run(1, "SET a 1");
+        primary.run(1, "SELECT 3");
+        primary.run(1, "SET a 1");
+        primary.run(1, "BGREWRITEAOF");
+        primary.sleep(100);
+        drop(primary);
+
+        let mut follower = follower_on(&disk, &directives);
+        let asked = greet(&mut follower);
+        assert!(asked.contains(&id), "{asked}");
+        hear(&mut follower, b"+CONTINUE\r\n");
+        hear(&mut follower, &stream(&["SET b 2"]));
+        follower.run(1, "SELECT 3");
+        assert_eq!(follower.run(1, "MGET a b"), "[\"1\", \"2\"]", "aof-use-rdb-preamble {preamble}");
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn say(bench: &mut Bench, client: u64, text: &str) -> String {
 }
 
 /// Makes a client a replica that has got its snapshot; returns the id and the offset it was told.
-fn attach(bench: &mut Bench, client: u64) -> (String, u64) {
+pub(crate) fn attach(bench: &mut Bench, client: u64) -> (String, u64) {
     assert_eq!(say(bench, client, "REPLCONF listening-port 7000 capa eof capa psync2\r\n"), "+OK\r\n");
     let text = say(bench, client, "PSYNC ? -1\r\n");
     let line = text.lines().next().expect("an answer").to_owned();
