@@ -130,6 +130,29 @@ fn waitaof_waits_for_our_own_disk() {
 }
 
 #[test]
+fn waitaof_is_answered_when_the_rewrite_that_it_waited_for_is_over() {
+    let mut bench = bench(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    bench.run(1, "SET a 1");
+    bench.run(1, "CONFIG SET appendonly no");
+    let connection = bench.connect(2);
+    let bytes = b"CONFIG SET appendonly yes\r\nSET a 2\r\nWAITAOF 1 0 0\r\n";
+    bench.input(Input::Received { connection, bytes });
+    let mut said = String::new();
+    for _ in 0..100 {
+        bench.with_world(|engine, now, world| engine.settle(now, world));
+        said.push_str(&raw(&mut bench, 2));
+        if said.ends_with("*2\r\n:1\r\n:0\r\n") {
+            let info = bench.text(3, "INFO persistence");
+            return assert!(info.contains("aof_rewrite_in_progress:0"), "{info}");
+        }
+        for request in bench.outputs.take_requests() {
+            bench.carry_out(request);
+        }
+    }
+    panic!("no answer but {said:?}");
+}
+
+#[test]
 fn a_replica_goes_on_after_its_link_was_cut_until_the_id_changes() {
     let mut bench = bench(&[]);
     let (id, _) = attach(&mut bench, 9);
