@@ -37,7 +37,7 @@ const ARGUMENTS: [&str; 8] = [
 ];
 
 /// What is not asked because of that, and why.
-pub(super) const REASONS: [(&str, &str); 3] = [
+pub(super) const REASONS: [(&str, &str); 2] = [
     (
         "bitfield setbit",
         "not where a Valkey leads or follows: 8.0.0 leaves the last two bytes of some new strings as memory had them",
@@ -46,7 +46,6 @@ pub(super) const REASONS: [(&str, &str); 3] = [
         "bitfield",
         "no OVERFLOW FAIL where a Redis leads: it does not tell of a string that was made longer for numbers that did not fit",
     ),
-    ("lset", "no index beyond 32 bits where a Redis leads: of a small list it takes the lower half of it"),
 ];
 
 /// Who follows whom, as places in the pair of contenders: the first leads, each other follows the one before it.
@@ -316,17 +315,9 @@ fn compare(pair: &mut Pair) -> Result<Option<Difference>, String> {
     Ok(None)
 }
 
-/// Whether Redis does what this call says, and tells its replicas of all of it.
+/// Whether Redis tells its replicas of all that this call does.
 fn is_told_by_redis(call: &Call) -> bool {
-    match call.name.as_str() {
-        "bitfield" => !call.words.iter().any(|word| word.eq_ignore_ascii_case(b"fail")),
-        "lset" => {
-            let index =
-                call.words.get(2).and_then(|word| std::str::from_utf8(word).ok()?.parse::<i64>().ok());
-            index.is_none_or(|index| i32::try_from(index).is_ok())
-        }
-        _ => true,
-    }
+    call.name != "bitfield" || !call.words.iter().any(|word| word.eq_ignore_ascii_case(b"fail"))
 }
 
 /// What is told of a stream, without what a primary does not tell its replicas: when a consumer was seen, how much a

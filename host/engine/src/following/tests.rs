@@ -113,6 +113,31 @@ fn a_primary_that_follows_after_its_end_goes_on_in_the_database_of_its_stream() 
 }
 
 #[test]
+fn a_wide_index_of_a_list_is_taken_as_redis_takes_it() {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("appendonly", "yes")]);
+    sync(&mut bench, &["RPUSH l a b c"]);
+    hear(&mut bench, &stream(&["SELECT 0", "LSET l 4294967297 B", "LSET l -4294967297 C", "LSET l 7 x"]));
+    assert_eq!(bench.run(1, "LRANGE l 0 -1"), r#"["a", "B", "C"]"#);
+    assert_eq!(bench.run(1, "LSET l 4294967297 x"), "(error) ERR index out of range");
+    drop(bench);
+    let mut bench = follower_on(&disk, &[("appendonly", "yes")]);
+    assert_eq!(bench.run(1, "LRANGE l 0 -1"), r#"["a", "B", "C"]"#);
+}
+
+#[test]
+fn a_sort_of_the_primary_s_may_store_more_than_a_client_s() {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("proto-max-bulk-len", "1mb")]);
+    let value = "v".repeat(600 << 10);
+    sync(&mut bench, &["RPUSH l 2 1", &format!("SET w1 {value}"), &format!("SET w2 w{value}")]);
+    let stored = ["SELECT 0", "SORT l BY nosort GET w* STORE values", "SORT l BY w* ALPHA STORE elements"];
+    hear(&mut bench, &stream(&stored));
+    assert_eq!(bench.run(1, "LLEN values"), "2");
+    assert_eq!(bench.run(1, "LRANGE elements 0 -1"), r#"["1", "2"]"#);
+}
+
+#[test]
 fn a_pause_holds_the_stream_until_it_ends() {
     let offset = |bench: &mut Bench, name: &str| -> usize {
         let text = bench.text(9, "INFO replication");
