@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tenon_aof::{Log, Phase};
+use tenon_aof::Log;
 use tenon_base::{ConnectionId, Lane, Micros, Now, World};
 use tenon_config::{Config, Directive};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset, Targets};
@@ -354,7 +354,7 @@ impl Engine {
             None => (false, primary.acked_count(wait.offset)),
             Some(_) => {
                 // A log that is being switched on would not be loaded yet.
-                let has_it = |log: &&Log| log.phase() == Phase::On && log.synced() >= wait.position;
+                let has_it = |log: &&Log| log.is_settled() && log.synced() >= wait.position;
                 let local = self.durability.log().filter(has_it).is_some();
                 (local, primary.synced_count(wait.offset))
             }

@@ -364,7 +364,7 @@ impl Engine {
             redis_bits: Some(64),
             created_seconds: Some(now.unix().seconds()),
             used_memory_bytes: Some(self.keyspace.used_memory() as i64),
-            stream_database: is_counted.then(|| self.stream_database()),
+            stream_database: is_counted.then(|| i64::from(self.stream_database())),
             replication_id: is_counted.then(|| self.replication_id().to_string()),
             replication_offset: is_counted.then(|| self.journal.offset().0 as i64),
             is_aof_base: Some(is_base),
@@ -372,8 +372,8 @@ impl Engine {
     }
 
     /// The database that the stream to replicas has selected.
-    fn stream_database(&self) -> i64 {
-        self.journal.home().or(self.journal.replica_db()).map_or(0, i64::from)
+    fn stream_database(&self) -> u32 {
+        self.journal.home().or(self.journal.replica_db()).unwrap_or(0)
     }
 
     /// Sizes of the databases that hold something.
@@ -398,8 +398,11 @@ impl Engine {
 
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
-        let db = self.journal.home().unwrap_or(0);
-        Origin { replication_id: self.replication_id(), offset: self.journal.offset(), db }
+        Origin {
+            replication_id: self.replication_id(),
+            offset: self.journal.offset(),
+            db: self.stream_database(),
+        }
     }
 
     pub(crate) fn preimage_bytes_max(&self) -> usize {
