@@ -83,7 +83,7 @@ fn settings() -> Settings {
     }
 }
 
-const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, checksum: true };
+const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, damaged_tail_bytes_max: 0, checksum: true };
 
 fn base_of(units: u64) -> Vec<u8> {
     format!("REDIS{units:020}").into_bytes()
