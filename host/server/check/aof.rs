@@ -1,10 +1,12 @@
 //! `tenon check aof`: the append-only files that a manifest names, read as a start would, and cut where they are torn.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use tenon_aof::{AofError, BaseLoaded, Directory, LoadNotice, LoadOptions, LoadSink, Loaded, keep_tail, load};
+use tenon_aof::{
+    AofError, BaseLoaded, Directory, LoadNotice, LoadOptions, LoadSink, Loaded, keep_tail, load,
+};
 use tenon_base::{Disk, DiskFile, describe};
 use tenon_driver::RealDisk;
 use tenon_resp::Args;

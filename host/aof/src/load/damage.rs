@@ -19,7 +19,9 @@ impl FileLoad<'_, '_> {
     pub(super) fn cut_damage(&mut self, error: AofError) -> Result<(), AofError> {
         let FileToLoad { path, name, file, end, is_last, is_base } = self.from;
         let bytes_max = self.progress.options.damaged_tail_bytes_max;
-        let AofError::Format { what: "Bad file format", offset, finding, .. } = &error else { return Err(error) };
+        let AofError::Format { what: "Bad file format", offset, finding, .. } = &error else {
+            return Err(error);
+        };
         let (whole, commands) = self.whole;
         let bytes = end - whole;
         // Of a base nothing may be missing. Commands of what is cut off must not have been run.
