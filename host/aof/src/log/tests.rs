@@ -299,6 +299,27 @@ fn a_rewrite_leaves_a_base_and_one_increment() {
 }
 
 #[test]
+fn a_base_that_was_never_given_its_name_uses_up_no_number() {
+    let mut engine = engine();
+    engine.unit(0, 3, Targets::ALL);
+    engine.log.begin_rewrite().expect("nothing stands in its way");
+    engine.rest();
+    engine.rewrite();
+    engine.rewrite();
+    let temporary = engine.log.rewrite_path().expect("a rewrite is at work");
+    engine.disk.remove(&temporary).expect("the base that was written");
+    engine.rest();
+    assert!(matches!(engine.events.last(), Some(LogEvent::RewriteFailed { .. })), "{:?}", engine.events);
+    engine.unit(0, 1, Targets::ALL);
+    engine.rewrite_to_end();
+    assert_eq!(
+        engine.names(),
+        ["appendonly.aof.2.base.rdb", "appendonly.aof.3.incr.aof", "appendonly.aof.manifest"]
+    );
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
+}
+
+#[test]
 fn switching_on_counts_only_when_the_base_is_there() {
     let disk = MemoryDisk::new();
     let mut engine = Engine::start(disk, settings(), Now::default());
