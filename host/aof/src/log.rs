@@ -208,7 +208,8 @@ impl Log {
             Err(other) => {
                 let text =
                     other.downcast_ref::<String>().map_or("the job ended without a result", |text| text);
-                JobEnd { result: Err(text.to_owned()), file: None, touched_manifest: true, blemish: None }
+                let failed = JobEnd::of(Err(std::io::Error::other(text.to_owned())));
+                JobEnd { touched_manifest: true, renamed: true, ..failed }
             }
         };
         if self.manifest_job == Some(id) {

@@ -577,6 +577,12 @@ impl Engine {
         }
         let Some(running) = self.snapshots.running.take() else { return };
         self.end_walk();
+        if end.is_err() && self.config.bool(Directive::AppendOnly) && !self.durability.is_on() {
+            // In the words of Redis, for which tools look.
+            tracing::warn!(
+                "Removing the temp incr aof file: the log that it was for could not be switched on"
+            );
+        }
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
         self.snapshots.rewrite.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         self.set_readers();
