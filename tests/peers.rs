@@ -235,6 +235,45 @@ fn both_go_on_with_a_log_that_was_torn() {
     }
 }
 
+/// Every byte is torn off in process, beside the loader; here both servers say what is left, at places from end to end.
+#[test]
+fn what_redis_appended_to_a_torn_log_is_served_by_both_wherever_it_is_torn_again() {
+    if !oracle() {
+        return;
+    }
+    let tenon = Server::tenon(&LOGGING);
+    ok(&tenon, &["SET", "first", "1"]);
+    let before = fs::metadata(last_increment(tenon.directory())).expect("the log is there").len() as usize;
+    ok(&tenon, &["SET", "torn", "1"]);
+    let whole = tenon.into_directory();
+    let bytes = fs::read(last_increment(whole.path())).expect("the log is there");
+    let header =
+        bytes[before..].windows(5).position(|part| part == b"*3\r\n$").expect("a command behind a header");
+    // Down to the header alone, and within its first command.
+    for left in [before + header, before + header + 10] {
+        let mut redis = Server::start(Program::Redis, &LOGGING, torn(whole.path(), left));
+        let mut client = redis.client();
+        for number in 0..12 {
+            client.command(&["SET", &format!("redis:{number}"), &"v".repeat(number)]);
+            client.command(&["RPUSH", "list", &number.to_string()]);
+        }
+        let expected = Contents::of(&redis);
+        redis.terminate();
+        let appended = redis.into_directory();
+        let length = fs::metadata(last_increment(appended.path())).expect("the log is there").len() as usize;
+        let tenon = Server::start(Program::Tenon, &LOGGING, torn(appended.path(), length));
+        expected.same_as(&Contents::of(&tenon), &format!("{left} bytes of ours, then Redis's"));
+        // From where the first SELECT of Redis's is whole.
+        for cut in (before + header + 30..length).step_by((length - before) / 5) {
+            let redis = Server::start(Program::Redis, &LOGGING, torn(appended.path(), cut));
+            let expected = Contents::of(&redis);
+            let tenon = Server::start(Program::Tenon, &LOGGING, torn(appended.path(), cut));
+            expected
+                .same_as(&Contents::of(&tenon), &format!("{left} bytes of ours, then Redis's, cut at {cut}"));
+        }
+    }
+}
+
 /// A copy of the directory whose last increment has `bytes` bytes.
 fn torn(whole: &Path, bytes: usize) -> Directory {
     let copy = Directory::new();

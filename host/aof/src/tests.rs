@@ -15,6 +15,8 @@ use tenon_resp::{Args, OwnedArgs, write_request};
 use crate::memory_disk::{MemoryDisk, Operation};
 use crate::*;
 
+mod appended;
+
 const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -161,7 +161,9 @@ fn what_stands_where_is_told_on_the_way() {
     let place = Place::of(&[&one(), b"", &plain]);
     let (result, transcript) = place.load_with(OPTIONS);
     result.expect("sound files");
-    let (header, select, set) = (HEADER_BYTES, command("SELECT 0").len(), command("SET a 1").len());
+    // The SELECT is marked as ours.
+    let (header, select) = (HEADER_BYTES + b"#\r\n".len(), command("SELECT 0").len());
+    let set = command("SET a 1").len();
     let (timestamp, multi) = (b"#TS:1700000001\r\n".len(), command("MULTI").len());
     let first = header + select + set;
     let transaction = timestamp + set;
@@ -263,6 +265,13 @@ fn where_redis_went_on_its_rules_apply() {
     assert!(loaded.needs_new_increment && loaded.plain_end);
     assert_eq!(loaded.origin.map(|origin| origin.offset), Some(ReplicationOffset(100)));
     assert_eq!(place.increment(1), torn);
+    // Nothing but a header was left of the batch: what follows is Redis's, though a batch of ours may begin alike.
+    for last in [one(), two()] {
+        let torn = [one().as_slice(), &last[..HEADER_BYTES], &taken].concat();
+        let (loaded, run) = Place::of(&[&torn]).load();
+        assert_eq!(run, ["SELECT 0", "SET a 1", "SELECT 0", "SET redis 1"]);
+        assert!(loaded.needs_new_increment && loaded.plain_end && loaded.cut_bytes == 0);
+    }
 }
 
 #[test]
