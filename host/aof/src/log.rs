@@ -70,6 +70,8 @@ pub struct Log {
     /// The job that is about to replace the manifest: one at a time.
     manifest_job: Option<JobId>,
     plain_persist: PlainPersist,
+    /// Its first base since it was switched on is in place; what lay there before is not all removed yet.
+    is_replacing: bool,
     /// The running removal of history.
     removal: Option<(JobId, Vec<String>)>,
     /// Files that no manifest names any more, and those that the one on disk may name until it is replaced.
@@ -227,6 +229,7 @@ impl Log {
         } else if self.removal.as_ref().is_some_and(|(job, _)| *job == id) {
             self.removal_ended();
         }
+        self.is_replacing &= self.is_clearing();
     }
 
     /// Everything that happened since the last call, for the server's log and INFO.

@@ -390,7 +390,7 @@ impl Log {
         self.lengths.after_rewrite = self.current_bytes();
         self.events.push_back(LogEvent::RewriteFinished { base, base_bytes });
         if self.phase == Phase::Waiting {
-            self.phase = Phase::On;
+            (self.phase, self.is_replacing) = (Phase::On, true);
             self.events.push_back(LogEvent::TurnedOn);
         }
         self.flush(now);
