@@ -132,6 +132,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    pub(crate) set_log_role: Box<dyn Fn(bool) + Send>,
     /// See [`Setup`].
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
@@ -250,6 +251,8 @@ pub struct Setup {
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Has the log say whether this is a replica.
+    pub set_log_role: Box<dyn Fn(bool) + Send>,
     /// Tells whoever started the process how far it is.
     pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
 }
@@ -280,6 +283,7 @@ impl Engine {
             identity,
             policy_loader,
             set_log_level,
+            set_log_role,
             tell_supervisor,
         } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
@@ -364,6 +368,7 @@ impl Engine {
             loaded: LoadSums::default(),
             dump_lock: None,
             set_log_level,
+            set_log_role,
             tell_supervisor,
         }
     }
