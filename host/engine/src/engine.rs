@@ -131,6 +131,7 @@ pub struct Engine {
     /// The lock on the dump file.
     pub(crate) dump_lock: Option<Box<dyn std::any::Any + Send>>,
     pub(crate) set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    pub(crate) set_log_role: Box<dyn Fn(bool) + Send>,
     /// See [`Setup`].
     pub(crate) tell_supervisor: Box<dyn Fn(Milestone) + Send>,
     pub(crate) replication: Replication,
@@ -195,6 +196,7 @@ impl Engine {
             identity,
             policy_loader,
             set_log_level,
+            set_log_role,
             tell_supervisor,
         } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
@@ -279,6 +281,7 @@ impl Engine {
             loaded: LoadSums::default(),
             dump_lock: None,
             set_log_level,
+            set_log_role,
             tell_supervisor,
         }
     }

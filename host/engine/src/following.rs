@@ -83,6 +83,7 @@ impl Engine {
             own_keys: HashSet::new(),
         }));
         self.replication.is_following = true;
+        (self.set_log_role)(true);
         self.journal.set_home(Some(database as u32));
     }
 
@@ -118,6 +119,7 @@ impl Engine {
         self.append_sealed(now, world);
         self.replication.following = None;
         self.replication.is_following = false;
+        (self.set_log_role)(false);
         self.journal.set_home(None);
         let second = Second { id: self.replication_id(), valid_to: self.journal.offset() };
         self.begin_history();

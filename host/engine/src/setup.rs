@@ -24,6 +24,8 @@ pub struct Setup {
     pub policy_loader: Arc<dyn PolicyLoader>,
     /// Makes the log as loud as CONFIG SET says.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Has the log say whether this is a replica.
+    pub set_log_role: Box<dyn Fn(bool) + Send>,
     /// Tells whoever started the process how far it is.
     pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
 }

@@ -182,6 +182,7 @@ impl Bench {
             identity: identity(now),
             policy_loader: crate::policies::native_loader(),
             set_log_level: Box::new(|_| {}),
+            set_log_role: Box::new(|_| {}),
             tell_supervisor: Box::new(|_| {}),
         });
         let slept_us = Rc::<Cell<u64>>::default();

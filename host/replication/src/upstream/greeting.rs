@@ -16,6 +16,8 @@ pub(super) enum Word {
     Address,
     Capabilities,
     Psync,
+    /// PSYNC without a place: nothing can go on from there.
+    PsyncAnew,
     /// What a link for a snapshot says of itself.
     SnapshotLink,
     Sync,
@@ -61,7 +63,7 @@ impl Upstream {
             Word::Capabilities => {
                 let Some((id, offset)) = place else {
                     tracing::info!("Partial resynchronization not possible (nothing to go on from)");
-                    self.say(Word::Psync, &[b"PSYNC", b"?", b"-1"], outputs);
+                    self.say(Word::PsyncAnew, &[b"PSYNC", b"?", b"-1"], outputs);
                     return Heard::Nothing;
                 };
                 let first = (offset.0 + 1).to_string();
@@ -79,7 +81,10 @@ impl Upstream {
                 let first = (cut.offset.0 + 1).to_string();
                 self.say(Word::Psync, &[b"PSYNC", &cut.id.0, first.as_bytes()], outputs);
             }
-            Word::Psync => return self.hear_answer(line),
+            Word::PsyncAnew if line.starts_with(b"+CONTINUE") => {
+                return failed("the primary goes on from a place that was not named");
+            }
+            Word::Psync | Word::PsyncAnew => return self.hear_answer(line),
         }
         Heard::Nothing
     }

@@ -141,6 +141,18 @@ fn a_snapshot_may_be_loaded_before_the_primary_sends_the_stream() {
 }
 
 #[test]
+fn who_asks_for_everything_is_not_told_to_go_on() {
+    let (mut upstream, mut outputs) = upstream(Greeting::default());
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        upstream.hear(Micros(5), answer.as_bytes(), None, &mut outputs);
+    }
+    assert!(said(&mut outputs).ends_with("PSYNC ? -1"));
+    let (_, heard) = upstream.hear(Micros(5), b"+CONTINUE\r\n", None, &mut outputs);
+    assert!(matches!(heard, Heard::Failed(_)), "{heard:?}");
+    assert!(!upstream.is_up());
+}
+
+#[test]
 fn nonsense_ends_the_link_and_another_attempt_follows() {
     let cases =
         ["+FULLRESYNC x 1\r\n", "+FULLRESYNC\r\n", "-LOADING\r\n", "+CONTINUED\r\n", "$7\r\n", "\u{7f}\r\n"];
