@@ -139,8 +139,15 @@ enum Found {
     Library,
     ModuleData,
     Empty,
-    Key { type_byte: u8, value: Value, notes: Notes },
+    Key(FoundKey),
     End,
+}
+
+/// A key but for its name, which is in the decoder.
+pub(crate) struct FoundKey {
+    type_byte: u8,
+    value: Value,
+    notes: Notes,
 }
 
 /// What stands before a key.
@@ -178,20 +185,26 @@ impl<S: Source> Decoder<S> {
 
     /// The next key; None once the end, checksum included, was read. After an error there is nothing more to ask for.
     pub fn next_key(&mut self) -> Result<Option<LoadedKey<'_>>, LoadError> {
+        let found = self.find_key()?;
+        Ok(found.map(|found| self.key_of(found)))
+    }
+
+    /// As [`Decoder::next_key`]; what is found becomes a key by [`Decoder::key_of`].
+    pub(crate) fn find_key(&mut self) -> Result<Option<FoundKey>, LoadError> {
         loop {
             match self.advance()? {
                 Found::End => return Ok(None),
                 Found::Library => self.report.libraries.push(std::mem::take(&mut self.text)),
                 Found::Aux | Found::ModuleData | Found::Empty => {}
-                Found::Key { type_byte, value, notes } => {
+                Found::Key(found) => {
                     let passes_over = self.options.passes_over_expired_before;
                     let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
-                    if notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
+                    if found.notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
                         self.report.expired += 1;
                         continue;
                     }
                     self.report.keys += 1;
-                    return Ok(Some(self.key_of(type_byte, value, notes)));
+                    return Ok(Some(found));
                 }
             }
         }
@@ -206,19 +219,20 @@ impl<S: Source> Decoder<S> {
             Found::Library => Piece::Library(&self.text),
             Found::ModuleData => Piece::ModuleData,
             Found::Empty => Piece::Empty { database: self.database, key: &self.key },
-            Found::Key { type_byte, value, notes } => {
+            Found::Key(found) => {
                 self.report.keys += 1;
-                Piece::Key(self.key_of(type_byte, value, notes))
+                Piece::Key(self.key_of(found))
             }
         }))
     }
 
-    fn key_of(&self, type_byte: u8, value: Value, notes: Notes) -> LoadedKey<'_> {
-        let Notes { expires_at, access } = notes;
+    pub(crate) fn key_of(&self, found: FoundKey) -> LoadedKey<'_> {
+        let FoundKey { type_byte, value, notes: Notes { expires_at, access } } = found;
         LoadedKey { database: self.database, key: &self.key, value, expires_at, access, type_byte }
     }
 
     fn advance(&mut self) -> Result<Found, LoadError> {
+        self.reader.pass();
         let type_byte = match self.next_type()? {
             Ok(type_byte) => type_byte,
             Err(found) => return Ok(found),
@@ -235,7 +249,7 @@ impl<S: Source> Decoder<S> {
         let value = self.values.read(&mut self.reader, type_byte);
         let notes = std::mem::take(&mut self.notes);
         match value.map_err(|error| error.with_key(&self.key))? {
-            Some(value) => Ok(Found::Key { type_byte, value, notes }),
+            Some(value) => Ok(Found::Key(FoundKey { type_byte, value, notes })),
             None => {
                 self.report.empty += 1;
                 if self.report.empty_keys.len() < EMPTY_KEYS_MAX {
@@ -244,6 +258,11 @@ impl<S: Source> Decoder<S> {
                 Ok(Found::Empty)
             }
         }
+    }
+
+    /// Where the bytes come from, and the way back to the beginning of what is read next.
+    pub(crate) fn reader_mut(&mut self) -> &mut Reader<S> {
+        &mut self.reader
     }
 
     /// What was read so far.
