@@ -131,6 +131,10 @@ impl Arriving {
             return None;
         }
         let keys = self.keys.take()?;
+        if self.missing_bytes == 0 && self.pending_bytes > 0 {
+            // It has enough for a while.
+            return Some((keys, Vec::new(), false));
+        }
         self.pending_bytes = 0;
         Some((keys, std::mem::take(&mut self.pending), is_all))
     }

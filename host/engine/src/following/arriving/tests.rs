@@ -243,6 +243,31 @@ fn no_more_is_read_than_can_be_taken_in() {
 }
 
 #[test]
+fn what_is_ahead_of_the_load_is_bounded_while_it_goes_on() {
+    let keys: Vec<String> =
+        (0..4_000).map(|number| format!("SET key:{number} {}", "v".repeat(8_000))).collect();
+    let rdb = rdb_of(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let (mut bench, _) = follower("swapdb", &[("key-load-delay", "100")]);
+    announce(&mut bench, ID);
+    let (framed, mut sent) = (marked(&rdb), 0);
+    while sent < framed.len() {
+        // As much as is read before a turn ends.
+        if bench.readings.last().is_none_or(|&(_, wanted)| wanted) {
+            let bytes = &framed[sent..framed.len().min(sent + 3_000_000)];
+            hear(&mut bench, bytes);
+            sent += bytes.len();
+        }
+        bench.sleep(5);
+        let loaded: usize = info(&mut bench, "loading_loaded_bytes").parse().unwrap_or(sent);
+        assert!(sent - loaded < 9_000_000, "{sent} bytes were read, {loaded} loaded");
+    }
+    for _ in 0..200 {
+        bench.sleep(5);
+    }
+    assert_eq!(bench.run(1, "DBSIZE"), "4000");
+}
+
+#[test]
 fn keys_are_taken_in_as_slowly_as_is_asked_for() {
     let rdb = rdb_of(&["SET a 1", "SET b 1", "SET c 1"]);
     let (mut bench, _) = follower("on-empty-db", &[("key-load-delay", "1000000")]);
