@@ -173,6 +173,7 @@ impl Engine {
     ) -> Result<Loaded, String> {
         let options = AofOptions {
             cut_torn_end: self.config.bool(Directive::AofLoadTruncated),
+            damaged_tail_bytes_max: self.config.memory(Directive::AofLoadCorruptTailMaxSize),
             checksum: self.config.bool(Directive::AofChecksum),
         };
         let old_file = self.directory().join(OsStr::from_bytes(self.config.text(Directive::AppendFilename)));

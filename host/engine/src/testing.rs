@@ -17,7 +17,8 @@ use tenon_base::{
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 
-use crate::engine::{Allocator, Engine, Gauges, Identity, Setup};
+use crate::engine::Engine;
+use crate::setup::{Allocator, Gauges, Identity, Setup};
 
 /// When every bench begins, in microseconds since 1970.
 pub(crate) const START_UNIX_US: i64 = 1_700_000_000_000_000;

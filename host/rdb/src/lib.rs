@@ -17,6 +17,7 @@ mod error;
 mod read_value;
 mod reader;
 mod source;
+mod timed_hash;
 
 mod digest;
 mod dump;

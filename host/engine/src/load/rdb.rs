@@ -20,6 +20,8 @@ use crate::scripts::{Loading as LibraryLoading, RestorePolicy};
 
 /// How many keys ahead their buckets are fetched into the cache.
 const BUCKETS_AHEAD: usize = 12;
+/// How many keys a line of the log names.
+const KEYS_NAMED: usize = 10;
 
 /// Where the keys of a file go.
 enum Target<'a> {
@@ -223,6 +225,21 @@ impl Engine {
                 report.module_data
             );
         }
+        if report.module_values > 0 {
+            tracing::warn!(
+                "{} keys hold values of modules, which are passed over: the next save will not have them. The first: {}",
+                report.module_values,
+                named(&report.module_keys)
+            );
+        }
+        if report.field_times > 0 {
+            tracing::warn!(
+                "{} fields of hashes have expiry times, which are not kept: they stay until they are deleted. The first \
+                 such hashes: {}",
+                report.field_times,
+                named(&report.timed_keys)
+            );
+        }
         (self.loaded.keys, self.loaded.expired) = (report.keys, report.expired);
         for key in &report.empty_keys {
             tracing::info!("skipping empty key: {}", key.escape_ascii());
@@ -250,6 +267,12 @@ impl Engine {
             passes_over_expired_before: passes_over,
         }
     }
+}
+
+/// The first of these keys, as a person reads them.
+fn named(keys: &[Vec<u8>]) -> String {
+    let shown = keys.iter().take(KEYS_NAMED).map(|key| format!("\"{}\"", key.escape_ascii()));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The sentence of an error; the log has it in words for which people search.

@@ -39,6 +39,12 @@ fn arrive(
     }
 }
 
+/// Asserts that a file which comes byte by byte is told of as the whole one is.
+pub(super) fn assert_arrives_alike(file: &[u8], report: &LoadReport) {
+    let (_, arrived, _) = arrive(file, 1, &mut Dice::seeded(30), &options()).expect("a sound file");
+    assert_eq!(&arrived, report);
+}
+
 #[test]
 fn a_file_that_arrives_is_read_as_the_whole_one_is() {
     let keyspace = full_keyspace();

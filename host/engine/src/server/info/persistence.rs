@@ -56,6 +56,10 @@ pub(crate) struct PersistenceInfo {
     pub(crate) has_backup_failed: bool,
     /// Backups that succeeded since the start.
     pub(crate) backups: u64,
+    /// Bytes that cuts keep from being freed of large values that were changed or removed.
+    pub(crate) held_bytes: u64,
+    /// What a cut that began now could make the process hold of changed data: `snapshot-memory-max`.
+    pub(crate) held_bytes_max: u64,
     /// Bytes of changed data that were put into files because memory had no room for them, all in all.
     pub(crate) spilled_bytes: u64,
     /// Shown while `is_log_enabled`.
@@ -127,7 +131,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
     let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
     let syncs = engine.durability.log().map(|log| log.facts(now));
     PersistenceInfo {
-        cut_peak_bytes: cut_bytes,
+        cut_peak_bytes: cut_bytes.max(snapshots.held_bytes_peak as u64),
+        held_bytes: engine.keyspace.cut_held() as u64,
         cut_bytes,
         save_keys_done: cut.keys_handed as u64,
         save_keys_total: cut.keys_total as u64,
@@ -147,6 +152,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         has_backup_failed: engine.backups.has_failed(),
         backups: engine.backups.count,
         spilled_bytes: snapshots.spilled_bytes,
+        held_bytes_max: engine.preimage_bytes_max() as u64,
         log: LogInfo {
             current_bytes: sizes.current,
             base_bytes: sizes.base,
@@ -183,7 +189,7 @@ fn job(engine: &Engine, kind: Kind, history: &History, now: Now) -> JobInfo {
         last_seconds: has_ended.then(|| history.last_duration.millis() / 1_000),
         has_failed: history.last == Outcome::Failed,
         count: history.count,
-        last_cut_bytes: 0,
+        last_cut_bytes: history.last_held_bytes,
     }
 }
 
@@ -222,6 +228,8 @@ fn write_info(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_last_write_status", status(info.is_log_failing));
     lines.field("aof_last_cow_size", info.rewrite.last_cut_bytes);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+    lines.field("snapshot_held_bytes", info.held_bytes);
+    lines.field("snapshot_memory_max", info.held_bytes_max);
     lines.field("snapshot_spilled_bytes", info.spilled_bytes);
     lines.flag("backup_in_progress", info.backup_percentage.is_some());
     lines.hundredths("backup_current_perc", info.backup_percentage.unwrap_or(0.0));
