@@ -43,7 +43,7 @@ impl Contents {
                 head(value)
             );
         }
-        let more: Vec<_> = other.0.keys().filter(|entry| !self.0.contains_key(entry)).collect();
+        let more: Vec<_> = other.0.keys().filter(|&entry| !self.0.contains_key(entry)).collect();
         assert!(more.is_empty(), "{what}: {more:?} should not be there");
     }
 }

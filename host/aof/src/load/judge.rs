@@ -72,7 +72,7 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
                     }
                     b"MULTI" => in_transaction = true,
                     b"EXEC" => in_transaction = false,
-                    b"SELECT" if !(first && marked) && !in_transaction => taken_over = true,
+                    b"SELECT" if !(in_transaction || first && marked) => taken_over = true,
                     _ => {}
                 }
                 (commands, first, place) = (commands + 1, false, next);

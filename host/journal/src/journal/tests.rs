@@ -295,13 +295,16 @@ fn what_a_follower_logs_ends_in_the_database_of_the_stream_and_stands_at_its_pla
     assert_eq!(batch.offsets().end - ReplicationOffset(1_000), 26);
 }
 
+/// Units of operations: their database, their words, and for whom they are.
+type History<'a> = &'a [&'a [(u32, &'a str, Targets)]];
+
 /// Where the log's batches stand and in which database they end, and what the stream has selected there.
 fn stands(journal: &mut Journal) -> Vec<(u32, u32)> {
     let taken = journal.take_batch().expect("something was sealed");
     let stream = taken.replica_pieces().collect::<Vec<_>>().concat();
     let selected = |words: &[String], before: Option<u32>| {
-        let selects = words.iter().filter_map(|words| words.strip_prefix("SELECT "));
-        selects.last().map_or(before, |db| db.parse().ok())
+        let mut selects = words.iter().rev().filter_map(|words| words.strip_prefix("SELECT "));
+        selects.next().map_or(before, |db| db.parse().ok())
     };
     let (mut log, mut pairs) = (None, Vec::new());
     for batch in taken.log_batches() {
@@ -319,7 +322,7 @@ fn stands(journal: &mut Journal) -> Vec<(u32, u32)> {
 #[test]
 fn a_primary_s_batch_stands_where_its_stream_has_the_same_database() {
     let (both, stream, log) = (Targets::ALL, Targets::REPLICAS, Targets::LOG);
-    let histories: [&[&[(u32, &str, Targets)]]; 7] = [
+    let histories: [History<'_>; 7] = [
         &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream)]],
         &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream), (1, "PUBLISH c n", stream)]],
         &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream)], &[(2, "SET b 1", both)]],
