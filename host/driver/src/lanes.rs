@@ -120,6 +120,7 @@ fn lane_name(lane: Lane) -> &'static str {
     match lane {
         Lane::Sync => "sync",
         Lane::Save => "save",
+        Lane::Load => "load",
         Lane::Free => "free",
         Lane::Compile => "compile",
     }

@@ -3,6 +3,7 @@
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
 
 mod keys_ahead;
+mod keys_arriving;
 mod rdb;
 
 use std::any::Any;
@@ -30,6 +31,10 @@ use crate::loading::Loading;
 use crate::scripts::run_effect;
 use crate::server;
 use crate::table::{CommandId, CommandTable, Run, Unresolved};
+
+pub(crate) use keys_ahead::KeyRead;
+pub(crate) use keys_arriving::{KeysArriving, Taken};
+pub(crate) use rdb::told;
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";

@@ -139,7 +139,8 @@ impl Replication {
             self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
-        self.pump_at.into_iter().chain(gathered).chain(waits).min()
+        let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
+        self.pump_at.into_iter().chain(gathered).chain(arriving).chain(waits).min()
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Bench {
     pub(crate) listening: Result<(), ListenError>,
     /// Connections that were asked for.
     pub(crate) connects: Vec<(Ticket, String)>,
+    /// Connections from which reading was to stop, or to begin again.
+    pub(crate) readings: Vec<(u64, bool)>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -193,6 +195,7 @@ impl Bench {
             exit_code: None,
             listening: Ok(()),
             connects: Vec::new(),
+            readings: Vec::new(),
             disk,
             now,
             ticks: Ticks { now, read: 0, slept_us: Rc::clone(&slept_us) },
@@ -349,7 +352,7 @@ impl Bench {
                 let how = tls.map_or_else(String::new, |tls| format!(" with {:?}", tls.certificate_file));
                 self.connects.push((ticket, format!("{host}:{port}{from}{how}")))
             }
-            Output::Reading { .. } => {}
+            Output::Reading { connection, wanted } => self.readings.push((connection.serial, wanted)),
         }
     }
 

@@ -159,8 +159,15 @@ enum Found {
     ModuleData,
     ModuleValue,
     Empty,
-    Key { type_byte: u8, value: Value, notes: Notes },
+    Key(FoundKey),
     End,
+}
+
+/// A key but for its name, which is in the decoder.
+pub(crate) struct FoundKey {
+    type_byte: u8,
+    value: Value,
+    notes: Notes,
 }
 
 /// What stands before a key.
@@ -198,20 +205,26 @@ impl<S: Source> Decoder<S> {
 
     /// The next key; None once the end, checksum included, was read. After an error there is nothing more to ask for.
     pub fn next_key(&mut self) -> Result<Option<LoadedKey<'_>>, LoadError> {
+        let found = self.find_key()?;
+        Ok(found.map(|found| self.key_of(found)))
+    }
+
+    /// As [`Decoder::next_key`]; what is found becomes a key by [`Decoder::key_of`].
+    pub(crate) fn find_key(&mut self) -> Result<Option<FoundKey>, LoadError> {
         loop {
             match self.advance()? {
                 Found::End => return Ok(None),
                 Found::Library => self.report.libraries.push(std::mem::take(&mut self.text)),
                 Found::Aux | Found::ModuleData | Found::ModuleValue | Found::Empty => {}
-                Found::Key { type_byte, value, notes } => {
+                Found::Key(found) => {
                     let passes_over = self.options.passes_over_expired_before;
                     let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
-                    if notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
+                    if found.notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
                         self.report.expired += 1;
                         continue;
                     }
                     self.report.keys += 1;
-                    return Ok(Some(self.key_of(type_byte, value, notes)));
+                    return Ok(Some(found));
                 }
             }
         }
@@ -227,19 +240,20 @@ impl<S: Source> Decoder<S> {
             Found::ModuleData => Piece::ModuleData,
             Found::ModuleValue => Piece::ModuleValue { database: self.database, key: &self.key },
             Found::Empty => Piece::Empty { database: self.database, key: &self.key },
-            Found::Key { type_byte, value, notes } => {
+            Found::Key(found) => {
                 self.report.keys += 1;
-                Piece::Key(self.key_of(type_byte, value, notes))
+                Piece::Key(self.key_of(found))
             }
         }))
     }
 
-    fn key_of(&self, type_byte: u8, value: Value, notes: Notes) -> LoadedKey<'_> {
-        let Notes { expires_at, access } = notes;
+    pub(crate) fn key_of(&self, found: FoundKey) -> LoadedKey<'_> {
+        let FoundKey { type_byte, value, notes: Notes { expires_at, access } } = found;
         LoadedKey { database: self.database, key: &self.key, value, expires_at, access, type_byte }
     }
 
     fn advance(&mut self) -> Result<Found, LoadError> {
+        self.reader.pass();
         let type_byte = match self.next_type()? {
             Ok(type_byte) => type_byte,
             Err(found) => return Ok(found),
@@ -266,13 +280,18 @@ impl<S: Source> Decoder<S> {
         };
         let notes = std::mem::take(&mut self.notes);
         match value.map_err(|error| error.with_key(&self.key))? {
-            Some(value) => Ok(Found::Key { type_byte, value, notes }),
+            Some(value) => Ok(Found::Key(FoundKey { type_byte, value, notes })),
             None => {
                 self.report.empty += 1;
                 note_name(&mut self.report.empty_keys, &self.key);
                 Ok(Found::Empty)
             }
         }
+    }
+
+    /// Where the bytes come from, and the way back to the beginning of what is read next.
+    pub(crate) fn reader_mut(&mut self) -> &mut Reader<S> {
+        &mut self.reader
     }
 
     fn timed_hash(&mut self, type_byte: u8) -> Result<Option<Value>, LoadError> {
@@ -356,8 +375,10 @@ impl<S: Source> Decoder<S> {
     }
 
     fn skip_module_data(&mut self) -> Result<(), LoadError> {
+        self.skip_module_parts()?;
+        // Of what arrives bit by bit, it is begun anew when it was not all there.
         self.report.module_data += 1;
-        self.skip_module_parts()
+        Ok(())
     }
 
     fn skip_module_parts(&mut self) -> Result<(), LoadError> {

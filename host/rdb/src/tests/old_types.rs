@@ -135,6 +135,7 @@ fn what_stands_between_keys_is_taken_in_or_passed_over() {
     ]
     .concat();
     let (keyspace, report) = load_into(&file_around(12, &keys), &options()).unwrap();
+    arriving::assert_arrives_alike(&file_around(12, &keys), &report);
     assert_eq!((report.keys, report.empty, report.libraries.len(), report.module_data), (2, 1, 1, 1));
     assert_eq!((report.aux.replication_offset, report.lacks_checksum), (Some(12_345), true));
     assert_eq!(keyspace.db(2).find(b"a").unwrap().expires_at(), Some(UnixMillis(0x7F00_0000 * 1_000)));
@@ -246,6 +247,7 @@ fn values_of_modules_are_passed_over_and_named() {
     ]
     .concat();
     let (keyspace, report) = load_into(&file_around(9, &keys), &options()).unwrap();
+    arriving::assert_arrives_alike(&file_around(9, &keys), &report);
     assert_eq!((report.keys, report.module_values, report.module_data), (2, 1, 0));
     assert_eq!(report.module_keys, [b"json"]);
     assert_eq!(keyspace.db(0).len(), 2);
