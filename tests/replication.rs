@@ -293,6 +293,23 @@ fn a_primary_hands_its_place_over_and_takes_it_back() {
 }
 
 #[test]
+fn lines_of_the_log_say_who_writes_them() {
+    let (primary, server) = (primary(&[]), primary(&[]));
+    let role_of = |text: &str| {
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains(text)).expect("such a line");
+        line.split(' ').next().and_then(|word| word.split(':').nth(1)).map(str::to_owned)
+    };
+    assert_eq!(role_of("Ready to accept connections").as_deref(), Some("M"));
+    let mut client = server.client();
+    client.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    wait_for_link(&mut client);
+    assert_eq!(role_of("Full resync from master").as_deref(), Some("S"));
+    client.command(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(role_of("MASTER MODE enabled").as_deref(), Some("M"));
+}
+
+#[test]
 fn a_primary_that_lost_its_data_is_not_followed_into_emptiness() {
     let mut head = primary(&[]);
     let replica = primary(&["--replicaof", "127.0.0.1", &head.port().to_string()]);

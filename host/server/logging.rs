@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tenon_config::{Config, Directive, LogLevel};
 use tracing::field::{Field, Visit};
@@ -21,6 +21,8 @@ use crate::syslog::Syslog;
 pub(crate) struct Handle {
     /// Changes the level from which on lines are written.
     pub(crate) set_level: Box<dyn Fn(LogLevel) + Send>,
+    /// Says whether lines are a replica's from now on.
+    pub(crate) set_role: Box<dyn Fn(bool) + Send>,
 }
 
 /// Starts the log as configured.
@@ -32,10 +34,21 @@ pub(crate) fn start(config: &Config) -> Result<Handle, String> {
     let level = Arc::new(AtomicU8::new(rank_of(config.log_level())));
     let pid = std::process::id();
     let is_json = config.choice(Directive::LogFormat) == "json";
-    let layer = Lines { target, is_json, level: Arc::clone(&level), pid, syslog: Syslog::new(config, pid) };
+    let is_replica = Arc::new(AtomicBool::new(config.primary().is_some()));
+    let layer = Lines {
+        target,
+        is_json,
+        level: Arc::clone(&level),
+        pid,
+        is_replica: Arc::clone(&is_replica),
+        syslog: Syslog::new(config, pid),
+    };
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
         .map_err(|error| error.to_string())?;
-    Ok(Handle { set_level: Box::new(move |wanted| level.store(rank_of(wanted), Ordering::Relaxed)) })
+    Ok(Handle {
+        set_level: Box::new(move |wanted| level.store(rank_of(wanted), Ordering::Relaxed)),
+        set_role: Box::new(move |wanted| is_replica.store(wanted, Ordering::Relaxed)),
+    })
 }
 
 enum Target {
@@ -63,6 +76,7 @@ struct Lines {
     is_json: bool,
     level: Arc<AtomicU8>,
     pid: u32,
+    is_replica: Arc<AtomicBool>,
     syslog: Option<Syslog>,
 }
 
@@ -79,7 +93,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         let line = if self.is_json {
             json_line(self.pid, event.metadata().target(), LEVELS[rank].name, &message.0)
         } else {
-            format!("{}:M {} {} {}\n", self.pid, process::local_time(), LEVELS[rank].mark, message.0)
+            let role = if self.is_replica.load(Ordering::Relaxed) { 'S' } else { 'M' };
+            format!("{}:{role} {} {} {}\n", self.pid, process::local_time(), LEVELS[rank].mark, message.0)
         };
         // A log that cannot be written must not stop the server.
         let _ = self.target.write(line.as_bytes());

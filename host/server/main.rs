@@ -90,6 +90,7 @@ fn run(config: Config, source: Source, log: logging::Handle) -> Result<i32, Stri
         secret: process::entropy()?,
         config_file: source.file,
         set_log_level: log.set_level,
+        set_log_role: log.set_role,
         tell_supervisor: supervisor::teller(&config),
         config,
         identity,

@@ -73,6 +73,8 @@ pub struct Log {
     /// The job that is about to replace the manifest: one at a time.
     manifest_job: Option<JobId>,
     plain_persist: PlainPersist,
+    /// Its first base since it was switched on is in place; what lay there before is not all removed yet.
+    is_replacing: bool,
     /// The running removal of history.
     removal: Option<(JobId, Vec<String>)>,
     /// Files that no manifest names any more, and those that the one on disk may name until it is replaced.
@@ -210,7 +212,8 @@ impl Log {
             Err(other) => {
                 let text =
                     other.downcast_ref::<String>().map_or("the job ended without a result", |text| text);
-                JobEnd { result: Err(text.to_owned()), file: None, touched_manifest: true, blemish: None }
+                let failed = JobEnd::of(Err(std::io::Error::other(text.to_owned())));
+                JobEnd { touched_manifest: true, renamed: true, ..failed }
             }
         };
         if self.manifest_job == Some(id) {
@@ -232,6 +235,7 @@ impl Log {
         } else if self.removal.as_ref().is_some_and(|(job, _)| *job == id) {
             self.removal_ended();
         }
+        self.is_replacing &= self.is_clearing();
     }
 
     /// Everything that happened since the last call, for the server's log and INFO.

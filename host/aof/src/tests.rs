@@ -15,6 +15,8 @@ use tenon_resp::{Args, OwnedArgs, write_request};
 use crate::memory_disk::{MemoryDisk, Operation};
 use crate::*;
 
+mod appended;
+
 const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -215,7 +217,7 @@ fn redis_loads_our_files_and_we_load_what_it_made_of_them() {
         back.put(&Path::new("/log").join(name), &fs::read(&path).expect("a file"));
     }
     let mut transcript = Transcript::default();
-    let options = LoadOptions { cut_torn_end: true, checksum: true };
+    let options = LoadOptions { cut_torn_end: true, damaged_tail_bytes_max: 0, checksum: true };
     let loaded =
         load(&back, &directory, None, options, &mut transcript).unwrap_or_else(|error| panic!("{error}"));
     assert!(loaded.needs_new_increment && loaded.plain_end);

@@ -285,6 +285,8 @@ pub enum Lane {
     Write,
     /// Snapshots and rewrites; a thread for each.
     Save,
+    /// What arrives from a primary, taken apart.
+    Load,
     /// Freeing of large values, removal of files.
     Free,
     /// Compilation of components.

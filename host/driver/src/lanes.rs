@@ -121,6 +121,7 @@ fn lane_name(lane: Lane) -> &'static str {
         Lane::Sync => "sync",
         Lane::Write => "write",
         Lane::Save => "save",
+        Lane::Load => "load",
         Lane::Free => "free",
         Lane::Compile => "compile",
     }

@@ -254,12 +254,11 @@ fn not_loading(engine: &Engine, asked: &Asked<'_>) -> Outcome {
     let is_refused = match engine.loading() {
         _ if engine.is_over => true,
         // What ran before the load would be in the data, and in no record.
-        None => !engine.is_started && !asked.flags.has(Flags::LOADING),
+        None if !engine.is_started => !asked.flags.has(Flags::LOADING),
+        // What is written would be lost.
+        None => engine.arriving().is_some() && asked.flags.has(Flags::WRITE),
         Some(Loading::InPlace) => !asked.flags.has(Flags::LOADING),
-        Some(Loading::Beside) => {
-            asked.flags.has(Flags::NO_ASYNC_LOADING)
-                || (engine.load.is_some() && asked.flags.has(Flags::WRITE))
-        }
+        Some(Loading::Beside) => asked.flags.has(Flags::NO_ASYNC_LOADING) || asked.flags.has(Flags::WRITE),
     };
     if is_refused { Err(loading::refusal()) } else { Ok(()) }
 }

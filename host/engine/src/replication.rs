@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tenon_aof::{Log, Phase};
+use tenon_aof::Log;
 use tenon_base::{ConnectionId, Lane, Micros, Now, World};
 use tenon_config::{Config, Directive};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset, Targets};
@@ -139,7 +139,8 @@ impl Replication {
             self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
-        self.pump_at.into_iter().chain(gathered).chain(waits).min()
+        let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
+        self.pump_at.into_iter().chain(gathered).chain(arriving).chain(waits).min()
     }
 }
 
@@ -367,7 +368,7 @@ impl Engine {
             None => (false, primary.acked_count(wait.offset)),
             Some(_) => {
                 // A log that is being switched on would not be loaded yet.
-                let has_it = |log: &&Log| log.phase() == Phase::On && log.synced() >= wait.position;
+                let has_it = |log: &&Log| log.is_settled() && log.synced() >= wait.position;
                 let local = self.durability.log().filter(has_it).is_some();
                 (local, primary.synced_count(wait.offset))
             }

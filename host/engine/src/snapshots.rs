@@ -377,7 +377,7 @@ impl Engine {
             redis_bits: Some(64),
             created_seconds: Some(now.unix().seconds()),
             used_memory_bytes: Some(self.keyspace.used_memory() as i64),
-            stream_database: is_counted.then(|| self.stream_database()),
+            stream_database: is_counted.then(|| i64::from(self.stream_database())),
             replication_id: is_counted.then(|| self.replication_id().to_string()),
             replication_offset: is_counted.then(|| self.journal.offset().0 as i64),
             is_aof_base: Some(is_base),
@@ -385,8 +385,8 @@ impl Engine {
     }
 
     /// The database that the stream to replicas has selected.
-    fn stream_database(&self) -> i64 {
-        self.journal.home().or(self.journal.replica_db()).map_or(0, i64::from)
+    fn stream_database(&self) -> u32 {
+        self.journal.home().or(self.journal.replica_db()).unwrap_or(0)
     }
 
     /// Sizes of the databases that hold something.
@@ -411,8 +411,11 @@ impl Engine {
 
     /// The place in our own stream.
     pub(crate) fn origin(&self) -> Origin {
-        let db = self.journal.home().unwrap_or(0);
-        Origin { replication_id: self.replication_id(), offset: self.journal.offset(), db }
+        Origin {
+            replication_id: self.replication_id(),
+            offset: self.journal.offset(),
+            db: self.stream_database(),
+        }
     }
 
     pub(crate) fn preimage_bytes_max(&self) -> usize {
@@ -574,6 +577,12 @@ impl Engine {
         }
         let Some(running) = self.snapshots.running.take() else { return };
         self.end_walk();
+        if end.is_err() && self.config.bool(Directive::AppendOnly) && !self.durability.is_on() {
+            // In the words of Redis, for which tools look.
+            tracing::warn!(
+                "Removing the temp incr aof file: the log that it was for could not be switched on"
+            );
+        }
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
         self.snapshots.rewrite.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         self.set_readers();

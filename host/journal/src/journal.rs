@@ -293,6 +293,7 @@ impl Journal {
         }
         let last = unit.encoded.iter().rfind(|operation| operation.targets.log);
         let returns_to = self.home.filter(|&home| last.is_some_and(|last| last.db != home));
+        let before = self.offset;
         let wrapped = (belongs_together && unit.encoded.len() > 1) || returns_to.is_some();
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(MULTI));
@@ -306,15 +307,32 @@ impl Journal {
         if let Some(home) = returns_to {
             self.select(home, Targets::LOG);
         }
+        if targets.log && self.is_stream_elsewhere() {
+            self.select(self.log_db.unwrap_or(0), Targets::REPLICAS);
+        }
         if wrapped {
             self.write(targets, |out| out.extend_from_slice(EXEC));
         }
-        if targets.log
-            && let Some(mark) = self.sealed.marks.last_mut()
-        {
+        self.place(targets, before);
+    }
+
+    /// Says where the last batch stands by a record that began `before`.
+    fn place(&mut self, targets: Targets, before: ReplicationOffset) {
+        let is_elsewhere = self.is_stream_elsewhere();
+        let Some(mark) = self.sealed.marks.last_mut() else { return };
+        if targets.log {
             mark.positions.end = self.position;
             mark.stands_at = self.home.map(|_| self.offset);
+        } else if self.home.is_none() {
+            // What is for replicas alone is behind a batch only where that leaves the stream in the batch's database.
+            mark.stands_at = is_elsewhere.then_some(mark.stands_at.unwrap_or(before));
         }
+    }
+
+    /// Whether our own stream has another database selected than the log: whoever loads the log, to follow later, would
+    /// go on in the wrong one.
+    fn is_stream_elsewhere(&self) -> bool {
+        self.home.is_none() && self.replica_db.is_some() && self.replica_db != self.log_db
     }
 
     /// Begins a new batch if the log has not selected the database of the record's first operation.

@@ -71,6 +71,7 @@ pub(crate) fn engine(
         dice,
         policy_loader: loader,
         set_log_level: Box::new(|_| {}),
+        set_log_role: Box::new(|_| {}),
         tell_supervisor: Box::new(|_| {}),
     });
     engine.start(now, world).expect("an engine that needs no file to start");

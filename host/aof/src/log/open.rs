@@ -45,6 +45,7 @@ impl Log {
             rewrite: None,
             manifest_job: None,
             plain_persist: PlainPersist::default(),
+            is_replacing: false,
             removal: None,
             litter: Vec::new(),
             doubtful: Vec::new(),

@@ -84,7 +84,7 @@ fn settings() -> Settings {
     }
 }
 
-const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, checksum: true };
+const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, damaged_tail_bytes_max: 0, checksum: true };
 
 fn base_of(units: u64) -> Vec<u8> {
     format!("REDIS{units:020}").into_bytes()
@@ -297,6 +297,27 @@ fn a_rewrite_leaves_a_base_and_one_increment() {
     assert!(engine.events.contains(&LogEvent::RewriteReady));
     let after = engine.log.sizes();
     assert!(before.current > after.base && after.base == 25 && after.current > 25, "{before:?} {after:?}");
+}
+
+#[test]
+fn a_base_that_was_never_given_its_name_uses_up_no_number() {
+    let mut engine = engine();
+    engine.unit(0, 3, Targets::ALL);
+    engine.log.begin_rewrite().expect("nothing stands in its way");
+    engine.rest();
+    engine.rewrite();
+    engine.rewrite();
+    let temporary = engine.log.rewrite_path().expect("a rewrite is at work");
+    engine.disk.remove(&temporary).expect("the base that was written");
+    engine.rest();
+    assert!(matches!(engine.events.last(), Some(LogEvent::RewriteFailed { .. })), "{:?}", engine.events);
+    engine.unit(0, 1, Targets::ALL);
+    engine.rewrite_to_end();
+    assert_eq!(
+        engine.names(),
+        ["appendonly.aof.2.base.rdb", "appendonly.aof.3.incr.aof", "appendonly.aof.manifest"]
+    );
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
 }
 
 #[test]

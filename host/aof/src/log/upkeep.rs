@@ -5,7 +5,7 @@
 use tenon_base::{Lane, Micros, Now};
 
 use crate::log::jobs::{Action, Actions, JobId, LogJob};
-use crate::log::{Log, LogEvent};
+use crate::log::{Log, LogEvent, Phase};
 
 /// How long to wait before a manifest that nothing waits for is written again.
 const PERSIST_RETRY: Micros = Micros::from_millis(1_000);
@@ -27,6 +27,12 @@ impl Log {
         let clears = self.settings.remove_history && !self.manifest.history.is_empty();
         let persists = self.plain_persist.wanted && self.plain_persist.retry_at == Micros(0);
         self.failure.is_none() && (clears || persists || self.plain_persist.running.is_some())
+    }
+
+    /// Whether a restart would load what is appended, and the rewrite by which the log was switched on is over for
+    /// everybody: whoever is told that his writes are durable looks at INFO and at the files next.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::On && !(self.is_replacing && self.is_clearing())
     }
 
     pub(super) fn persist_job(&mut self, now: Now) -> Option<LogJob> {

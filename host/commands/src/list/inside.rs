@@ -7,7 +7,7 @@ use tenon_resp::Args;
 
 use super::ends::at_least;
 use crate::element::write_element;
-use crate::{CommandError, Context, Event, Outcome, Words};
+use crate::{CommandError, Context, Event, Origin, Outcome, Words};
 
 pub(super) fn lindex(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let Some(list) = ctx.db.list(args.get(1))? else {
@@ -106,9 +106,14 @@ pub(super) fn lrem(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn lset(ctx: &mut Context<'_>, args: Args<'_>) -> Outcome {
     let (key, limits) = (args.get(1), &ctx.limits.list);
+    let obeys = matches!(ctx.db.origin(), Origin::Primary | Origin::Load);
     let mut list = ctx.db.list_mut(key)?.ok_or(CommandError::NoSuchKey)?;
-    let index = args.integer(2)?;
-    let len = list.len() as i64;
+    let (mut index, len) = (args.integer(2)?, list.len() as i64);
+    if obeys && !(-len..len).contains(&index) {
+        // Of an index beyond 32 bits Redis takes the lower half, changes that element and passes on the words as they
+        // were said. We refuse such an index, so this is of Redis; and no list of Redis's is that long.
+        index = i64::from(index as i32);
+    }
     // Asked beforehand, because the list makes room for the element before it looks for the place.
     if !(-len..len).contains(&index) {
         return Err(CommandError::OutOfRange);

@@ -20,6 +20,7 @@ use tenon_resp::{Args, INTEGER_TEXT_BYTES_MAX};
 
 use crate::element::write_element;
 use crate::store::store_changes;
+use crate::string::string_bytes_max;
 use crate::{CommandError, Context, Event, Outcome};
 use options::Options;
 use pattern::Pattern;
@@ -132,7 +133,7 @@ fn store_result(
     elements: &[Element<'_>],
     gets: &[Pattern<'_>],
 ) -> Outcome {
-    let (mut list, limits) = (List::new(), &ctx.limits.list);
+    let (mut list, limits, bytes_max) = (List::new(), &ctx.limits.list, string_bytes_max(ctx));
     let mut text = [0; INTEGER_TEXT_BYTES_MAX];
     let (mut key, mut bytes) = (Vec::new(), 0);
     for &element in elements {
@@ -145,7 +146,7 @@ fn store_result(
             list.push(End::Back, found, limits);
             bytes += found.len();
         }
-        if bytes > ctx.limits.string_bytes_max {
+        if bytes > bytes_max {
             return Err(RESULT_TOO_LONG);
         }
     }

@@ -11,6 +11,7 @@ use super::options::Options;
 use super::pattern::{Pattern, until_zero};
 use super::weight::weight_of;
 use crate::partial_sort::sort_part;
+use crate::string::string_bytes_max;
 use crate::{CommandError, Context};
 
 const NOT_A_NUMBER: CommandError =
@@ -108,7 +109,7 @@ fn strings<'v>(
     elements: Vec<Element<'v>>,
     by: &Pattern<'_>,
 ) -> Result<Strings<'v>, CommandError> {
-    let (mut key, mut arena) = (Vec::new(), Vec::new());
+    let (mut key, mut arena, bytes_max) = (Vec::new(), Vec::new(), string_bytes_max(ctx));
     let mut weighed = Vec::with_capacity(elements.len());
     for element in elements {
         let start = arena.len();
@@ -118,7 +119,7 @@ fn strings<'v>(
             start..arena.len()
         });
         // One value may weigh many elements, each of which has it copied.
-        if arena.len() > ctx.limits.string_bytes_max {
+        if arena.len() > bytes_max {
             return Err(WEIGHTS_TOO_LONG);
         }
         weighed.push((element, place));

@@ -6,7 +6,7 @@ use tenon_aof::memory_disk::MemoryDisk;
 use tenon_base::{ConnectionId, Input, Machine, Peer, Transport};
 use tenon_resp::{OwnedArgs, write_request};
 
-use crate::replication::tests::{LINK, greet, hear, raw, say, snapshot_of};
+use crate::replication::tests::{LINK, attach, greet, hear, raw, say, snapshot_of};
 use crate::testing::{Bench, START_UNIX_US};
 
 const ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
@@ -85,6 +85,56 @@ fn a_follower_with_a_log_goes_on_where_it_stopped() {
         bench.run(1, "SELECT 7");
         assert_eq!(bench.run(1, "GET seventh"), "\"1\"");
     }
+}
+
+#[test]
+fn a_primary_that_follows_after_its_end_goes_on_in_the_database_of_its_stream() {
+    for preamble in ["yes", "no"] {
+        let disk = Arc::new(MemoryDisk::default());
+        let directives =
+            [("appendonly", "yes"), ("aof-use-rdb-preamble", preamble), ("repl-diskless-sync-delay", "0")];
+        let mut primary = Bench::on_disk(&directives, Arc::clone(&disk) as _);
+        let (id, _) = attach(&mut primary, 9);
+        primary.run(1, "SET a 1");
+        primary.run(1, "SELECT 3");
+        primary.run(1, "SET a 1");
+        primary.run(1, "BGREWRITEAOF");
+        primary.sleep(100);
+        drop(primary);
+
+        let mut follower = follower_on(&disk, &directives);
+        let asked = greet(&mut follower);
+        assert!(asked.contains(&id), "{asked}");
+        hear(&mut follower, b"+CONTINUE\r\n");
+        hear(&mut follower, &stream(&["SET b 2"]));
+        follower.run(1, "SELECT 3");
+        assert_eq!(follower.run(1, "MGET a b"), "[\"1\", \"2\"]", "aof-use-rdb-preamble {preamble}");
+    }
+}
+
+#[test]
+fn a_wide_index_of_a_list_is_taken_as_redis_takes_it() {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("appendonly", "yes")]);
+    sync(&mut bench, &["RPUSH l a b c"]);
+    hear(&mut bench, &stream(&["SELECT 0", "LSET l 4294967297 B", "LSET l -4294967297 C", "LSET l 7 x"]));
+    assert_eq!(bench.run(1, "LRANGE l 0 -1"), r#"["a", "B", "C"]"#);
+    assert_eq!(bench.run(1, "LSET l 4294967297 x"), "(error) ERR index out of range");
+    drop(bench);
+    let mut bench = follower_on(&disk, &[("appendonly", "yes")]);
+    assert_eq!(bench.run(1, "LRANGE l 0 -1"), r#"["a", "B", "C"]"#);
+}
+
+#[test]
+fn a_sort_of_the_primary_s_may_store_more_than_a_client_s() {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut bench = follower_on(&disk, &[("proto-max-bulk-len", "1mb")]);
+    let value = "v".repeat(600 << 10);
+    sync(&mut bench, &["RPUSH l 2 1", &format!("SET w1 {value}"), &format!("SET w2 w{value}")]);
+    let stored = ["SELECT 0", "SORT l BY nosort GET w* STORE values", "SORT l BY w* ALPHA STORE elements"];
+    hear(&mut bench, &stream(&stored));
+    assert_eq!(bench.run(1, "LLEN values"), "2");
+    assert_eq!(bench.run(1, "LRANGE elements 0 -1"), r#"["1", "2"]"#);
 }
 
 #[test]

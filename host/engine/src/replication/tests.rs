@@ -33,7 +33,7 @@ pub(crate) fn say(bench: &mut Bench, client: u64, text: &str) -> String {
 }
 
 /// Makes a client a replica that has got its snapshot; returns the id and the offset it was told.
-fn attach(bench: &mut Bench, client: u64) -> (String, u64) {
+pub(crate) fn attach(bench: &mut Bench, client: u64) -> (String, u64) {
     assert_eq!(say(bench, client, "REPLCONF listening-port 7000 capa eof capa psync2\r\n"), "+OK\r\n");
     let text = say(bench, client, "PSYNC ? -1\r\n");
     let line = text.lines().next().expect("an answer").to_owned();
@@ -127,6 +127,29 @@ fn waitaof_waits_for_our_own_disk() {
     let off = "(error) ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
     bench.run(1, "CONFIG SET appendonly no");
     assert_eq!(bench.run(1, "WAITAOF 1 0 0"), off);
+}
+
+#[test]
+fn waitaof_is_answered_when_the_rewrite_that_it_waited_for_is_over() {
+    let mut bench = bench(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    bench.run(1, "SET a 1");
+    bench.run(1, "CONFIG SET appendonly no");
+    let connection = bench.connect(2);
+    let bytes = b"CONFIG SET appendonly yes\r\nSET a 2\r\nWAITAOF 1 0 0\r\n";
+    bench.input(Input::Received { connection, bytes });
+    let mut said = String::new();
+    for _ in 0..100 {
+        bench.with_world(|engine, now, world| engine.settle(now, world));
+        said.push_str(&raw(&mut bench, 2));
+        if said.ends_with("*2\r\n:1\r\n:0\r\n") {
+            let info = bench.text(3, "INFO persistence");
+            return assert!(info.contains("aof_rewrite_in_progress:0"), "{info}");
+        }
+        for request in bench.outputs.take_requests() {
+            bench.carry_out(request);
+        }
+    }
+    panic!("no answer but {said:?}");
 }
 
 #[test]

@@ -295,6 +295,59 @@ fn what_a_follower_logs_ends_in_the_database_of_the_stream_and_stands_at_its_pla
     assert_eq!(batch.offsets().end - ReplicationOffset(1_000), 26);
 }
 
+/// An operation: its database, its words and its targets.
+type Effect = (u32, &'static str, Targets);
+
+/// Where the log's batches stand and in which database they end, and what the stream has selected there.
+fn stands(journal: &mut Journal) -> Vec<(u32, u32)> {
+    let taken = journal.take_batch().expect("something was sealed");
+    let stream = taken.replica_pieces().collect::<Vec<_>>().concat();
+    let selected = |words: &[String], before: Option<u32>| {
+        let mut selects = words.iter().filter_map(|words| words.strip_prefix("SELECT "));
+        selects.next_back().map_or(before, |db| db.parse().ok())
+    };
+    let (mut log, mut pairs) = (None, Vec::new());
+    for batch in taken.log_batches() {
+        log = selected(&commands(batch.pieces()), log);
+        let until = (batch.end_offset() - taken.offsets().start) as usize;
+        let sent = commands(std::iter::once(&stream[..until]));
+        let (begun, ended) =
+            ["MULTI", "EXEC"].map(|word| sent.iter().filter(|sent| *sent == word).count()).into();
+        assert_eq!(begun, ended, "in the midst of a transaction: {sent:?}");
+        pairs.push((log.expect("a selected one"), selected(&sent, None).expect("a selected one")));
+    }
+    pairs
+}
+
+#[test]
+fn a_primary_s_batch_stands_where_its_stream_has_the_same_database() {
+    let (both, stream, log) = (Targets::ALL, Targets::REPLICAS, Targets::LOG);
+    let histories: [&[&[Effect]]; 7] = [
+        &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream)]],
+        &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream), (1, "PUBLISH c n", stream)]],
+        &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream)], &[(2, "SET b 1", both)]],
+        &[&[(0, "SET a 1", both)], &[(1, "PUBLISH c m", stream)], &[(0, "SET b 1", both)]],
+        &[&[(0, "SET a 1", both)], &[(2, "SET a 2", log)]],
+        &[&[(0, "SET a 1", both), (1, "PUBLISH c m", stream)]],
+        &[&[(0, "SET a 1", both), (2, "SET a 2", log), (1, "PUBLISH c m", stream)]],
+    ];
+    for history in histories {
+        let mut journal = journal();
+        for operations in history {
+            unit(&mut journal, operations);
+        }
+        let stands = stands(&mut journal);
+        assert!(stands.iter().all(|(log, stream)| log == stream), "{stands:?} of {history:?}");
+    }
+    // A message in the same database is behind it, too: who has it may go on.
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", both)]);
+    unit(&mut journal, &[(1, "PUBLISH c m", stream)]);
+    unit(&mut journal, &[(0, "PUBLISH c m", stream)]);
+    let batch = journal.take_batch().expect("something was sealed");
+    assert!(batch.log_batches().all(|found| found.end_offset() == batch.offsets().end));
+}
+
 #[test]
 fn effects_are_counted_in_bytes_whoever_reads() {
     for (log, replicas) in [(false, false), (true, false), (true, true)] {

@@ -45,7 +45,7 @@ impl Keyspace {
 
     /// Puts all that one made by [`Keyspace::beside`] holds in the place of all that was here, in one step. What was
     /// here is returned, to be dropped elsewhere; cuts go on with it.
-    pub fn take_over(&mut self, mut other: Keyspace) -> Vec<Detached> {
+    pub fn take_over(&mut self, other: &mut Keyspace) -> Vec<Detached> {
         assert_eq!(self.databases.len(), other.databases.len(), "made for this keyspace");
         let pairs = self.databases.iter_mut().zip(&mut other.databases);
         pairs.map(|(own, fresh)| own.take_over(fresh)).collect()

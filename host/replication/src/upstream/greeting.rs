@@ -16,6 +16,8 @@ pub(super) enum Word {
     Address,
     Capabilities,
     Psync,
+    /// PSYNC without a place: nothing can go on from there.
+    PsyncAnew,
     /// What a link for a snapshot says of itself.
     SnapshotLink,
     Sync,
@@ -33,8 +35,9 @@ impl Upstream {
         let State::Greeting(word) = self.state else {
             return match Receiving::of_frame(line) {
                 Ok(receiving) => {
+                    let (_, all) = receiving.progress();
                     self.state = State::Receiving(receiving);
-                    Heard::Nothing
+                    Heard::SnapshotBegins(all)
                 }
                 Err(reason) => Heard::Failed(reason),
             };
@@ -61,7 +64,7 @@ impl Upstream {
             Word::Capabilities => {
                 let Some((id, offset)) = place else {
                     tracing::info!("Partial resynchronization not possible (nothing to go on from)");
-                    self.say(Word::Psync, &[b"PSYNC", b"?", b"-1"], outputs);
+                    self.say(Word::PsyncAnew, &[b"PSYNC", b"?", b"-1"], outputs);
                     return Heard::Nothing;
                 };
                 let first = (offset.0 + 1).to_string();
@@ -79,7 +82,10 @@ impl Upstream {
                 let first = (cut.offset.0 + 1).to_string();
                 self.say(Word::Psync, &[b"PSYNC", &cut.id.0, first.as_bytes()], outputs);
             }
-            Word::Psync => return self.hear_answer(line),
+            Word::PsyncAnew if line.starts_with(b"+CONTINUE") => {
+                return failed("the primary goes on from a place that was not named");
+            }
+            Word::Psync | Word::PsyncAnew => return self.hear_answer(line),
         }
         Heard::Nothing
     }

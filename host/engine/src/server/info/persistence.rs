@@ -113,8 +113,10 @@ pub(crate) struct LoadInfo {
     pub(crate) start_unix_seconds: i64,
     /// How long it has been going on.
     pub(crate) elapsed_seconds: u64,
-    /// Of all files.
+    /// Of all files; 0 where that is not known.
     pub(crate) total_bytes: u64,
+    /// About as many, in any case.
+    pub(crate) expected_bytes: u64,
     /// Read of them.
     pub(crate) loaded_bytes: u64,
     /// `used-mem` of the RDB.
@@ -164,10 +166,11 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
-        load: engine.load.as_ref().map(|load| LoadInfo {
+        load: engine.load_progress().map(|load| LoadInfo {
             start_unix_seconds: load.began.unix().seconds(),
             elapsed_seconds: now.steady.since(load.began.steady).millis() / 1_000,
             total_bytes: load.total_bytes,
+            expected_bytes: load.expected_bytes(),
             loaded_bytes: load.loaded_bytes,
             rdb_used_memory_bytes: load.rdb_used_memory_bytes,
         }),
@@ -254,7 +257,7 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
-    let remaining = load.total_bytes.saturating_sub(load.loaded_bytes);
+    let remaining = load.expected_bytes.saturating_sub(load.loaded_bytes);
     // Within the first second nothing can be foretold.
     let eta_seconds = match load.elapsed_seconds {
         0 => 1,
@@ -264,7 +267,7 @@ fn write_load(lines: &mut Lines, load: &LoadInfo) {
     lines.field("loading_total_bytes", load.total_bytes);
     lines.field("loading_rdb_used_mem", load.rdb_used_memory_bytes);
     lines.field("loading_loaded_bytes", load.loaded_bytes);
-    lines.hundredths("loading_loaded_perc", percent(load.loaded_bytes, load.total_bytes));
+    lines.hundredths("loading_loaded_perc", percent(load.loaded_bytes, load.expected_bytes));
     lines.field("loading_eta_seconds", eta_seconds);
 }
 
@@ -301,6 +304,7 @@ mod tests {
             start_unix_seconds: 1_700_000_000,
             elapsed_seconds: 10,
             total_bytes: 4_000,
+            expected_bytes: 4_000,
             loaded_bytes: 1_000,
             rdb_used_memory_bytes: 8_000,
         };
