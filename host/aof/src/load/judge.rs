@@ -51,7 +51,8 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
     let mut search = Search::new(at, end);
     let mut place = at + HEADER_BYTES as u64;
     let (mut commands, mut first, mut in_transaction, mut taken_over) = (0, true, false, false);
-    let mut marked = false;
+    // Behind a header that cannot be read the mark may be gone with it.
+    let mut marked = BatchHeader::parse(window.bytes(at, end, HEADER_BYTES)?).is_none();
     loop {
         match command::read(window, place, end, &mut args)? {
             Found::Annotation { next } => (marked, place) = (first, next),
@@ -67,7 +68,7 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
                 match args.as_args().get(0).to_ascii_uppercase().as_slice() {
                     // A header that is damaged, too: a SELECT behind it is ours.
                     b"PING" => {
-                        (first, marked, in_transaction, place) = (true, false, false, next);
+                        (first, marked, in_transaction, place) = (true, true, false, next);
                         continue;
                     }
                     b"MULTI" => in_transaction = true,

@@ -321,6 +321,35 @@ fn a_base_that_was_never_given_its_name_uses_up_no_number() {
 }
 
 #[test]
+fn history_that_may_go_is_forgotten_at_once_and_removed_afterwards() {
+    let disk = MemoryDisk::new();
+    let kept = Settings { remove_history: false, ..settings() };
+    let mut engine = Engine::start(disk, kept.clone(), Now::default());
+    engine.unit(0, 3, Targets::ALL);
+    engine.rewrite_to_end();
+    engine.unit(0, 1, Targets::ALL);
+    let manifest = Path::new("/data/appendonlydir/appendonly.aof.manifest");
+    let history = |engine: &Engine| {
+        let text = String::from_utf8(engine.disk.content(manifest).expect("a manifest")).expect("text");
+        text.lines().filter(|line| line.ends_with("type h")).count()
+    };
+    engine.log.forget_history(&engine.disk);
+    assert_eq!(history(&engine), 2, "what is to be kept");
+    engine.log.change_settings(engine.now, Settings { remove_history: true, ..kept });
+    engine.disk.fail(Operation::Rename, 0, 1, io::ErrorKind::StorageFull);
+    engine.log.forget_history(&engine.disk);
+    assert_eq!(history(&engine), 2, "the disk refuses, and nothing is lost");
+    engine.log.forget_history(&engine.disk);
+    assert_eq!((history(&engine), engine.names().len()), (0, 5));
+    engine.rest();
+    assert_eq!(
+        engine.names(),
+        ["appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof", "appendonly.aof.manifest"]
+    );
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
+}
+
+#[test]
 fn switching_on_counts_only_when_the_base_is_there() {
     let disk = MemoryDisk::new();
     let mut engine = Engine::start(disk, settings(), Now::default());

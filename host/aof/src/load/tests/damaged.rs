@@ -183,3 +183,18 @@ fn a_page_that_a_loss_of_power_took_is_no_damage_while_nothing_behind_it_was_saf
         assert!(refusal.contains("a good batch follows at offset"), "{refusal}");
     }
 }
+
+/// A header that lost as many bytes as mark a SELECT swallows the mark: the SELECT behind it is still ours.
+#[test]
+fn a_header_that_swallows_the_mark_is_a_damaged_one() {
+    let last = batch(200, 0, &["SELECT 3", "SET b 2", "SET c 3"]);
+    for lost in 40..HEADER_BYTES - 10 {
+        let mut file = [one(), last.clone()].concat();
+        file.drain(one().len() + lost..one().len() + lost + 3);
+        let place = Place::of(&[&file]);
+        if let (Ok(loaded), transcript) = place.load_with(OPTIONS) {
+            assert_eq!(transcript.commands, ["SELECT 0", "SET a 1"], "without 3 bytes from {lost} on");
+            assert!(loaded.cut_bytes > 0);
+        }
+    }
+}
