@@ -140,7 +140,7 @@ fn a_base_of_commands_takes_in_what_was_put_aside() {
     assert_eq!(text.matches("\r\nSET\r\n").count(), KEYS as usize);
     // Outside MULTI a SELECT stands only behind the header of a batch.
     let selects = text.matches("\r\nSELECT\r\n").count();
-    let behind_headers = text.matches("aaaa\r\n*2\r\n$6\r\nSELECT\r\n").count();
+    let behind_headers = text.matches("aaaa\r\n#\r\n*2\r\n$6\r\nSELECT\r\n").count();
     assert!(selects > 2 && selects == behind_headers, "{selects} and {behind_headers}");
     let last = text.rfind("SELECT\r\n$1\r\n").expect("a SELECT");
     assert_eq!(&text[last + 12..last + 13], "0", "it ends in the database of its place");
