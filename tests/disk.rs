@@ -232,6 +232,7 @@ fn a_log_that_finds_no_room_when_it_is_switched_on_is_tried_again() {
     }
     assert_eq!(client.command(&["CONFIG", "SET", "appendonly", "yes"]).text(), "OK");
     wait_until("the base fails", || info(&mut client, "persistence", "aof_last_bgrewrite_status") == "err");
+    assert!(server.log().contains("Removing the temp incr aof file"), "{}", server.log());
     disk.drop_ballast();
     wait_until("the base is written", || {
         info(&mut client, "persistence", "aof_last_bgrewrite_status") == "ok"

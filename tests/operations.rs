@@ -83,6 +83,24 @@ fn who_interrupts_the_last_save_ends_the_server_at_once() {
 }
 
 #[test]
+fn an_end_without_a_save_leaves_nothing_of_a_save_that_was_running() {
+    let mut server = Server::tenon(&["--save", "", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    client.command(&["DEBUG", "POPULATE", "20"]);
+    client.command(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]);
+    client.command(&["BGSAVE"]);
+    let directory = server.directory().to_owned();
+    let begun = || {
+        let files = fs::read_dir(&directory).expect("its directory").filter_map(Result::ok);
+        files.filter(|file| file.file_name().to_string_lossy().ends_with(".rdb")).count()
+    };
+    wait_until("the save has begun a file", || begun() == 1);
+    client.send(&["SHUTDOWN", "NOSAVE"]);
+    wait_until("the server has ended", || server.has_ended());
+    assert_eq!(begun(), 0, "what was begun is removed, and no dump is made");
+}
+
+#[test]
 fn metrics_health_and_readiness_are_answered() {
     let port = free_port();
     let server = Server::tenon(&["--save", "", "--metrics-port", &port.to_string()]);

@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::client::Client;
+use support::contents::Contents;
+use support::filling::{change, fill};
 use support::reply::Reply;
 use support::server::{Directory, Program, Server, oracle};
 use support::tools;
@@ -18,10 +18,6 @@ use support::tools;
 /// Both servers write nothing on their own, and let themselves be asked for a digest.
 const QUIET: [&str; 4] = ["--save", "", "--enable-debug-command", "yes"];
 const LOGGING: [&str; 6] = ["--save", "", "--enable-debug-command", "yes", "--appendonly", "yes"];
-
-/// In the year 2100: no key may expire while a test runs.
-const FAR_UNIX_MS: &str = "4102444800123";
-const DATABASES: [&str; 3] = ["0", "3", "15"];
 
 #[test]
 fn a_dump_goes_to_redis_and_back() {
@@ -239,6 +235,45 @@ fn both_go_on_with_a_log_that_was_torn() {
     }
 }
 
+/// Every byte is torn off in process, beside the loader; here both servers say what is left, at places from end to end.
+#[test]
+fn what_redis_appended_to_a_torn_log_is_served_by_both_wherever_it_is_torn_again() {
+    if !oracle() {
+        return;
+    }
+    let tenon = Server::tenon(&LOGGING);
+    ok(&tenon, &["SET", "first", "1"]);
+    let before = fs::metadata(last_increment(tenon.directory())).expect("the log is there").len() as usize;
+    ok(&tenon, &["SET", "torn", "1"]);
+    let whole = tenon.into_directory();
+    let bytes = fs::read(last_increment(whole.path())).expect("the log is there");
+    let header =
+        bytes[before..].windows(5).position(|part| part == b"*3\r\n$").expect("a command behind a header");
+    // Down to the header alone, and within its first command.
+    for left in [before + header, before + header + 10] {
+        let mut redis = Server::start(Program::Redis, &LOGGING, torn(whole.path(), left));
+        let mut client = redis.client();
+        for number in 0..12 {
+            client.command(&["SET", &format!("redis:{number}"), &"v".repeat(number)]);
+            client.command(&["RPUSH", "list", &number.to_string()]);
+        }
+        let expected = Contents::of(&redis);
+        redis.terminate();
+        let appended = redis.into_directory();
+        let length = fs::metadata(last_increment(appended.path())).expect("the log is there").len() as usize;
+        let tenon = Server::start(Program::Tenon, &LOGGING, torn(appended.path(), length));
+        expected.same_as(&Contents::of(&tenon), &format!("{left} bytes of ours, then Redis's"));
+        // From where the first SELECT of Redis's is whole.
+        for cut in (before + header + 30..length).step_by((length - before) / 5) {
+            let redis = Server::start(Program::Redis, &LOGGING, torn(appended.path(), cut));
+            let expected = Contents::of(&redis);
+            let tenon = Server::start(Program::Tenon, &LOGGING, torn(appended.path(), cut));
+            expected
+                .same_as(&Contents::of(&tenon), &format!("{left} bytes of ours, then Redis's, cut at {cut}"));
+        }
+    }
+}
+
 /// A copy of the directory whose last increment has `bytes` bytes.
 fn torn(whole: &Path, bytes: usize) -> Directory {
     let copy = Directory::new();
@@ -304,221 +339,4 @@ fn ok(server: &Server, arguments: &[&str]) {
 
 fn entry(key: &str) -> (String, String) {
     ("0".to_owned(), format!("\"{key}\""))
-}
-
-/// Every key of every database with its type, its value and its expiry; and the server's own digest.
-#[derive(PartialEq)]
-struct Contents(BTreeMap<(String, String), String>, String);
-
-impl Contents {
-    fn of(server: &Server) -> Contents {
-        let mut client = server.client();
-        let mut found = BTreeMap::new();
-        for number in 0..16 {
-            let database = number.to_string();
-            client.command(&["SELECT", &database]);
-            for key in keys(&mut client) {
-                let shown = Reply::Bulk(key.clone()).to_string();
-                found.insert((database.clone(), shown), value(&mut client, &key));
-            }
-        }
-        Contents(found, client.command(&["DEBUG", "DIGEST"]).text())
-    }
-
-    fn same_as(&self, other: &Contents, what: &str) {
-        for (entry, value) in &self.0 {
-            let found = other.0.get(entry);
-            let head = |text: &str| text.chars().take(2_000).collect::<String>();
-            assert!(
-                found == Some(value),
-                "{what}: {entry:?} is {}, expected {}",
-                found.map_or("missing".to_owned(), |found| head(found)),
-                head(value)
-            );
-        }
-        let more: Vec<_> = other.0.keys().filter(|entry| !self.0.contains_key(entry)).collect();
-        assert!(more.is_empty(), "{what}: {more:?} should not be there");
-        assert_eq!(self.1, other.1, "{what}: digest");
-    }
-}
-
-fn keys(client: &mut Client) -> Vec<Vec<u8>> {
-    let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
-    loop {
-        let reply = client.command(&["SCAN", &cursor, "COUNT", "500"]);
-        let [next, page] = reply.elements() else { panic!("SCAN says {reply}") };
-        let name = |reply: &Reply| match reply {
-            Reply::Bulk(bytes) => bytes.clone(),
-            other => panic!("SCAN gives {other}"),
-        };
-        keys.extend(page.elements().iter().map(name));
-        cursor = next.text();
-        if cursor == "0" {
-            return keys;
-        }
-    }
-}
-
-fn value(client: &mut Client, key: &[u8]) -> String {
-    let kind = client.command(&[b"TYPE", key]).text();
-    let value = match kind.as_str() {
-        "string" => client.command(&[b"GET", key]),
-        "list" => client.command(&[b"LRANGE", key, b"0", b"-1"]),
-        "set" => client.command(&[b"SMEMBERS", key]).sorted(),
-        "zset" => client.command(&[b"ZRANGE".as_slice(), key, b"0", b"-1", b"WITHSCORES"]),
-        "hash" => {
-            let flat = client.command(&[b"HGETALL", key]);
-            let pairs = flat.elements().chunks(2).map(|pair| Reply::Array(pair.to_vec()));
-            Reply::Array(pairs.collect()).sorted()
-        }
-        other => panic!("{key:?} is a {other}"),
-    };
-    let expiry = client.command(&[b"PEXPIRETIME", key]);
-    format!("{kind} until {expiry}: {value}")
-}
-
-/// Fills several databases with every type in every encoding. `round` makes the keys differ.
-fn fill(server: &Server, round: u32) {
-    let mut client = server.client();
-    let mut requests: Vec<Vec<String>> = Vec::new();
-    for database in DATABASES {
-        requests.push(words(&["SELECT", database]));
-        fill_strings(&mut requests, round);
-        fill_lists(&mut requests, round);
-        fill_sets(&mut requests, round);
-        fill_hashes(&mut requests, round);
-        fill_sorted_sets(&mut requests, round);
-        for kind in ["text", "raw", "list", "set", "hash", "zset", "zset-large"] {
-            requests.push(words(&["COPY", &format!("{kind}:{round}"), &format!("{kind}-mortal:{round}")]));
-            requests.push(words(&["PEXPIREAT", &format!("{kind}-mortal:{round}"), FAR_UNIX_MS]));
-        }
-    }
-    for (request, reply) in requests.iter().zip(client.pipeline(&requests)) {
-        assert!(!matches!(reply, Reply::Error(_)), "{request:?}: {reply}");
-    }
-    client.command(&[b"SET".as_slice(), b"binary\x00\xff\r\nkey", b"\x00\xfe\r\n\"value\""]);
-    client.command(&["SET", "", "the empty key"]);
-}
-
-fn fill_strings(requests: &mut Vec<Vec<String>>, round: u32) {
-    let integers = ["0", "-1", "127", "-129", "32768", "2147483648", "-9223372036854775808", "00", "1.5"];
-    for (index, text) in integers.iter().enumerate() {
-        requests.push(words(&["SET", &format!("integer{index}:{round}"), text]));
-    }
-    let texts = [
-        ("empty", String::new()),
-        ("text", "hello".to_owned()),
-        ("raw", "x".repeat(100)),
-        ("repeating", "abcdefgh".repeat(40_000)),
-        ("random", noise(300_000)),
-    ];
-    for (name, text) in texts {
-        requests.push(words(&["SET", &format!("{name}:{round}"), &text]));
-    }
-}
-
-fn fill_lists(requests: &mut Vec<Vec<String>>, round: u32) {
-    requests.push(words(&["RPUSH", &format!("list:{round}"), "a", "", "7", "-70000", "9223372036854775807"]));
-    for number in 0..1500 {
-        requests.push(words(&["RPUSH", &format!("list-large:{round}"), &format!("element {number}")]));
-    }
-    requests.push(words(&[
-        "RPUSH",
-        &format!("list-wide:{round}"),
-        "a",
-        &noise(20_000),
-        &"b".repeat(70_000),
-        "1",
-    ]));
-}
-
-fn fill_sets(requests: &mut Vec<Vec<String>>, round: u32) {
-    requests.push(words(&["SADD", &format!("set:{round}"), "a", "b", "", "17"]));
-    requests.push(words(&["SADD", &format!("set-16:{round}"), "1", "-2", "300"]));
-    requests.push(words(&["SADD", &format!("set-32:{round}"), "1", "70000"]));
-    requests.push(words(&["SADD", &format!("set-64:{round}"), "1", "-5000000000"]));
-    for number in 0..700 {
-        requests.push(words(&["SADD", &format!("set-integers:{round}"), &number.to_string()]));
-        requests.push(words(&["SADD", &format!("set-large:{round}"), &format!("member {number}")]));
-    }
-}
-
-fn fill_hashes(requests: &mut Vec<Vec<String>>, round: u32) {
-    requests.push(words(&["HSET", &format!("hash:{round}"), "a", "1", "b", "", "c", "text"]));
-    requests.push(words(&["HSET", &format!("hash-wide:{round}"), "a", &noise(500), &noise(90), "1"]));
-    for number in 0..700 {
-        let field = format!("field {number}");
-        requests.push(words(&["HSET", &format!("hash-large:{round}"), &field, &number.to_string()]));
-    }
-}
-
-/// Scores that every version prints alike.
-fn fill_sorted_sets(requests: &mut Vec<Vec<String>>, round: u32) {
-    let small = ["1", "a", "-2", "b", "0.25", "c", "inf", "d", "-inf", "e", "1", "f"];
-    requests.push([vec!["ZADD".to_owned(), format!("zset:{round}")], words(&small)].concat());
-    for number in 0..500 {
-        let score = format!("{}", f64::from(number - 250) / 4.0);
-        requests.push(words(&["ZADD", &format!("zset-large:{round}"), &score, &format!("member {number}")]));
-    }
-    requests.push(words(&["ZADD", &format!("zset-wide:{round}"), "3", &noise(300)]));
-}
-
-/// Changes of every kind to what `fill` made in its first round.
-fn change(server: &Server) {
-    let mut client = server.client();
-    let requests: &[&[&str]] = &[
-        &["SELECT", "3"],
-        &["APPEND", "text:1", " world"],
-        &["INCRBY", "integer0:1", "41"],
-        &["INCRBYFLOAT", "integer8:1", "0.25"],
-        &["SETRANGE", "raw:1", "50", "middle"],
-        &["GETDEL", "empty:1"],
-        &["LPUSH", "list:1", "front"],
-        &["LSET", "list-large:1", "700", "changed"],
-        &["LREM", "list-large:1", "0", "element 3"],
-        &["LTRIM", "list-large:1", "0", "1200"],
-        &["LINSERT", "list:1", "BEFORE", "7", "six"],
-        &["LMOVE", "list-large:1", "list:1", "RIGHT", "LEFT"],
-        &["SREM", "set-integers:1", "5", "6"],
-        &["SPOP", "set-large:1", "3"],
-        &["SINTERSTORE", "set-common:1", "set-integers:1", "set:1"],
-        &["HDEL", "hash-large:1", "field 1", "field 2"],
-        &["HINCRBY", "hash:1", "a", "9"],
-        &["ZREM", "zset-large:1", "member 1"],
-        &["ZINCRBY", "zset:1", "2.5", "a"],
-        &["ZPOPMIN", "zset-large:1", "4"],
-        &["PERSIST", "text-mortal:1"],
-        &["EXPIRE", "hash:1", "100000"],
-        &["GETEX", "raw:1", "PX", "200000000"],
-        &["SET", "short:1", "gone", "PX", "1"],
-        &["RENAME", "zset-wide:1", "zset-renamed:1"],
-        &["MOVE", "set-16:1", "9"],
-        &["SWAPDB", "3", "4"],
-        &["SELECT", "15"],
-        &["DEL", "random:1", "list-wide:1"],
-        &["UNLINK", "hash-large:1"],
-    ];
-    for request in requests {
-        let reply = client.command(request);
-        assert!(!matches!(reply, Reply::Error(_)), "{request:?}: {reply}");
-    }
-    std::thread::sleep(Duration::from_millis(5));
-    client.command(&["SELECT", "4"]);
-    assert_eq!(client.command(&["GET", "short:1"]), Reply::Nil);
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-/// Text that does not compress, the same in every run.
-fn noise(characters: usize) -> String {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let character = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'!' + (state % 90) as u8)
-    };
-    (0..characters).map(character).collect()
 }

@@ -13,7 +13,7 @@ Usage: tenon [FILE.toml | redis.conf] [-] [--directive value ...]
        tenon check-config [FILE] [--directive value ...]
        tenon check rdb FILE | check aof DIRECTORY [--repair] | check backup DIRECTORY
        tenon dump FILE --json
-       tenon restore --to TIME|OFFSET DIRECTORY --into DIRECTORY2
+       tenon restore --to TIME|OFFSET DIRECTORY --into DIRECTORY2 | restore --from BACKUP --into DIRECTORY2
        tenon --version | --help
 
 A Redis-compatible storage engine whose durability decisions are WebAssembly components.
@@ -26,7 +26,8 @@ A Redis-compatible storage engine whose durability decisions are WebAssembly com
   check           whether a dump, an append-only file or a backup is sound (tenon check --help); a configuration file
                   of that name is ./check
   dump            what is in a dump or an append-only file, one JSON object a line (tenon dump --help)
-  restore         a copy of an append-only log that ends at a time or an offset (tenon restore --help)
+  restore         a copy of an append-only log that ends at a time or an offset, or a data directory from a backup
+                  (tenon restore --help)
 
 Examples:
   tenon                                       serve port 6379 to this machine; dump.rdb is here

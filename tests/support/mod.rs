@@ -13,6 +13,9 @@ pub(crate) mod replicas;
 
 pub(crate) mod disks;
 
+pub(crate) mod contents;
+pub(crate) mod filling;
+
 pub(crate) mod script;
 pub(crate) mod words;
 

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::reply::Reply;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
@@ -219,10 +220,20 @@ impl Server {
         self.child = Some(command.spawn().expect("the server's program can be started"));
     }
 
-    /// Whether PING gets an answer other than LOADING; NOAUTH is an answer.
+    /// Whether PING gets an answer other than LOADING; NOAUTH is an answer. Not that of a stranger who was quicker to
+    /// take the port.
     fn answers(&self) -> bool {
-        let reply = Client::try_connect(self.port).and_then(|mut client| client.try_command(&["PING"]));
-        reply.is_ok_and(|reply| !reply.to_string().contains("LOADING"))
+        let Ok(mut client) = Client::try_connect(self.port) else { return false };
+        let answered = client.try_command(&["PING"]);
+        if !answered.is_ok_and(|reply| !reply.to_string().contains("LOADING")) {
+            return false;
+        }
+        let told = match client.try_command(&["INFO", "server"]) {
+            Ok(reply @ Reply::Bulk(_)) => reply.text(),
+            _ => return true,
+        };
+        let process = told.lines().find_map(|line| line.strip_prefix("process_id:"));
+        process.is_none_or(|process| process.trim() == self.pid().to_string())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -235,7 +246,10 @@ impl Drop for Server {
         if std::thread::panicking() && self.directory().exists() {
             let log = self.log();
             let tail = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
-            eprintln!("{:?} in {} said last:\n{}", self.program, self.directory().display(), &log[tail..]);
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let state = ended.map_or_else(|| "runs".to_owned(), |status| format!("has ended ({status})"));
+            let directory = self.directory().display();
+            eprintln!("{:?} in {directory} {state}, and said last:\n{}", self.program, &log[tail..]);
         }
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();

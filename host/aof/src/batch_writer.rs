@@ -1,6 +1,7 @@
 //! How a batch is put into a file: header, timestamp line, SELECT, commands.
 //!
-//! Always: nothing else writes headers, and outside MULTI a batch has SELECT only as its first command.
+//! Always: nothing else writes headers. Outside MULTI a batch with a header has SELECT only as its first command, and then an
+//! empty annotation before it: Redis, where it goes on behind a header, writes a SELECT without one.
 
 use tenon_base::UnixMillis;
 use tenon_journal::{ReplicationId, ReplicationOffset};
@@ -8,11 +9,13 @@ use tenon_resp::{INTEGER_TEXT_BYTES_MAX, format_integer, write_array_header, wri
 
 use crate::header;
 
-/// Most bytes of a SELECT.
-pub(crate) const SELECT_BYTES_MAX: usize = 48;
+/// Most bytes of a SELECT, and of what marks it.
+pub(crate) const SELECT_BYTES_MAX: usize = 51;
 /// Most bytes of a timestamp line.
 pub(crate) const TIMESTAMP_BYTES_MAX: usize = 32;
 
+/// Marks a SELECT as ours: a line that Redis passes over, and leaves out where it cuts a torn file to whole commands.
+const MARK: &[u8] = b"#\r\n";
 const SELECT: &[u8] = b"*2\r\n$6\r\nSELECT\r\n";
 const MULTI_AND_SELECT: &[u8] = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nSELECT\r\n";
 
@@ -43,8 +46,12 @@ impl Frame<'_> {
         }
         let mut select = self.select;
         for piece in pieces {
-            let selects = piece.starts_with(SELECT) || piece.starts_with(MULTI_AND_SELECT);
-            if std::mem::take(&mut select) && !selects {
+            let selects = piece.starts_with(SELECT);
+            let adds = std::mem::take(&mut select) && !selects && !piece.starts_with(MULTI_AND_SELECT);
+            if self.header.is_some() && (selects || adds) {
+                out.extend_from_slice(MARK);
+            }
+            if adds {
                 write_select(out, self.db);
             }
             out.extend_from_slice(piece);

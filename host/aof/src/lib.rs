@@ -21,7 +21,9 @@ pub use command_base::{BATCH_BYTES_MAX, CommandBase};
 pub use directory::Directory;
 pub use error::AofError;
 pub use header::{BatchHeader, HEADER_BYTES};
-pub use load::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, Passed, load, load_file};
+pub use load::{
+    BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, Passed, keep_tail, load, load_file,
+};
 pub use log::{
     JobId, Keep, Log, LogEvent, LogJob, Phase, RewriteRefused, RewriteStage, Settings, Sizes, Start,
     SyncFacts,

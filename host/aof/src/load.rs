@@ -5,6 +5,7 @@
 
 mod ahead;
 mod command;
+mod damage;
 mod file; // read me first: the rules
 mod judge;
 mod sink;
@@ -21,6 +22,7 @@ use crate::error::{ADVICE_REPAIR, AofError};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::marker::{self, ANNOTATION_BYTES_MAX, Marker};
 
+pub use damage::keep_tail;
 use file::{FileToLoad, Progress};
 pub use sink::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, Origin, Passed};
 
@@ -42,7 +44,7 @@ pub fn load(
         upgrade(disk, directory, old_file, &mut manifest, sink)?;
     }
     let files = open_files(disk, directory, &manifest)?;
-    load_files(&files, manifest, options, sink)
+    load_files(disk, &files, manifest, options, sink)
 }
 
 /// Loads one file as if it were all of a log, whatever manifest names it.
@@ -59,10 +61,11 @@ pub fn load_file(
     let (file, end) = opened.map_err(AofError::disk("Opening the AOF file", path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = FileToLoad { path: path.to_owned(), name, file, end, is_last: true, is_base: false };
-    load_files(&[file], Manifest::default(), options, sink)
+    load_files(disk, &[file], Manifest::default(), options, sink)
 }
 
 fn load_files(
+    disk: &dyn Disk,
     files: &[FileToLoad],
     manifest: Manifest,
     options: LoadOptions,
@@ -70,6 +73,7 @@ fn load_files(
 ) -> Result<Loaded, AofError> {
     let total_bytes = files.iter().map(|file| file.end).sum();
     let mut progress = Progress {
+        disk,
         sink,
         options,
         total_bytes,

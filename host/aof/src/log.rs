@@ -1,10 +1,11 @@
 //! The log at work: batches in, positions reached out.
 //!
-//! Loads nothing (see `load`), decides neither when to sync nor what a reply waits for. Writes on the caller's thread;
-//! everything else on a disk is a job, whose end is told to `job_ended`.
+//! Loads nothing (see `load`), decides neither when to sync nor what a reply waits for. Writes on the caller's thread,
+//! but for writes beside an fsync; everything else on a disk is a job, whose end is told to `job_ended`.
 //! Always: nothing is called synced that an fsync did not cover; what is not safe stays in memory; positions only
 //! rise; and whatever is stopped wherever, the manifest on disk loads every record called durable, in order, once.
 
+mod aside;
 mod event;
 mod jobs;
 mod open;
@@ -27,6 +28,7 @@ use crate::directory::Directory;
 use crate::header::HEADER_BYTES;
 use crate::manifest::Manifest;
 
+use aside::AsideWrite;
 pub use event::LogEvent;
 use jobs::{JobEnd, SyncJob};
 pub use jobs::{JobId, LogJob};
@@ -62,6 +64,7 @@ pub struct Log {
     timestamp_seconds: i64,
     dirt: Dirt,
     sync: Option<RunningSync>,
+    aside: Option<AsideWrite>,
     failure: Option<Failure>,
     /// The attempt that was under way when the log was switched off.
     leaving: Option<Attempt>,
@@ -194,7 +197,8 @@ impl Log {
         {
             return Some(job);
         }
-        self.recovery_job(now)
+        self.aside_job()
+            .or_else(|| self.recovery_job(now))
             .or_else(|| self.rewrite_job())
             .or_else(|| self.persist_job(now))
             .or_else(|| self.removal_job())
@@ -208,7 +212,8 @@ impl Log {
             Err(other) => {
                 let text =
                     other.downcast_ref::<String>().map_or("the job ended without a result", |text| text);
-                JobEnd { result: Err(text.to_owned()), file: None, touched_manifest: true, blemish: None }
+                let failed = JobEnd::of(Err(std::io::Error::other(text.to_owned())));
+                JobEnd { touched_manifest: true, renamed: true, ..failed }
             }
         };
         if self.manifest_job == Some(id) {
@@ -219,6 +224,8 @@ impl Log {
         }
         if self.sync.as_ref().is_some_and(|sync| sync.id == id) {
             self.sync_ended(now, end.result);
+        } else if self.aside.as_ref().is_some_and(|aside| aside.id() == id) {
+            self.aside_ended(now, end.result);
         } else if self.failure.as_ref().is_some_and(|failure| failure.job() == Some(id)) {
             self.recovery_ended(now, end);
         } else if self.rewrite.as_ref().is_some_and(|rewrite| rewrite.job() == Some(id)) {
@@ -339,10 +346,12 @@ impl Log {
     /// # Errors
     /// What the disk said; the log is failing then.
     pub fn sync_now(&mut self, now: Now) -> Result<(), String> {
-        self.flush(now);
+        self.finish_aside(now);
+        self.flush_here(now);
         if self.switching.is_some() {
             // Everything up to the switch must be durable before anything behind it is written.
             self.sync_inline(now)?;
+            self.flush_here(now);
         }
         self.sync_inline(now)
     }
@@ -402,8 +411,15 @@ impl Log {
         });
     }
 
-    /// Writes what was appended and not written yet; nothing while the disk fails, and only up to a switch.
+    /// Writes what was appended and not written yet, unless that is to be made aside.
     fn flush(&mut self, now: Now) {
+        if self.aside.is_none() && !self.writes_aside() {
+            self.flush_here(now);
+        }
+    }
+
+    /// Writes what was appended and not written yet; nothing while the disk fails, and only up to a switch.
+    fn flush_here(&mut self, now: Now) {
         let Some(current) = self.current.as_ref().filter(|_| self.failure.is_none()) else { return };
         let to = self.switching.as_ref().map_or(self.appended, |switching| switching.at);
         if to.bytes <= self.written.bytes {
@@ -440,8 +456,9 @@ impl Log {
         self.statistics.ended(sync.began, now.steady, result.is_ok());
         match result {
             Ok(()) => self.synced_to(now, sync.covers, sync.began),
-            Err(error) => self.fail(now, "fsync", error),
+            Err(error) => return self.fail(now, "fsync", error),
         }
+        self.flush(now);
     }
 
     /// An fsync that began at `began` covered everything up to `mark`.
@@ -488,6 +505,7 @@ impl Log {
         (self.phase, self.current) = (Phase::Off, None);
         (self.spare, self.switching) = (None, None);
         self.sync = None;
+        self.call_back_aside();
         self.leave_recovery();
         self.dirt = Dirt::default();
         self.written = self.appended;

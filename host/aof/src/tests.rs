@@ -15,6 +15,8 @@ use tenon_resp::{Args, OwnedArgs, write_request};
 use crate::memory_disk::{MemoryDisk, Operation};
 use crate::*;
 
+mod appended;
+
 const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +29,7 @@ fn write_log(disk: &MemoryDisk, directory: &Directory) {
         base_is_rdb: false,
         pending_bytes_max: 1 << 30,
         keep: Keep::UntilSynced,
+        writes_aside: false,
         remove_history: true,
     };
     let now = Now { steady: Micros(0), unix_us: 1_700_000_000_000_000 };
@@ -214,7 +217,7 @@ fn redis_loads_our_files_and_we_load_what_it_made_of_them() {
         back.put(&Path::new("/log").join(name), &fs::read(&path).expect("a file"));
     }
     let mut transcript = Transcript::default();
-    let options = LoadOptions { cut_torn_end: true, checksum: true };
+    let options = LoadOptions { cut_torn_end: true, damaged_tail_bytes_max: 0, checksum: true };
     let loaded =
         load(&back, &directory, None, options, &mut transcript).unwrap_or_else(|error| panic!("{error}"));
     assert!(loaded.needs_new_increment && loaded.plain_end);

@@ -281,8 +281,12 @@ pub enum Output {
 pub enum Lane {
     /// Fsyncs of the log, and nothing else: an fsync never queues behind other work.
     Sync,
+    /// Writes of the log beside an fsync, and nothing else.
+    Write,
     /// Snapshots and rewrites; a thread for each.
     Save,
+    /// What arrives from a primary, taken apart.
+    Load,
     /// Freeing of large values, removal of files.
     Free,
     /// Compilation of components.

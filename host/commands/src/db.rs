@@ -326,6 +326,17 @@ impl<'a> Db<'a> {
         self.database().remove(key)
     }
 
+    /// Gives a key's value and expiry to another key, which must not be there. False if there is no such key.
+    pub fn rename(&mut self, source: &[u8], target: &[u8]) -> bool {
+        self.prepare_write(source);
+        self.prepare_write(target);
+        let is_renamed = self.database().rename(source, target).is_some();
+        if is_renamed {
+            self.unit.notify(Event::NEW, self.index, target);
+        }
+        is_renamed
+    }
+
     /// Takes a key out and frees it. `None` if it was not there; a value that may take long to free is returned,
     /// for [`crate::Context::discard`].
     pub fn delete(&mut self, key: &[u8]) -> Option<Option<Value>> {

@@ -69,8 +69,8 @@ fn gather(directory: &Path, sources: &mut String) {
     }
 }
 
-/// Directives that Redis does not have.
-const OWN: [&str; 17] = [
+/// Directives that Redis 7.2 does not have.
+const OWN: [&str; 18] = [
     "metrics-port",
     "metrics-bind",
     "log-format",
@@ -79,6 +79,7 @@ const OWN: [&str; 17] = [
     "backup-directory",
     "backup-bytes-per-second",
     "aof-checksum",
+    "aof-load-corrupt-tail-max-size",
     "aof-pending-max",
     "aof-stall-timeout",
     "repl-sync-delay-max",

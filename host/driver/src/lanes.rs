@@ -119,7 +119,9 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
 fn lane_name(lane: Lane) -> &'static str {
     match lane {
         Lane::Sync => "sync",
+        Lane::Write => "write",
         Lane::Save => "save",
+        Lane::Load => "load",
         Lane::Free => "free",
         Lane::Compile => "compile",
     }

@@ -4,19 +4,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use tenon_acl::{PasswordMaker, UserId, Users};
+use tenon_acl::{PasswordMaker, Users};
 use tenon_base::{
-    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Outputs, Peer, Report,
+    ConnectionId, Dice, Input, Job, Lane, ListenError, Machine, Micros, Now, Output, Outputs, Report,
     Reported, Signal, Stamp, Ticket, World,
 };
 use tenon_commands::{Garbage, Limits, LookupCounts, Unit};
 use tenon_config::{Config, Directive, KeyspaceEvents, LogLevel, OutputLimits};
 use tenon_journal::Journal;
 use tenon_keyspace::Keyspace;
-use tenon_policy::PolicyLoader;
-use tenon_resp::{Batch, Decoder, Limits as DecodeLimits, Proto, Reply};
+use tenon_resp::{Batch, Limits as DecodeLimits};
 
 use crate::access;
 use crate::backups::Backups;
@@ -38,8 +36,9 @@ use crate::scripts::Scripts;
 use crate::server;
 use crate::server::acl::log::AccessLog;
 use crate::server::slowlog::SlowLog;
-use crate::session::{ReplyMode, Session, Sessions};
+use crate::session::Sessions;
 use crate::settings;
+use crate::setup::{Identity, Milestone, Setup};
 use crate::snapshots::Snapshots;
 use crate::stats::Stats;
 use crate::table::CommandTable;
@@ -158,57 +157,6 @@ pub(crate) struct MemoryMarks {
     pub(crate) peak_bytes: u64,
 }
 
-/// Who this server is.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// 40 hexadecimal digits, new at each start.
-    pub run_id: String,
-    /// The process.
-    pub pid: u32,
-    /// Path of the program.
-    pub executable: String,
-    /// `uname`'s system, release and machine.
-    pub system: String,
-    /// When the process started.
-    pub started: Now,
-    /// Of local time.
-    pub utc_offset_minutes: i16,
-    /// Bytes of memory in the machine.
-    pub total_memory_bytes: u64,
-    /// Reads the allocator's and the system's figures, for INFO and DEBUG: it is not the engine's to know how.
-    pub gauges: fn() -> Gauges,
-    /// Bytes that were allocated before anything else was made.
-    pub program_bytes: u64,
-    /// What the allocator can be asked for.
-    pub allocator: Allocator,
-}
-
-/// What the allocator can be asked for, for MEMORY PURGE and MALLOC-STATS.
-#[derive(Clone, Copy, Debug)]
-pub struct Allocator {
-    /// Gives unused pages back to the system. False if that failed.
-    pub purge: fn() -> bool,
-    /// Its own report, as text.
-    pub report: fn() -> Vec<u8>,
-}
-
-/// Figures that only the process's surroundings know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Gauges {
-    /// Bytes that the allocator has handed out.
-    pub allocated_bytes: u64,
-    /// Bytes in pages that the allocator uses.
-    pub active_bytes: u64,
-    /// Resident bytes as the allocator counts them.
-    pub allocator_resident_bytes: u64,
-    /// Resident bytes as the system counts them.
-    pub resident_bytes: u64,
-    /// Microseconds of CPU in user mode and in the kernel.
-    pub cpu_user_us: u64,
-    /// See `cpu_user_us`.
-    pub cpu_system_us: u64,
-}
-
 /// Sockets asked for.
 #[derive(Debug, Default)]
 pub(crate) struct ListenState {
@@ -226,6 +174,7 @@ pub(crate) enum Purpose {
     Backup,
     ListBackups(ConnectionId),
     SnapshotForReplicas,
+    TakeApart,
     Link,
     Migrate,
     Free,
@@ -233,41 +182,6 @@ pub(crate) enum Purpose {
     WatchPolicies,
     ListPolicies(ConnectionId),
     Listen(Option<ConnectionId>),
-}
-
-/// What an engine is made of.
-pub struct Setup {
-    /// The configuration that holds.
-    pub config: Config,
-    /// The file it came from.
-    pub config_file: Option<PathBuf>,
-    /// Entropy from the operating system.
-    pub dice: Dice,
-    /// More of it, for passwords alone: clients see what the dice show.
-    pub secret: [u8; 32],
-    /// Who this is.
-    pub identity: Identity,
-    /// Makes policies out of directives.
-    pub policy_loader: Arc<dyn PolicyLoader>,
-    /// Makes the log as loud as CONFIG SET says.
-    pub set_log_level: Box<dyn Fn(LogLevel) + Send>,
-    /// Has the log say whether this is a replica.
-    pub set_log_role: Box<dyn Fn(bool) + Send>,
-    /// Tells whoever started the process how far it is.
-    pub tell_supervisor: Box<dyn Fn(Milestone) + Send>,
-}
-
-/// What a supervisor wants to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Milestone {
-    /// What was saved is being loaded.
-    Loading,
-    /// Clients are served.
-    Ready,
-    /// The last save goes on.
-    Saving,
-    /// The server ends.
-    Stopping,
 }
 
 impl Engine {
@@ -441,105 +355,6 @@ impl Engine {
         self.memory.peak_bytes = self.memory.peak_bytes.max(self.used_bytes(outputs));
     }
 
-    /// Writes a reply outside a request: to a client that waited.
-    pub(crate) fn answer(
-        &mut self,
-        connection: ConnectionId,
-        world: &mut World<'_>,
-        write: impl FnOnce(&mut Reply<'_>),
-    ) {
-        if let Some(session) = self.sessions.get(connection)
-            && session.replies != ReplyMode::Off
-        {
-            write(&mut Reply::new(world.outputs.writer(connection), session.proto));
-        }
-    }
-
-    /// Ends a session: at once, or when its replies are sent.
-    pub(crate) fn close(&mut self, connection: ConnectionId, at_once: bool, world: &mut World<'_>) {
-        self.forget_waiting(connection);
-        if let Some(session) = self.sessions.get_mut(connection) {
-            session.is_closing = true;
-            if at_once && !std::mem::replace(&mut session.is_gone, true) {
-                world.outputs.discard(connection.slot);
-                session.decoder = Decoder::new();
-                self.sessions.stop_counting(connection);
-            }
-            world.outputs.request(Output::Close { connection, at_once });
-        }
-    }
-
-    /// Answers malformed bytes and closes the connection.
-    pub(crate) fn refuse_protocol(
-        &mut self,
-        connection: ConnectionId,
-        error: &tenon_resp::ProtocolError,
-        world: &mut World<'_>,
-    ) {
-        tracing::debug!("Protocol error from client {}: {error}", connection.serial);
-        self.stats.error_replies += 1;
-        self.answer(connection, world, |reply| reply.error_format(format_args!("ERR {error}")));
-        self.close(connection, false, world);
-    }
-
-    pub(crate) fn connected(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        peer: Peer,
-        world: &mut World<'_>,
-    ) {
-        self.stats.connections_received += 1;
-        let refusal = self.refusal_of(&peer);
-        let is_authenticated = self.users.is_open();
-        self.sessions.insert(Session::new(connection, peer, now, is_authenticated));
-        if let Some(text) = refusal {
-            self.stats.connections_rejected += 1;
-            Reply::new(world.outputs.writer(connection), Proto::Resp2).error(text);
-            self.close(connection, false, world);
-        }
-    }
-
-    /// A connection is gone, whose it was.
-    pub(crate) fn ended(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
-        self.closed(connection);
-        self.replication_closed(now, connection);
-        self.upstream_closed(now, connection, world);
-        self.target_closed(now, connection, world);
-    }
-
-    fn closed(&mut self, connection: ConnectionId) {
-        self.forget_waiting(connection);
-        self.unwatch(connection);
-        self.unsubscribe_all(connection);
-        self.untrack(connection);
-        self.stop_monitoring(connection);
-        self.sessions.remove(connection);
-    }
-
-    /// Why a new connection is turned away, if it is.
-    fn refusal_of(&self, peer: &Peer) -> Option<&'static str> {
-        if self.sessions.len() as i64 >= self.config.integer(Directive::MaxClients) {
-            return Some("ERR max number of clients reached");
-        }
-        let is_protected = self.config.bool(Directive::ProtectedMode)
-            && self.users[UserId::DEFAULT].needs_no_password()
-            && !peer.is_local;
-        is_protected.then_some(
-            "DENIED Redis is running in protected mode because protected mode is enabled and no password is set \
-             for the default user. In this mode connections are only accepted from the loopback interface. If \
-             you want to connect from external computers to Redis you may adopt one of the following solutions: \
-             1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback \
-             interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis \
-             is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change \
-             permanent. 2) Alternatively you can just disable the protected mode by editing the Redis \
-             configuration file, and setting the protected mode option to 'no', and then restarting the server. \
-             3) If you started the server manually just for testing, restart it with the '--protected-mode no' \
-             option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one \
-             of the above things in order for the server to start accepting connections from the outside.",
-        )
-    }
-
     fn completed(
         &mut self,
         now: Now,
@@ -554,6 +369,7 @@ impl Engine {
             Some(Purpose::Backup) => self.backup_ended(now, result),
             Some(Purpose::ListBackups(connection)) => self.backups_listed(now, connection, result, world),
             Some(Purpose::SnapshotForReplicas) => self.snapshot_for_replicas_ended(now, result, world),
+            Some(Purpose::TakeApart) => self.taken_apart(now, ticket, result, world),
             Some(Purpose::LoadPolicies) => self.policies_loaded(now, result, world),
             Some(Purpose::WatchPolicies) => self.policies_watched(now, result, world),
             Some(Purpose::ListPolicies(connection)) => self.policies_listed(now, connection, result, world),

@@ -154,10 +154,11 @@ impl Engine {
     }
 
     /// What does not count against the limit, because removing keys makes it grow: what the log is to be told, and what
-    /// a cut or a replica still needs.
+    /// a cut or a replica still needs; and what is loaded beside the data.
     pub(crate) fn uncounted_bytes(&self, outputs: &Outputs) -> u64 {
         let (_, replicas) = self.stream_bytes(outputs);
-        (self.journal.pending_bytes() + self.keyspace.cut_memory()) as u64 + replicas
+        let arriving = self.arriving().map_or(0, |arriving| arriving.memory_bytes());
+        arriving + (self.journal.pending_bytes() + self.keyspace.cut_memory()) as u64 + replicas
     }
 
     /// Bytes of the stream to replicas: those that its backlog may hold, and those beyond, which replicas need, if there
@@ -261,7 +262,7 @@ impl Engine {
     /// Whether it is this server's to remove keys just now. A follower leaves that to its primary.
     fn may_evict(&self) -> bool {
         let leaves_it = self.replication.is_following && self.config.bool(Directive::ReplicaIgnoreMaxmemory);
-        !leaves_it && !self.pause.is_on() && self.load.is_none()
+        !leaves_it && !self.pause.is_on() && self.load.is_none() && self.arriving().is_none()
     }
 
     fn stop_exceeding(&mut self, now: Now) {

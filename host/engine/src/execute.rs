@@ -1,24 +1,16 @@
-//! From bytes to effects: decode everything that came, then run it in groups whose keys are fetched ahead,
+//! From bytes to requests: decode everything that came, then pass it on in groups whose keys are fetched ahead,
 //! request by request through the gates.
-//! Always: a request's reply is written behind those of the requests before it; a unit's effects are sealed
-//! before the next unit begins.
+//! Always: a request's reply is written behind those of the requests before it.
 
-use tenon_base::{ConnectionId, Micros, Now, Output, SegmentKind, Stamp, World};
-use tenon_commands::{Begin, CommandError, Context, Db, Flags, Origin, Outcome, Wait, key_positions};
-use tenon_config::Directive;
-use tenon_resp::{Args, Batch, OwnedArgs, Reply};
+use tenon_base::{ConnectionId, Now, SegmentKind, World};
+use tenon_commands::{CommandError, Flags, Outcome};
+use tenon_resp::{Args, Batch, Reply};
 
 use crate::engine::Engine;
 use crate::gates::{self, Refusal};
 use crate::look_ahead::GROUP;
-use crate::output_limits::reply_bytes_max;
-use crate::server::ServerContext;
 use crate::session::{Parked, ReplyMode};
-use crate::table::{Command, CommandId, Run};
-
-/// What a client learns whose write waited for the disk in vain.
-const STALLED: &str = "MISCONF Errors writing to the AOF file: the disk does not keep up (aof-pending-max bytes wait \
-for it since aof-stall-timeout seconds). The write was not executed.";
+use crate::table::CommandId;
 
 /// What to do after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,189 +365,6 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(connection) {
             (session.written_position, session.written_offset) = (position, offset);
         }
-    }
-
-    /// Runs a request as a unit. Returns what it waits for, if it has no answer yet.
-    #[inline]
-    pub(crate) fn run(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        id: CommandId,
-        args: Args<'_>,
-        world: &mut World<'_>,
-    ) -> Result<Option<Box<Wait>>, CommandError> {
-        let outcome = self.run_unit(now, connection, id, args, world);
-        if self.tracking.is_on() {
-            self.remember_reads(now, connection, id, args, world);
-        }
-        outcome
-    }
-
-    fn run_unit(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        id: CommandId,
-        args: Args<'_>,
-        world: &mut World<'_>,
-    ) -> Result<Option<Box<Wait>>, CommandError> {
-        match self.commands[id].run {
-            Run::Data(handler) => {
-                let session = self.sessions.get(connection).expect("a request comes from a session");
-                let (database, proto, no_touch) = (session.database, session.proto, session.no_touch);
-                let keys_are_limited = self.limits_keys(session.user, id, args);
-                let reply_bytes_max = reply_bytes_max(&self.output_limits, session);
-                self.unit.set_may_wait(!self.is_in_exec);
-                let only_reads = self.replication.is_following && !self.commands[id].flags.has(Flags::WRITE);
-                let origin = if only_reads { Origin::Reader } else { Origin::Client };
-                let mut db =
-                    Db::new(&mut self.keyspace, database, now, origin, &mut self.lookups, &mut self.unit);
-                db.no_touch = no_touch;
-                db.keys_are_limited = keys_are_limited;
-                db.lazy_expire = self.lazy_expire;
-                db.keeps_expired = self.pause.is_on();
-                let mut reply = Reply::new(world.outputs.writer(connection), proto);
-                // What was sent already and is still in the buffer makes this a little less than it could be.
-                reply.set_bytes_max(reply_bytes_max);
-                let mut context = Context {
-                    db,
-                    reply,
-                    dice: &mut self.dice,
-                    limits: &self.limits,
-                    garbage: &mut self.garbage,
-                };
-                let outcome = handler(&mut context, args);
-                self.unit.set_may_wait(false);
-                let wait = self.unit.take_wait();
-                if self.replication.is_following && !only_reads {
-                    self.note_own_keys(database, id, args);
-                }
-                let has_flushed =
-                    !self.unit.touched_databases().is_empty() && self.commands[id].name == "flushall";
-                // What waits has done nothing yet that its words would tell.
-                self.seal(now, database, Some(args).filter(|_| wait.is_none()), world);
-                if has_flushed {
-                    self.flushed_all(now, world);
-                }
-                outcome.map(|()| wait)
-            }
-            Run::Server(handler) => {
-                let mut context = ServerContext { engine: self, connection, command: id, now, world };
-                let outcome = handler(&mut context, args);
-                let database = self.sessions.get(connection).map_or(0, |session| session.database);
-                self.seal(now, database, Some(args), world);
-                if std::mem::take(&mut self.has_flushed_in_exec) {
-                    self.flushed_all(now, world);
-                }
-                outcome.map(|()| None)
-            }
-        }
-    }
-
-    /// What a reply waits for that saw what is not yet durable, though it is promised: `always` only.
-    pub(crate) fn stamp_of_read(
-        &self,
-        connection: ConnectionId,
-        id: CommandId,
-        args: Args<'_>,
-    ) -> Option<Stamp> {
-        let command = &self.commands[id];
-        // SORT may look at keys that its words do not name.
-        let names_no_keys = command.keys.iter().any(|spec| spec.begin == Begin::Unknown);
-        if names_no_keys || command.keys.is_empty() && command.flags.has(Flags::READONLY) {
-            return self.durability.read_all_stamp(self.journal.position());
-        }
-        let index = self.sessions.get(connection)?.database;
-        let database = self.keyspace.db(index);
-        let keys = command
-            .keys
-            .iter()
-            .filter_map(|spec| key_positions(spec, args))
-            .flat_map(|range| range.positions());
-        keys.filter_map(|at| self.durability.read_stamp(index as u32, database.hash(args.get(at))))
-            .max_by_key(|stamp| stamp.position)
-    }
-
-    /// FLUSHALL gives up a running save and a snapshot for replicas, whose data is no longer wanted, and leaves an empty
-    /// dump if saves are configured.
-    fn flushed_all(&mut self, now: Now, world: &mut World<'_>) {
-        if self.is_in_exec {
-            // A dump would hold what is not sealed yet.
-            self.has_flushed_in_exec = true;
-            return;
-        }
-        self.abort_save();
-        self.restart_snapshot_for_replicas(world);
-        if !self.config.save_points().is_empty() {
-            // The client is not to blame if that fails; the log tells.
-            let _ = self.save_now(now, world);
-        }
-    }
-
-    /// Whether so much waits for the disk, or for a replica, that this command must wait, too.
-    fn must_stall(&self, connection: ConnectionId, command: Option<CommandId>) -> bool {
-        let is_delayed = self.replication.delays(connection);
-        if !is_delayed && !self.durability.is_full() {
-            return false;
-        }
-        let Some(flags) = command.and_then(|id| self.flags_to_run(connection, &self.commands[id])) else {
-            return false;
-        };
-        // Messages and scripts make the stream longer, too.
-        flags.has(Flags::WRITE) || is_delayed && flags.has(Flags::MAY_REPLICATE)
-    }
-
-    /// What a command is about to do, itself, or as an EXEC that does it. Inside MULTI it is only queued.
-    fn flags_to_run(&self, connection: ConnectionId, command: &Command) -> Option<Flags> {
-        let session = self.sessions.get(connection)?;
-        let is_queued = session.transaction.is_some() && command.name != "exec";
-        (!is_queued).then(|| session.effective_flags(command, command.flags))
-    }
-
-    /// Keeps a write, and everything behind it on its connection, until the disk or a replica has caught up.
-    fn stall(&mut self, now: Now, connection: ConnectionId, args: Args<'_>, world: &mut World<'_>) {
-        let Some(session) = self.sessions.get_mut(connection) else { return };
-        session.parked = Some(Parked::Again(OwnedArgs::from(args)));
-        self.stalled.push((connection, now.steady));
-        self.stats.delayed_for_sync += u64::from(!self.durability.is_full());
-        world.outputs.request(Output::Reading { connection, wanted: false });
-    }
-
-    /// Lets stalled writes run once there is room, and refuses those that waited too long for the disk. Those that
-    /// waited too long for a replica run all the same, with what came behind them.
-    pub(crate) fn settle_stalled(&mut self, now: Now, world: &mut World<'_>) {
-        if self.stalled.is_empty() {
-            return;
-        }
-        let limit =
-            Micros::from_millis(self.config.integer(Directive::AofStallTimeout).max(0) as u64 * 1_000);
-        self.mark = world.stopwatch.read();
-        self.serve_waiting(world);
-        let stalled = std::mem::take(&mut self.stalled);
-        for (connection, since) in stalled {
-            let waited = now.steady.since(since);
-            let is_late = self.durability.is_full() && waited >= limit;
-            let is_delayed = self.replication.delays(connection) && waited < self.replication.delay_max();
-            if !is_late && (self.durability.is_full() || is_delayed) {
-                self.stalled.push((connection, since));
-                continue;
-            }
-            self.replication.excused = Some(connection);
-            let Some(session) = self.sessions.get_mut(connection) else { continue };
-            let Some(Parked::Again(request)) = session.parked.take() else { continue };
-            world.outputs.request(Output::Reading { connection, wanted: true });
-            if is_late {
-                self.stats.error_replies += 1;
-                self.answer(connection, world, |reply| reply.error(STALLED));
-            } else {
-                let command = self.commands.find(request.as_args().get(0));
-                self.execute(now, connection, command, request.as_args(), world);
-                self.serve_waiting(world);
-            }
-            self.run_kept(now, connection, world);
-        }
-        self.replication.excused = None;
     }
 
     /// Holds the reply written since `start` until the log has come as far as it must.

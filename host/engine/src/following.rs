@@ -6,19 +6,21 @@ use std::collections::HashSet;
 
 use tenon_aof::{Log, Phase};
 use tenon_base::{ConnectionId, Micros, Now, Output, Peer, Ticket, World};
-use tenon_commands::{Db, Origin, key_positions};
-use tenon_config::{Config, Directive};
+use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_replication::{Greeting, Heard, Second, Upstream};
-use tenon_resp::{Args, Batch};
+use tenon_resp::Batch;
 
 use crate::engine::{Engine, Purpose};
 use crate::sockets::outgoing_tls;
-use crate::table::CommandId;
 use aside::Aside;
+pub(crate) use greeting::greeting;
 use snapshot::Incoming;
 
+mod arriving;
 mod aside;
+mod greeting;
+mod own_keys;
 mod snapshot;
 mod stream;
 
@@ -137,10 +139,17 @@ impl Engine {
 
     /// What goes by the clock while a primary is followed.
     pub(crate) fn tend_upstream(&mut self, now: Now, world: &mut World<'_>) {
+        self.tend_arriving(now, world);
         let (offset, synced) = (self.journal.offset(), self.synced_offset());
         let Some(following) = &mut self.replication.following else { return };
         let links = std::iter::once(&following.upstream).chain(&following.aside.link);
-        let is_heard = |link: &Upstream| link.link().is_some() && following.aside.deaf != link.link();
+        let is_held_back = |link: &Upstream| {
+            let incoming = following.incoming.as_ref().and_then(Incoming::arriving);
+            incoming.is_some_and(|arriving| arriving.is_deaf_on(link.link()))
+        };
+        let is_heard = |link: &Upstream| {
+            link.link().is_some() && following.aside.deaf != link.link() && !is_held_back(link)
+        };
         if let Some(silent) = links.into_iter().find(|link| is_heard(link) && link.is_silent(now.steady)) {
             tracing::warn!("{}", silent.silence());
             following.give_up_aside();
@@ -234,10 +243,21 @@ impl Engine {
             let Some(link) = following.link_mut(connection) else { break };
             let (count, heard) = link.hear(now.steady, rest, place, world.outputs);
             rest = &rest[count..];
-            let Heard::SnapshotEnd(bytes, surplus) = heard else {
-                failure = self.take_in(now, &mut following, heard, world).err();
-                continue;
+            let (bytes, surplus) = match heard {
+                Heard::SnapshotEnd(bytes, surplus) => (bytes, surplus),
+                Heard::SnapshotBegins(bytes) => {
+                    failure = self.begin_snapshot(now, &mut following, connection, bytes, world).err();
+                    continue;
+                }
+                heard => {
+                    failure = self.take_in(now, &mut following, heard, world).err();
+                    continue;
+                }
             };
+            if following.is_arriving() {
+                failure = following.arrived(bytes, surplus, world).err();
+                continue;
+            }
             // Others are heard while it is loaded: they are to find everything in its place.
             let kept = following.keep(bytes);
             following.aside.end(world);
@@ -269,10 +289,12 @@ impl Engine {
             tracing::warn!("Connection with master lost.");
             following.give_up_aside();
             following.upstream.lost(now.steady);
-            following.forget(world);
+            self.tell_of_short_snapshot();
+            self.forget_sync(world);
         } else if following.aside.link.as_ref().is_some_and(|link| link.link() == Some(connection)) {
             tracing::warn!("Connection with master lost, which the snapshot came over.");
             following.give_up_aside();
+            self.tell_of_short_snapshot();
             self.drop_upstream(now, world);
         }
     }
@@ -284,7 +306,16 @@ impl Engine {
             world.outputs.request(Output::Close { connection, at_once: true });
         }
         following.upstream.lost(now.steady);
-        following.forget(world);
+        self.forget_sync(world);
+    }
+
+    /// Lets go of what was not complete: it comes again.
+    fn forget_sync(&mut self, world: &mut World<'_>) {
+        let Some(following) = &mut self.replication.following else { return };
+        following.aside.forget(world);
+        if let Some(arriving) = following.forget_incoming(world) {
+            self.discard(arriving, world);
+        }
     }
 
     fn take_in(
@@ -295,11 +326,12 @@ impl Engine {
         world: &mut World<'_>,
     ) -> Result<(), String> {
         match heard {
-            Heard::Nothing | Heard::SnapshotEnd(..) => Ok(()),
+            Heard::Nothing | Heard::SnapshotBegins(_) | Heard::SnapshotEnd(..) => Ok(()),
             Heard::Failed(reason) => Err(reason),
             Heard::Full(id, offset) => {
                 self.handed_over(following);
-                self.await_snapshot(following, id, offset, world)
+                self.await_snapshot(following, id, offset, world);
+                Ok(())
             }
             Heard::Split => {
                 self.handed_over(following);
@@ -307,7 +339,7 @@ impl Engine {
                 Ok(())
             }
             Heard::Cut(cut) => {
-                self.await_snapshot(following, cut.id, cut.offset, world)?;
+                self.await_snapshot(following, cut.id, cut.offset, world);
                 following.upstream.read_from(cut, world.outputs);
                 Ok(())
             }
@@ -339,6 +371,19 @@ impl Engine {
         }
     }
 
+    fn await_snapshot(
+        &mut self,
+        following: &mut Following,
+        id: ReplicationId,
+        offset: ReplicationOffset,
+        world: &mut World<'_>,
+    ) {
+        if let Some(arriving) = following.forget_incoming(world) {
+            self.discard(arriving, world);
+        }
+        following.incoming = Some(Incoming::new(id, offset));
+    }
+
     /// Whether this follower has nothing to show because it never got anything.
     pub(crate) fn is_unsynced(&self) -> bool {
         let following = self.replication.following.as_ref();
@@ -365,41 +410,6 @@ impl Engine {
             log.set_replication_id(id);
         }
         self.close_replicas(world);
-    }
-
-    /// A client of ours writes to a follower that may be written to: what it gives a time to live is ours to expire.
-    pub(crate) fn note_own_keys(&mut self, database: usize, id: CommandId, args: Args<'_>) {
-        let Some(following) = &mut self.replication.following else { return };
-        let ranges = self.commands[id].keys.iter().filter_map(|spec| key_positions(spec, args));
-        let keys = ranges.flat_map(|range| range.positions()).map(|at| (database, args.get(at).to_vec()));
-        following.own_keys.extend(keys);
-    }
-
-    /// Expires what clients of ours wrote.
-    pub(crate) fn expire_own_keys(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(following) = &mut self.replication.following else { return };
-        if following.own_keys.is_empty() {
-            return;
-        }
-        let (mut keys, mut due) = (std::mem::take(&mut following.own_keys), Vec::new());
-        keys.retain(|(database, key)| {
-            let expires_at = self.keyspace.db(*database).find(key).and_then(|entry| entry.expires_at());
-            let is_due = expires_at.is_some_and(|at| at < now.unix());
-            if is_due {
-                due.push((*database, key.clone()));
-            }
-            expires_at.is_some() && !is_due
-        });
-        for (database, key) in due {
-            let mut db =
-                Db::new(&mut self.keyspace, database, now, Origin::Client, &mut self.lookups, &mut self.unit);
-            db.lazy_expire = self.lazy_expire;
-            db.expire(&key);
-            self.seal(now, database, None, world);
-        }
-        if let Some(following) = &mut self.replication.following {
-            following.own_keys = keys;
-        }
     }
 
     /// How much of the stream is safe on our disk, if it is kept there.
@@ -439,7 +449,15 @@ impl Following {
 
     /// How far the snapshot has come, over whichever link it comes.
     pub(crate) fn snapshot_progress(&self) -> Option<(u64, Option<u64>)> {
+        if let Some(arriving) = self.incoming.as_ref().and_then(Incoming::arriving) {
+            return Some(arriving.received());
+        }
         self.aside.link.as_ref().unwrap_or(&self.upstream).snapshot_progress()
+    }
+
+    /// When more of a snapshot can be loaded that arrives.
+    pub(crate) fn load_due_at(&self) -> Option<Micros> {
+        self.incoming.as_ref()?.arriving()?.wake_at()
     }
 
     /// How many keys are ours to expire.
@@ -457,29 +475,16 @@ impl Following {
         links.into_iter().find(|link| link.link() == Some(connection))
     }
 
-    /// Lets go of what was not complete: it comes again.
-    fn forget(&mut self, world: &mut World<'_>) {
-        self.aside.forget(world);
-        self.forget_incoming(world);
+    fn is_arriving(&self) -> bool {
+        self.incoming.as_ref().and_then(Incoming::arriving).is_some()
     }
-}
 
-/// What we say of ourselves, as configured.
-pub(crate) fn greeting(config: &Config) -> Greeting {
-    let announced = config.integer(Directive::ReplicaAnnouncePort);
-    let tls_port =
-        if config.bool(Directive::TlsReplication) { config.integer(Directive::TlsPort) } else { 0 };
-    let own = if tls_port > 0 { tls_port } else { config.integer(Directive::Port) };
-    let port = if announced > 0 { announced } else { own };
-    Greeting {
-        user: config.text(Directive::MasterUser).to_vec(),
-        password: config.text(Directive::MasterAuth).to_vec(),
-        port: u16::try_from(port).unwrap_or(0),
-        address: config.text(Directive::ReplicaAnnounceIp).to_vec(),
-        timeout: Micros::from_millis(
-            u64::try_from(config.integer(Directive::ReplTimeout)).unwrap_or(60).saturating_mul(1_000),
-        ),
-        takes_two_links: config.bool(Directive::DualChannelReplicationEnabled),
+    /// All of a snapshot has come that is loaded as it arrives: these are its last bytes, of which some are no part of it.
+    fn arrived(&mut self, bytes: &[u8], surplus: usize, world: &mut World<'_>) -> Result<(), String> {
+        self.upstream.arrived();
+        self.aside.end(world);
+        let arriving = self.incoming.as_mut().and_then(Incoming::arriving_mut);
+        arriving.map_or(Ok(()), |arriving| arriving.push(bytes).and_then(|()| arriving.complete(surplus)))
     }
 }
 

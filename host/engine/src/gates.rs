@@ -251,15 +251,16 @@ fn not_busy(engine: &Engine, asked: &Asked<'_>) -> Outcome {
 /// While data is loaded, what needs it is refused; while other is loaded beside it, what would be lost or is about
 /// files and replication.
 fn not_loading(engine: &Engine, asked: &Asked<'_>) -> Outcome {
+    // What a script says that it may do is not what it does; its writes come by here, too.
+    let writes = asked.flags.has(Flags::WRITE) && asked.command.runs.is_none();
     let is_refused = match engine.loading() {
         _ if engine.is_over => true,
         // What ran before the load would be in the data, and in no record.
-        None => !engine.is_started && !asked.flags.has(Flags::LOADING),
+        None if !engine.is_started => !asked.flags.has(Flags::LOADING),
+        // What is written would be lost.
+        None => engine.arriving().is_some() && writes,
         Some(Loading::InPlace) => !asked.flags.has(Flags::LOADING),
-        Some(Loading::Beside) => {
-            asked.flags.has(Flags::NO_ASYNC_LOADING)
-                || (engine.load.is_some() && asked.flags.has(Flags::WRITE))
-        }
+        Some(Loading::Beside) => asked.flags.has(Flags::NO_ASYNC_LOADING) || writes,
     };
     if is_refused { Err(loading::refusal()) } else { Ok(()) }
 }

@@ -3,6 +3,7 @@
 //! Always: a load changes nothing of its own accord; it runs effects, and they decide nothing.
 
 mod keys_ahead;
+mod keys_arriving;
 mod rdb;
 
 use std::any::Any;
@@ -30,6 +31,10 @@ use crate::loading::Loading;
 use crate::scripts::run_effect;
 use crate::server;
 use crate::table::{CommandId, CommandTable, Run, Unresolved};
+
+pub(crate) use keys_ahead::KeyRead;
+pub(crate) use keys_arriving::{KeysArriving, Taken};
+pub(crate) use rdb::told;
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
@@ -168,6 +173,7 @@ impl Engine {
     ) -> Result<Loaded, String> {
         let options = AofOptions {
             cut_torn_end: self.config.bool(Directive::AofLoadTruncated),
+            damaged_tail_bytes_max: self.config.memory(Directive::AofLoadCorruptTailMaxSize),
             checksum: self.config.bool(Directive::AofChecksum),
         };
         let old_file = self.directory().join(OsStr::from_bytes(self.config.text(Directive::AppendFilename)));

@@ -18,9 +18,9 @@ const UNHEARD_MAX: Micros = Micros(10_000);
 /// Hearing may take one part in so many of the time.
 const HEARING_SHARE: u64 = 10;
 /// Between two lines about progress.
-const LINE_INTERVAL: Micros = Micros(5_000_000);
+pub(crate) const LINE_INTERVAL: Micros = Micros(5_000_000);
 /// Between two signs of life to the primary whose snapshot is loaded.
-const SIGN_INTERVAL: Micros = Micros(1_000_000);
+pub(crate) const SIGN_INTERVAL: Micros = Micros(1_000_000);
 /// What one sleep for `key-load-delay` takes at most before somebody is heard.
 const SLEEP_MAX: Micros = Micros(10_000);
 /// Keys or commands between two readings of the clock.
@@ -35,17 +35,23 @@ pub(crate) enum Loading {
     Beside,
 }
 
-/// A load.
-#[derive(Debug)]
-pub(crate) struct Load {
-    pub(crate) kind: Loading,
+/// How far a load is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
     pub(crate) began: Now,
-    /// Of all files.
+    /// Of all files; 0 where that is not known.
     pub(crate) total_bytes: u64,
     /// Read of them.
     pub(crate) loaded_bytes: u64,
     /// `used-mem` of the RDB.
     pub(crate) rdb_used_memory_bytes: u64,
+}
+
+/// A load.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) kind: Loading,
+    pub(crate) progress: Progress,
     /// Who waits for it: what it sends is not heard.
     busy: Option<ConnectionId>,
     /// The connection to the primary, if the load is of its snapshot.
@@ -70,27 +76,53 @@ impl Load {
     /// Whether it is time to hear the others.
     fn is_due(&self, now: Micros) -> bool {
         let since = now.since(self.heard_at);
-        let is_late = since >= UNHEARD_MAX || self.loaded_bytes >= self.heard_bytes + self.interval_bytes;
+        let is_late =
+            since >= UNHEARD_MAX || self.progress.loaded_bytes >= self.heard_bytes + self.interval_bytes;
         is_late && since >= Micros(self.hearing.0 * (HEARING_SHARE - 1))
     }
+}
 
-    fn percent(&self) -> u64 {
-        self.loaded_bytes.min(self.total_bytes) * 100 / self.total_bytes.max(1)
+impl Progress {
+    /// Nothing is read of so many bytes.
+    pub(crate) fn new(began: Now, total_bytes: u64) -> Progress {
+        Progress { began, total_bytes, loaded_bytes: 0, rdb_used_memory_bytes: 0 }
     }
 
-    /// Seconds until it is over, if it goes on as it went.
-    fn remaining_seconds(&self, now: Micros) -> u64 {
-        let rest = self.total_bytes.saturating_sub(self.loaded_bytes);
+    /// All bytes; where nobody knows how many, as many as the data took in the memory that it comes from; 0 where that is
+    /// not known either.
+    pub(crate) fn expected_bytes(&self) -> u64 {
+        match (self.total_bytes, self.rdb_used_memory_bytes) {
+            (0, 0) => 0,
+            (0, memory) => memory.max(self.loaded_bytes),
+            (total, _) => total,
+        }
+    }
+
+    /// A line about it.
+    pub(crate) fn tell(&self, now: Micros) {
+        let (all, loaded) = (self.expected_bytes(), self.loaded_bytes);
+        if all == 0 {
+            return tracing::info!("Loading: {} MB so far", loaded >> 20);
+        }
+        let about = if self.total_bytes > 0 { "" } else { "about " };
+        let percent = loaded.min(all) * 100 / all.max(1);
+        // Seconds until it is over, if it goes on as it went.
         let spent = u128::from(now.since(self.began.steady).0);
-        (spent * u128::from(rest) / u128::from(self.loaded_bytes.max(1)) / 1_000_000) as u64
+        let rest = spent * u128::from(all.saturating_sub(loaded)) / u128::from(loaded.max(1)) / 1_000_000;
+        tracing::info!("Loading: {percent} % of {about}{} MB, about {rest} seconds to go", all >> 20);
     }
 }
 
 impl Engine {
-    /// What is refused and what is told, as Redis names it: a snapshot that comes to be loaded beside what is here
-    /// (`repl-diskless-load swapdb`) counts, too.
+    /// What is refused and what is told, as Redis names it.
     pub(crate) fn loading(&self) -> Option<Loading> {
         self.load.as_ref().map(|load| load.kind).or_else(|| self.receiving())
+    }
+
+    /// How far the load is that goes on.
+    pub(crate) fn load_progress(&self) -> Option<Progress> {
+        let arriving = self.arriving().map(|arriving| arriving.progress);
+        self.load.as_ref().map(|load| load.progress).or(arriving)
     }
 
     /// A load begins. `busy` waits for it.
@@ -105,10 +137,7 @@ impl Engine {
         let following = self.replication.following.as_ref();
         self.load = Some(Load {
             kind,
-            began,
-            total_bytes,
-            loaded_bytes: 0,
-            rdb_used_memory_bytes: 0,
+            progress: Progress::new(began, total_bytes),
             busy,
             primary: following.and_then(|following| following.upstream.link()),
             delay: self.config.integer(Directive::KeyLoadDelay),
@@ -127,14 +156,14 @@ impl Engine {
     /// The files that are loaded have so many bytes.
     pub(crate) fn count_to_load(&mut self, total_bytes: u64) {
         if let Some(load) = &mut self.load {
-            load.total_bytes = total_bytes;
+            load.progress.total_bytes = total_bytes;
         }
     }
 
     /// What an RDB file says of itself.
     pub(crate) fn note_load_head(&mut self, aux: &Aux) {
         if let (Some(load), Some(bytes)) = (&mut self.load, aux.used_memory_bytes) {
-            load.rdb_used_memory_bytes = u64::try_from(bytes).unwrap_or(0);
+            load.progress.rdb_used_memory_bytes = u64::try_from(bytes).unwrap_or(0);
         }
     }
 
@@ -151,7 +180,7 @@ impl Engine {
     /// So much was read. Lets the others in if it is time, and says whether to go on.
     pub(crate) fn load_read(&mut self, loaded_bytes: u64, world: &mut World<'_>) -> ControlFlow<()> {
         let Some(load) = &mut self.load else { return ControlFlow::Continue(()) };
-        load.loaded_bytes = loaded_bytes;
+        load.progress.loaded_bytes = loaded_bytes;
         self.pause_load(world)
     }
 
@@ -198,15 +227,10 @@ impl Engine {
         if !load.is_due(now) {
             return ControlFlow::Continue(());
         }
-        (load.heard_at, load.heard_bytes) = (now, load.loaded_bytes);
+        (load.heard_at, load.heard_bytes) = (now, load.progress.loaded_bytes);
         if now >= load.line_at {
             load.line_at = now + LINE_INTERVAL;
-            tracing::info!(
-                "Loading: {} % of {} MB, about {} seconds to go",
-                load.percent(),
-                load.total_bytes >> 20,
-                load.remaining_seconds(now)
-            );
+            load.progress.tell(now);
         }
         if let Some(primary) = load.primary.filter(|_| now >= load.sign_at) {
             load.sign_at = now + SIGN_INTERVAL;

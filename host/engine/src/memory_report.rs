@@ -2,7 +2,8 @@
 
 use tenon_base::Outputs;
 
-use crate::engine::{Engine, Gauges};
+use crate::engine::Engine;
+use crate::setup::Gauges;
 
 /// The figures of one moment, in bytes.
 pub(crate) struct MemoryReport {

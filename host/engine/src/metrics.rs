@@ -223,7 +223,7 @@ impl Engine {
         if !self.listening.is_ready {
             return Some("not listening yet".to_owned());
         }
-        let is_loading = self.load.as_ref().is_some_and(|load| load.kind == Loading::InPlace);
+        let is_loading = self.loading() == Some(Loading::InPlace);
         if is_loading || !self.is_started || self.is_over {
             return Some("the dataset is being loaded".to_owned());
         }

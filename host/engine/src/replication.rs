@@ -17,7 +17,7 @@ use crate::engine::{Engine, Purpose};
 use crate::execute::write_error;
 use crate::following::{Following, greeting};
 use crate::session::Parked;
-use crate::snapshots::{FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
+use crate::snapshots::{DRAIN_PAUSE, FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
 use crate::waiting::FORCED;
 
@@ -53,7 +53,7 @@ pub(crate) struct Replication {
 
 /// The snapshot that is being made for replicas.
 struct Snapshot {
-    /// None once the walk is over, or where keys are left out.
+    /// None once everything was handed over and let go of, or where keys are left out.
     cut: Option<CutId>,
     walk_at: Micros,
     queue: Arc<SyncQueue>,
@@ -65,6 +65,13 @@ struct Snapshot {
     /// The job has ended well: what is in the queue is all.
     is_made: bool,
     began: Micros,
+}
+
+impl Snapshot {
+    /// Whether nothing of the cut is held for it any more.
+    fn is_let_go_of(&self) -> bool {
+        self.preimages.as_ref().is_none_or(|(feed, _)| feed.is_drained())
+    }
 }
 
 /// A client in WAIT or WAITAOF.
@@ -112,11 +119,11 @@ impl Replication {
         self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made)
     }
 
-    /// Whether so many pre-images wait that the snapshot would have to be given up soon.
+    /// Whether so much presses that the snapshot would have to be given up soon.
     fn presses(&self) -> bool {
         let is_pressing = |snapshot: &Snapshot| {
             let (feed, max) = snapshot.preimages.as_ref()?;
-            Some(!snapshot.is_made && feed.waiting_bytes().1 > max / 4 * PRESSING_QUARTERS)
+            Some(!snapshot.is_made && feed.pressure_bytes() > max / 4 * PRESSING_QUARTERS)
         };
         self.delay_max > Micros(0) && self.snapshot.as_ref().and_then(is_pressing).unwrap_or(false)
     }
@@ -132,7 +139,8 @@ impl Replication {
             self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
-        self.pump_at.into_iter().chain(gathered).chain(waits).min()
+        let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
+        self.pump_at.into_iter().chain(gathered).chain(arriving).chain(waits).min()
     }
 }
 
@@ -232,7 +240,12 @@ impl Engine {
     /// Moves the walk of a snapshot for replicas on by a slice, if it is its turn.
     pub(crate) fn walk_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
         let Some(snapshot) = &mut self.replication.snapshot else { return };
-        let Some(cut) = snapshot.cut.filter(|_| snapshot.walk_at <= now.steady) else { return };
+        let Some(cut) = snapshot.cut else { return };
+        self.keyspace.weigh_cut(cut);
+        self.snapshots.note_held(self.keyspace.cut_memory());
+        if snapshot.walk_at > now.steady {
+            return;
+        }
         let began = world.stopwatch.read();
         let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
         let ended = world.stopwatch.read();
@@ -241,6 +254,7 @@ impl Engine {
                 snapshot.walk_at = ended + Micros(ended.since(began).0 * (WALK_SHARE - 1));
             }
             CutProgress::Waiting => snapshot.walk_at = ended + FULL_PAUSE,
+            CutProgress::Done if !snapshot.is_let_go_of() => snapshot.walk_at = ended + DRAIN_PAUSE,
             // Why it was given up is told by the job, which finds out by itself.
             CutProgress::Done | CutProgress::Aborted(_) => {
                 self.keyspace.end_cut(cut);
@@ -368,7 +382,9 @@ impl Engine {
         let preimage_bytes_max = self.preimage_bytes_max();
         let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max };
         let cut = (!filter.excludes_data).then(|| self.keyspace.begin_cut(bounds));
-        self.snapshots.cuts += u64::from(cut.is_some());
+        if cut.is_some() {
+            self.note_cut();
+        }
         self.replication.snapshots_begun += 1;
         let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
         let feed = cut.and_then(|cut| self.keyspace.cut_feed(cut));

@@ -225,7 +225,7 @@ impl SaveJob {
                 Ok(SnapshotEncoder::Commands(encoder))
             }
             Format::Rdb { options, aux, sizes, libraries } => {
-                let mut encoder = Encoder::new(options);
+                let mut encoder = Encoder::new(options).hurried_by(feed.hurry());
                 encoder.begin(&aux, &sizes, &mut sink)?;
                 encoder.functions(&libraries, &mut sink)?;
                 Ok(SnapshotEncoder::Rdb(Box::new(encoder)))

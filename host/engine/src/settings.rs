@@ -36,6 +36,11 @@ impl Engine {
             self.log_settings_changed(now, &changed);
             return Err(error);
         }
+        if changed.contains(&Directive::AofDisableAutoGc)
+            && let Some(log) = self.durability.log_mut()
+        {
+            log.forget_history(world.disk);
+        }
         self.settings_changed(&changed);
         self.replication_settings_changed(now, world);
         Ok(())

@@ -29,6 +29,8 @@ pub(crate) const SLICE_UNITS: usize = 1_000;
 pub(crate) const WALK_SHARE: u64 = 4;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
+/// Between two looks at what a cut still holds once all of it was handed over.
+pub(crate) const DRAIN_PAUSE: Micros = Micros(5_000);
 /// What the walk hands over waits in at most so many bytes.
 pub(crate) const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Pre-images may take at least so much, however small the keyspace is.
@@ -45,7 +47,7 @@ const SWITCH_ON_DOUBLINGS_MAX: u32 = 6;
 /// Saves and rewrites of one tenant.
 pub(crate) struct Snapshots {
     running: Option<Running>,
-    /// Of the running one. None while a rewrite waits for its increment, and after the walk.
+    /// Of the running one. None while a rewrite waits for its increment, and once nothing of the cut is held any more.
     walk: Option<Walk>,
     pub(crate) save: History,
     pub(crate) rewrite: History,
@@ -63,6 +65,8 @@ pub(crate) struct Snapshots {
     pub(crate) cuts: u64,
     /// Bytes of changed data that were put aside, all in all.
     pub(crate) spilled_bytes: u64,
+    /// What all cuts held at most, since one was begun while there was none.
+    pub(crate) held_bytes_peak: usize,
     /// The last snapshot's bytes in its file, and in memory.
     sized: Option<(u64, usize)>,
 }
@@ -76,6 +80,8 @@ pub(crate) struct History {
     pub(crate) succeeded_at: Micros,
     pub(crate) last_duration: Micros,
     pub(crate) last_file_bytes: u64,
+    /// What cuts held at most meanwhile.
+    pub(crate) last_held_bytes: u64,
     /// Good ones since the start.
     pub(crate) count: u64,
 }
@@ -102,6 +108,7 @@ impl History {
             succeeded_at: start,
             last_duration: Micros(0),
             last_file_bytes: 0,
+            last_held_bytes: 0,
             count: 0,
         }
     }
@@ -158,6 +165,7 @@ impl Snapshots {
             control: Arc::default(),
             cuts: 0,
             spilled_bytes: 0,
+            held_bytes_peak: 0,
             sized: None,
         }
     }
@@ -179,13 +187,18 @@ impl Snapshots {
         self.running.as_ref().map(|running| running.began.steady)
     }
 
-    /// The cut of the running job, while it is being walked.
+    /// The cut of the running job, while anything of it is held.
     pub(crate) fn running_cut(&self) -> Option<CutId> {
         self.walk.as_ref().map(|walk| walk.cut)
     }
 
     pub(crate) fn walk(&mut self) -> &mut Option<Walk> {
         &mut self.walk
+    }
+
+    /// All cuts hold so many bytes now.
+    pub(crate) fn note_held(&mut self, bytes: usize) {
+        self.held_bytes_peak = self.held_bytes_peak.max(bytes);
     }
 
     /// A snapshot of so many bytes was written or read, while the data took so much memory.
@@ -453,6 +466,7 @@ impl Engine {
     fn save_settled(&mut self, now: Now, end: &SaveEnd) {
         let Some(running) = self.snapshots.running.take() else { return };
         self.snapshots.save.ended(now, running.began.steady, end);
+        self.snapshots.save.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         match end {
             Ok(bytes) => {
                 self.snapshots.note_size(*bytes, self.keyspace.used_memory());
@@ -563,7 +577,14 @@ impl Engine {
         }
         let Some(running) = self.snapshots.running.take() else { return };
         self.end_walk();
+        if end.is_err() && self.config.bool(Directive::AppendOnly) && !self.durability.is_on() {
+            // In the words of Redis, for which tools look.
+            tracing::warn!(
+                "Removing the temp incr aof file: the log that it was for could not be switched on"
+            );
+        }
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
+        self.snapshots.rewrite.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         self.set_readers();
     }
 
@@ -667,5 +688,7 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
-//! Pre-images that memory has no room for: where what writes a snapshot is slower than the changes, a job of its own
-//! encodes them into a temporary file, and the snapshot takes them from there once everything else is in it.
+//! What memory has no room for: where what writes a snapshot is slower than the changes, a job of its own encodes
+//! pre-images, and images of large values that hold much of what was changed since, into a temporary file, and the snapshot takes them from there once everything else is in it.
 //! Always: while a job is busy the file is not read, and what it took from the cut is in the file or the cut is given
 //! up.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_aof::CommandBase;
@@ -27,11 +28,12 @@ pub(crate) enum PieceFormat {
 
 impl PieceFormat {
     /// An encoder that has encoded nothing.
-    pub(crate) fn encoder(&self) -> PieceEncoder {
+    pub(crate) fn encoder(&self, hurry: &Arc<AtomicBool>) -> PieceEncoder {
         match self {
             // Checksums are the whole file's, which takes the piece in.
             PieceFormat::Rdb(options) => {
-                PieceEncoder::Rdb(Box::new(Encoder::new(EncoderOptions { checksum: false, ..*options })))
+                let encoder = Encoder::new(EncoderOptions { checksum: false, ..*options });
+                PieceEncoder::Rdb(Box::new(encoder.hurried_by(hurry)))
             }
             PieceFormat::Commands(base, unix) => {
                 PieceEncoder::Commands(CommandEncoder::new(base.clone(), *unix))
@@ -156,12 +158,12 @@ impl Spill {
     }
 }
 
-/// Takes pre-images out of the way until few enough wait.
+/// Takes what presses out of the way until little enough does.
 pub(crate) struct SpillJob {
     feed: Arc<CutFeed>,
     spill: Arc<Spill>,
     encoder: PieceEncoder,
-    /// It ends when no more than so many bytes of pre-images wait.
+    /// It ends when no more than so many bytes press.
     enough_bytes: usize,
     file: Option<Arc<dyn DiskFile>>,
     bytes: u64,
@@ -187,8 +189,8 @@ impl SpillJob {
             *written += bytes.len() as u64;
             file.append(bytes)
         };
-        let is_enough = self.feed.waiting_bytes().1 <= self.enough_bytes;
-        if !is_enough && let Some(batch) = self.feed.pop_preimages() {
+        let is_enough = self.feed.pressure_bytes() <= self.enough_bytes;
+        if !is_enough && let Some(batch) = self.feed.pop_pressing() {
             self.encoder.batch(&batch, &mut sink)?;
             self.keys += batch.len() as u64;
             self.feed.give_back(batch);

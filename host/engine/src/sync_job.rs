@@ -119,7 +119,7 @@ pub(crate) struct SyncPlan {
     pub(crate) mark: String,
     /// Where the snapshot waits that memory has no room for.
     pub(crate) spill: PathBuf,
-    /// Pre-images that wait beyond this many bytes are encoded even if nobody takes what was encoded before.
+    /// Once half of this many bytes press, more is encoded even if nobody takes what was encoded before.
     pub(crate) preimage_bytes_max: usize,
     /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
     pub(crate) key_delay_us: i64,
@@ -238,6 +238,9 @@ impl SyncJob {
             self.out.queue.release(format!("$EOF:{}\r\n", self.plan.mark).into_bytes());
         }
         let mut encoder = Encoder::new(self.plan.options);
+        if let Some(feed) = &self.plan.feed {
+            encoder = encoder.hurried_by(feed.hurry());
+        }
         let out = &mut self.out;
         encoder.begin(&self.plan.aux, &self.plan.sizes, &mut |bytes| out.write(bytes, disk))?;
         encoder.functions(&self.plan.libraries, &mut |bytes| out.write(bytes, disk))?;
@@ -255,8 +258,8 @@ impl SyncJob {
         if feed.is_aborted() {
             return Err(io::Error::other(abort_text(feed)));
         }
-        // A slow receiver slows the walk down, but pre-images must not pile up for its sake.
-        let is_pressed = feed.waiting_bytes().1 > self.plan.preimage_bytes_max / 2;
+        // A slow receiver slows the walk down, but what changes must not pile up for its sake.
+        let is_pressed = feed.pressure_bytes() > self.plan.preimage_bytes_max / 2;
         if self.plan.framing == Framing::Marked && !out.queue.has_room() && !is_pressed {
             self.state = State::Encoding(encoder);
             return Ok(Step::Starved);

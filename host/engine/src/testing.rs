@@ -17,7 +17,8 @@ use tenon_base::{
 use tenon_config::{Config, Place, Source};
 use tenon_resp::{OwnedArgs, ReplyDecoder, Value, write_request};
 
-use crate::engine::{Allocator, Engine, Gauges, Identity, Setup};
+use crate::engine::Engine;
+use crate::setup::{Allocator, Gauges, Identity, Setup};
 
 /// When every bench begins, in microseconds since 1970.
 pub(crate) const START_UNIX_US: i64 = 1_700_000_000_000_000;
@@ -38,6 +39,8 @@ pub(crate) struct Bench {
     pub(crate) listening: Result<(), ListenError>,
     /// Connections that were asked for.
     pub(crate) connects: Vec<(Ticket, String)>,
+    /// Connections from which reading was to stop, or to begin again.
+    pub(crate) readings: Vec<(u64, bool)>,
     disk: Arc<dyn Disk>,
     now: Now,
     ticks: Ticks,
@@ -192,6 +195,7 @@ impl Bench {
             exit_code: None,
             listening: Ok(()),
             connects: Vec::new(),
+            readings: Vec::new(),
             disk,
             now,
             ticks: Ticks { now, read: 0, slept_us: Rc::clone(&slept_us) },
@@ -348,7 +352,7 @@ impl Bench {
                 let how = tls.map_or_else(String::new, |tls| format!(" with {:?}", tls.certificate_file));
                 self.connects.push((ticket, format!("{host}:{port}{from}{how}")))
             }
-            Output::Reading { .. } => {}
+            Output::Reading { connection, wanted } => self.readings.push((connection.serial, wanted)),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The walk over the keyspace that a cut takes, beside the clients: a slice at a time, slower where it is not waited
-//! for, and with pre-images put aside before they take more memory than they may.
+//! for, and with what presses put aside before it takes more memory than it may.
 //! Always: all walks together take a bounded share of the engine's time.
 
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use tenon_keyspace::{CutBounds, CutFeed, CutId, CutProgress};
 
 use crate::engine::{Engine, Purpose};
 use crate::save_job::Format;
-use crate::snapshots::{FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
+use crate::snapshots::{DRAIN_PAUSE, FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::spill::{PieceFormat, Spill, SpillEnd, SpillJob};
 
-/// Pre-images are put aside once they take one part in so many of what they may ...
+/// What presses is put aside once it takes one part in so many of what it may ...
 const SPILLED_FROM: usize = 2;
-/// ... until they take one part in so many.
+/// ... until it takes one part in so many.
 const SPILLED_TO: usize = 8;
 
-/// The walk of one cut whose snapshot goes into a file.
+/// The walk of one cut whose snapshot goes into a file, until nothing of the cut is held any more.
 pub(crate) struct Walk {
     pub(crate) cut: CutId,
     at: Micros,
@@ -48,7 +48,7 @@ impl Engine {
         let preimage_bytes_max = self.preimage_bytes_max();
         let cut =
             self.keyspace.begin_cut(CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max });
-        self.snapshots.cuts += 1;
+        self.note_cut();
         let name = format!("temp-changed-{}-{}.part", self.identity.pid, self.snapshots.cuts);
         Walk {
             cut,
@@ -60,6 +60,14 @@ impl Engine {
         }
     }
 
+    /// Another cut was begun.
+    pub(crate) fn note_cut(&mut self) {
+        self.snapshots.cuts += 1;
+        if self.keyspace.cuts() == 1 {
+            self.snapshots.held_bytes_peak = 0;
+        }
+    }
+
     /// Moves the walks on by a slice each, where it is their turn.
     pub(crate) fn walk_cuts(&mut self, now: Now, world: &mut World<'_>) {
         let walks = self.snapshots.walk().iter().count() + self.backups.walk().iter().count();
@@ -67,6 +75,7 @@ impl Engine {
             return;
         }
         let share = WALK_SHARE * walks as u64;
+        self.snapshots.note_held(self.keyspace.cut_memory());
         if let Some(walk) = self.snapshots.walk().take() {
             *self.snapshots.walk() = self.walk_on(walk, share, now, world);
         }
@@ -77,6 +86,7 @@ impl Engine {
 
     /// The walk, if it goes on.
     fn walk_on(&mut self, mut walk: Walk, share: u64, now: Now, world: &mut World<'_>) -> Option<Walk> {
+        self.keyspace.weigh_cut(walk.cut);
         self.spill_if_pressed(&walk, world);
         if walk.at > now.steady {
             return Some(walk);
@@ -91,12 +101,14 @@ impl Engine {
         match progress {
             CutProgress::Walking => walk.at = ended + Micros(ended.since(began).0 * (share - 1)),
             CutProgress::Waiting => walk.at = ended + FULL_PAUSE,
+            // Large values are shared until they are encoded, and may change meanwhile.
+            CutProgress::Done if !walk.feed.is_drained() => walk.at = ended + DRAIN_PAUSE,
             CutProgress::Done => {
                 self.keyspace.end_cut(walk.cut);
                 return None;
             }
             CutProgress::Aborted(reason) => {
-                tracing::warn!("The snapshot was given up: {reason}");
+                tracing::warn!("The snapshot was given up: {reason} (see 'snapshot-memory-max')");
                 self.keyspace.end_cut(walk.cut);
                 return None;
             }
@@ -105,8 +117,8 @@ impl Engine {
     }
 
     fn spill_if_pressed(&mut self, walk: &Walk, world: &mut World<'_>) {
-        let (_, waiting) = walk.feed.waiting_bytes();
-        if waiting < walk.preimage_bytes_max / SPILLED_FROM || !walk.spill.begin() {
+        let is_pressed = walk.feed.pressure_bytes() >= walk.preimage_bytes_max / SPILLED_FROM;
+        if !is_pressed || !walk.feed.has_pressing() || !walk.spill.begin() {
             return;
         }
         if walk.spill.figures().0 == 0 {
@@ -118,7 +130,7 @@ impl Engine {
         let job = SpillJob::new(
             Arc::clone(&walk.feed),
             Arc::clone(&walk.spill),
-            walk.pieces.encoder(),
+            walk.pieces.encoder(walk.feed.hurry()),
             walk.preimage_bytes_max / SPILLED_TO,
         );
         self.start_job(Purpose::Spill, Lane::Save, Box::new(job), world);

@@ -16,6 +16,7 @@ pub mod zset;
 
 mod distinct;
 mod hash;
+mod left;
 mod malformed;
 mod members;
 mod memory;
@@ -40,6 +41,7 @@ pub use distinct::distinct_ranks;
 pub use entry::Entry;
 pub use hash::{Hash, HashIter, HashLimits};
 pub use intset::Intset;
+pub use left::Content;
 pub use list::{End, List, ListLimits};
 pub use listpack::{Element, Listpack};
 pub use malformed::Malformed;

@@ -7,8 +7,11 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use crate::left::{self, Content};
+use crate::size_class;
+
 /// A shared block. Send and Sync where its content is.
-pub struct Shared<T> {
+pub struct Shared<T: Content> {
     block: NonNull<Block<T>>,
 }
 
@@ -22,11 +25,11 @@ pub const SHARED_OVERHEAD_BYTES: usize = size_of::<AtomicUsize>();
 
 // SAFETY: owners in several threads reach the content only by shared reference (needs `T: Sync`), and the
 // last one, in whichever thread, drops it (needs `T: Send`).
-unsafe impl<T: Send + Sync> Send for Shared<T> {}
+unsafe impl<T: Content + Send + Sync> Send for Shared<T> {}
 // SAFETY: as above; `&Shared<T>` allows cloning, so it needs the same.
-unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+unsafe impl<T: Content + Send + Sync> Sync for Shared<T> {}
 
-impl<T> Shared<T> {
+impl<T: Content> Shared<T> {
     /// A block with one owner.
     pub fn new(content: T) -> Shared<T> {
         let block = Box::new(Block { owners: AtomicUsize::new(1), content });
@@ -59,7 +62,7 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Clone> Shared<T> {
+impl<T: Content + Clone> Shared<T> {
     /// The content, to be changed; copied first if anybody else owns it.
     pub fn make_unique(&mut self) -> &mut T {
         if !self.is_unique() {
@@ -80,7 +83,7 @@ impl<T: Clone> Shared<T> {
     }
 }
 
-impl<T> Clone for Shared<T> {
+impl<T: Content> Clone for Shared<T> {
     fn clone(&self) -> Shared<T> {
         // Relaxed is enough: the new owner is made from an old one. As many owners as half the address
         // space cannot exist, since each holds a pointer.
@@ -89,8 +92,12 @@ impl<T> Clone for Shared<T> {
     }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T: Content> Drop for Shared<T> {
     fn drop(&mut self) {
+        // While this owner is there, so is the content.
+        if self.block().owners.load(Ordering::Relaxed) > 1 {
+            left::leave(size_class(size_of::<Block<T>>()) + self.block().content.heap_bytes());
+        }
         if self.block().owners.fetch_sub(1, Ordering::Release) != 1 {
             return;
         }
@@ -100,14 +107,14 @@ impl<T> Drop for Shared<T> {
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T: Content> Deref for Shared<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.block().content
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+impl<T: Content + fmt::Debug> fmt::Debug for Shared<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::left::Content;
 use crate::memory::size_class;
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
 
@@ -197,6 +198,15 @@ impl Clone for LargeBytes {
     }
 }
 
+impl Content for LargeBytes {
+    fn heap_bytes(&self) -> usize {
+        size_class(match self {
+            LargeBytes::Taken(bytes) => bytes.len(),
+            LargeBytes::Grown(bytes) => bytes.capacity(),
+        })
+    }
+}
+
 impl LargeBytes {
     fn bytes(&self) -> &[u8] {
         match self {
@@ -220,16 +230,7 @@ impl LargeText {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        let buffer = match &*self.0 {
-            LargeBytes::Taken(bytes) => bytes.len(),
-            LargeBytes::Grown(bytes) => bytes.capacity(),
-        };
-        size_class(SHARED_OVERHEAD_BYTES + size_of::<LargeBytes>()) + size_class(buffer)
-    }
-
-    /// Whether somebody else owns the block too, so that a change copies it.
-    pub(crate) fn is_shared(&self) -> bool {
-        !self.0.is_unique()
+        size_class(SHARED_OVERHEAD_BYTES + size_of::<LargeBytes>()) + self.0.heap_bytes()
     }
 
     /// The bytes to be changed in place; copied first if shared or taken over.

@@ -11,16 +11,19 @@ use tenon_keyspace::Value;
 
 use crate::aux::Aux;
 use crate::error::{LoadError, LoadErrorKind};
-use crate::format::{MAGIC, VERSION_READ_MAX, VERSION_WITH_CHECKSUM, is_readable, module_part, opcode};
+use crate::format::{
+    MAGIC, VERSION_READ_MAX, VERSION_WITH_CHECKSUM, is_readable, is_timed_hash, kind, module_part, opcode,
+};
 use crate::limits::Limits;
 use crate::read_value::ValueReader;
 use crate::reader::Reader;
 use crate::source::Source;
+use crate::timed_hash::{self, TimedHash};
 
-/// Names of empty keys that a report holds.
-const EMPTY_KEYS_MAX: usize = 100;
+/// Names of keys of one kind that a report holds.
+const NAMES_MAX: usize = 100;
 /// ... and how much of each.
-const EMPTY_KEY_BYTES_MAX: usize = 128;
+const NAME_BYTES_MAX: usize = 128;
 /// How many bytes [`load`] reads between two calls of the progress function.
 pub const PROGRESS_BYTES: u64 = 2 << 20;
 
@@ -35,7 +38,8 @@ pub struct LoadOptions {
     pub checksum: bool,
     /// Keys that expired before this moment are passed over. A primary does so with its own file, a replica never,
     /// and nobody with the base of an append-only file. Never in a file that names its place in a replication stream:
-    /// whoever goes on from that place must be told that they are gone.
+    /// whoever goes on from that place must be told that they are gone. Fields of hashes that expired before it are left
+    /// out in any file.
     pub passes_over_expired_before: Option<UnixMillis>,
 }
 
@@ -70,6 +74,13 @@ pub enum Piece<'a> {
     Library(&'a [u8]),
     /// Data of a module, passed over.
     ModuleData,
+    /// The value of a module, passed over: there are no modules.
+    ModuleValue {
+        /// The number of its database.
+        database: usize,
+        /// The key.
+        key: &'a [u8],
+    },
     /// A collection without members, which old bugs left; a load passes it over.
     Empty {
         /// The number of its database.
@@ -108,6 +119,14 @@ pub struct LoadReport {
     pub empty: u64,
     /// The names of the first of them.
     pub empty_keys: Vec<Vec<u8>>,
+    /// Keys passed over because their value is one of a module.
+    pub module_values: u64,
+    /// The names of the first of them.
+    pub module_keys: Vec<Vec<u8>>,
+    /// Fields of hashes that have expiry times, which are not kept.
+    pub field_times: u64,
+    /// The names of the first of those hashes.
+    pub timed_keys: Vec<Vec<u8>>,
     /// The texts of libraries of functions.
     pub libraries: Vec<Vec<u8>>,
     /// Data of modules passed over: there are no modules.
@@ -138,9 +157,17 @@ enum Found {
     Aux,
     Library,
     ModuleData,
+    ModuleValue,
     Empty,
-    Key { type_byte: u8, value: Value, notes: Notes },
+    Key(FoundKey),
     End,
+}
+
+/// A key but for its name, which is in the decoder.
+pub(crate) struct FoundKey {
+    type_byte: u8,
+    value: Value,
+    notes: Notes,
 }
 
 /// What stands before a key.
@@ -178,20 +205,26 @@ impl<S: Source> Decoder<S> {
 
     /// The next key; None once the end, checksum included, was read. After an error there is nothing more to ask for.
     pub fn next_key(&mut self) -> Result<Option<LoadedKey<'_>>, LoadError> {
+        let found = self.find_key()?;
+        Ok(found.map(|found| self.key_of(found)))
+    }
+
+    /// As [`Decoder::next_key`]; what is found becomes a key by [`Decoder::key_of`].
+    pub(crate) fn find_key(&mut self) -> Result<Option<FoundKey>, LoadError> {
         loop {
             match self.advance()? {
                 Found::End => return Ok(None),
                 Found::Library => self.report.libraries.push(std::mem::take(&mut self.text)),
-                Found::Aux | Found::ModuleData | Found::Empty => {}
-                Found::Key { type_byte, value, notes } => {
+                Found::Aux | Found::ModuleData | Found::ModuleValue | Found::Empty => {}
+                Found::Key(found) => {
                     let passes_over = self.options.passes_over_expired_before;
                     let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
-                    if notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
+                    if found.notes.expires_at.zip(passes_over).is_some_and(|(at, now)| at < now) {
                         self.report.expired += 1;
                         continue;
                     }
                     self.report.keys += 1;
-                    return Ok(Some(self.key_of(type_byte, value, notes)));
+                    return Ok(Some(found));
                 }
             }
         }
@@ -205,20 +238,22 @@ impl<S: Source> Decoder<S> {
             Found::Aux => Piece::Aux { name: &self.key, value: &self.text },
             Found::Library => Piece::Library(&self.text),
             Found::ModuleData => Piece::ModuleData,
+            Found::ModuleValue => Piece::ModuleValue { database: self.database, key: &self.key },
             Found::Empty => Piece::Empty { database: self.database, key: &self.key },
-            Found::Key { type_byte, value, notes } => {
+            Found::Key(found) => {
                 self.report.keys += 1;
-                Piece::Key(self.key_of(type_byte, value, notes))
+                Piece::Key(self.key_of(found))
             }
         }))
     }
 
-    fn key_of(&self, type_byte: u8, value: Value, notes: Notes) -> LoadedKey<'_> {
-        let Notes { expires_at, access } = notes;
+    pub(crate) fn key_of(&self, found: FoundKey) -> LoadedKey<'_> {
+        let FoundKey { type_byte, value, notes: Notes { expires_at, access } } = found;
         LoadedKey { database: self.database, key: &self.key, value, expires_at, access, type_byte }
     }
 
     fn advance(&mut self) -> Result<Found, LoadError> {
+        self.reader.pass();
         let type_byte = match self.next_type()? {
             Ok(type_byte) => type_byte,
             Err(found) => return Ok(found),
@@ -228,22 +263,45 @@ impl<S: Source> Decoder<S> {
             return Err(LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) });
         }
         self.reader.string(&mut self.key)?;
-        if !is_readable(type_byte) {
+        if type_byte == kind::MODULE {
+            self.skip_module_parts().map_err(|error| error.with_key(&self.key))?;
+            self.notes = Notes::default();
+            self.report.module_values += 1;
+            note_name(&mut self.report.module_keys, &self.key);
+            return Ok(Found::ModuleValue);
+        }
+        if !is_readable(type_byte) && !is_timed_hash(type_byte) {
             let error = LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) };
             return Err(error.with_key(&self.key));
         }
-        let value = self.values.read(&mut self.reader, type_byte);
+        let value = match is_timed_hash(type_byte) {
+            true => self.timed_hash(type_byte),
+            false => self.values.read(&mut self.reader, type_byte),
+        };
         let notes = std::mem::take(&mut self.notes);
         match value.map_err(|error| error.with_key(&self.key))? {
-            Some(value) => Ok(Found::Key { type_byte, value, notes }),
+            Some(value) => Ok(Found::Key(FoundKey { type_byte, value, notes })),
             None => {
                 self.report.empty += 1;
-                if self.report.empty_keys.len() < EMPTY_KEYS_MAX {
-                    self.report.empty_keys.push(self.key[..self.key.len().min(EMPTY_KEY_BYTES_MAX)].to_vec());
-                }
+                note_name(&mut self.report.empty_keys, &self.key);
                 Ok(Found::Empty)
             }
         }
+    }
+
+    /// Where the bytes come from, and the way back to the beginning of what is read next.
+    pub(crate) fn reader_mut(&mut self) -> &mut Reader<S> {
+        &mut self.reader
+    }
+
+    fn timed_hash(&mut self, type_byte: u8) -> Result<Option<Value>, LoadError> {
+        let (limits, before) = (&self.options.limits, self.options.passes_over_expired_before);
+        let TimedHash { hash, times } = timed_hash::read(&mut self.reader, type_byte, limits, before)?;
+        if times > 0 {
+            self.report.field_times += times;
+            note_name(&mut self.report.timed_keys, &self.key);
+        }
+        Ok((!hash.is_empty()).then_some(Value::Hash(hash)))
     }
 
     /// What was read so far.
@@ -317,7 +375,14 @@ impl<S: Source> Decoder<S> {
     }
 
     fn skip_module_data(&mut self) -> Result<(), LoadError> {
-        // The module's id, then the moment in which the data were written, as a part like the others.
+        self.skip_module_parts()?;
+        // Of what arrives bit by bit, it is begun anew when it was not all there.
+        self.report.module_data += 1;
+        Ok(())
+    }
+
+    fn skip_module_parts(&mut self) -> Result<(), LoadError> {
+        // The module's id; where it is no value, then the moment in which the data were written, as a part like the others.
         self.reader.length()?;
         let reader = &mut self.reader;
         loop {
@@ -330,7 +395,6 @@ impl<S: Source> Decoder<S> {
                 other => return Err(reader.error(LoadErrorKind::ModulePart(other))),
             }
         }
-        self.report.module_data += 1;
         Ok(())
     }
 
@@ -414,6 +478,13 @@ pub fn load_bytes(bytes: &[u8]) -> Result<LoadReport, LoadError> {
         passes_over_expired_before: None,
     };
     load(&mut { bytes }, &options, &mut |_| true, &mut |_| ControlFlow::Continue(()))
+}
+
+/// Remembers the name of a key, as long as there are not too many of them.
+fn note_name(names: &mut Vec<Vec<u8>>, key: &[u8]) {
+    if names.len() < NAMES_MAX {
+        names.push(key[..key.len().min(NAME_BYTES_MAX)].to_vec());
+    }
 }
 
 /// In a file, -1 means that a key does not expire.

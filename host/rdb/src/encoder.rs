@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tenon_keyspace::{CutBatch, CutEntry, TextRef};
 
@@ -76,6 +77,13 @@ impl Encoder {
     pub fn new(options: EncoderOptions) -> Encoder {
         let writer = Writer::new(options.checksum, options.compression);
         Encoder { options, writer, database: None, entries: 0 }
+    }
+
+    /// The same, which compresses nothing while `hurry` is set, also in the midst of a value.
+    #[must_use]
+    pub fn hurried_by(mut self, hurry: &Arc<AtomicBool>) -> Encoder {
+        self.writer.hurried_by(hurry);
+        self
     }
 
     /// Begins the file. To be called once, first.

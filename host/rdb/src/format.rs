@@ -66,6 +66,8 @@ pub(crate) mod kind {
     pub(crate) const ZSET_TEXT: u8 = 3;
     pub(crate) const HASH: u8 = 4;
     pub(crate) const ZSET: u8 = 5;
+    /// Of a module, in parts that tell their lengths.
+    pub(crate) const MODULE: u8 = 7;
     pub(crate) const HASH_ZIPMAP: u8 = 9;
     pub(crate) const LIST_ZIPLIST: u8 = 10;
     pub(crate) const SET_INTSET: u8 = 11;
@@ -79,6 +81,11 @@ pub(crate) mod kind {
     pub(crate) const STREAM_WITH_FIGURES: u8 = 19;
     pub(crate) const SET_LISTPACK: u8 = 20;
     pub(crate) const STREAM_WITH_ACTIVE_TIMES: u8 = 21;
+    // Hashes whose fields expire; the first two are of release candidates.
+    pub(crate) const HASH_TIMED_EARLY: u8 = 22;
+    pub(crate) const HASH_TIMED_LISTPACK_EARLY: u8 = 23;
+    pub(crate) const HASH_TIMED: u8 = 24;
+    pub(crate) const HASH_TIMED_LISTPACK: u8 = 25;
 }
 
 /// What a type is called in messages, whether it is read or not; None for a number that stands for nothing known.
@@ -90,7 +97,7 @@ pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
         kind::ZSET_TEXT => "sorted set with scores as text",
         kind::HASH => "hash",
         kind::ZSET => "sorted set",
-        6 | 7 => "module value",
+        6 | kind::MODULE => "module value",
         kind::HASH_ZIPMAP => "hash as zipmap",
         kind::LIST_ZIPLIST => "list as ziplist",
         kind::SET_INTSET => "set as intset",
@@ -102,7 +109,7 @@ pub(crate) fn type_name(type_byte: u8) -> Option<&'static str> {
         kind::ZSET_LISTPACK => "sorted set as listpack",
         kind::LIST_OF_NODES => "list of listpacks",
         kind::SET_LISTPACK => "set as listpack",
-        22..=25 => "hash whose fields expire",
+        kind::HASH_TIMED_EARLY..=kind::HASH_TIMED_LISTPACK => "hash whose fields expire",
         opcode::FUNCTION_EARLY => "function of a release candidate of Redis 7.0",
         _ => return None,
     })
@@ -116,6 +123,8 @@ pub fn encoding_name(type_byte: u8) -> &'static str {
         kind::SET | kind::HASH => "hashtable",
         kind::ZSET_TEXT | kind::ZSET => "skiplist",
         kind::HASH_ZIPMAP => "zipmap",
+        kind::HASH_TIMED_EARLY | kind::HASH_TIMED => "hashtable with times",
+        kind::HASH_TIMED_LISTPACK_EARLY | kind::HASH_TIMED_LISTPACK => "listpack with times",
         kind::LIST_ZIPLIST | kind::ZSET_ZIPLIST | kind::HASH_ZIPLIST => "ziplist",
         kind::SET_INTSET => "intset",
         kind::LIST_OF_ZIPLISTS | kind::LIST_OF_NODES => "quicklist",
@@ -128,6 +137,11 @@ pub fn encoding_name(type_byte: u8) -> &'static str {
 /// Whether a value of this type can be read.
 pub(crate) fn is_readable(type_byte: u8) -> bool {
     matches!(type_byte, 0..=5 | 9..=21)
+}
+
+/// Whether a value of this type is a hash whose fields expire: one is loaded without their times, and never restored.
+pub(crate) fn is_timed_hash(type_byte: u8) -> bool {
+    matches!(type_byte, kind::HASH_TIMED_EARLY..=kind::HASH_TIMED_LISTPACK)
 }
 
 /// How a string is kept that is not kept as its bytes; the low six bits of a length whose high two are set.

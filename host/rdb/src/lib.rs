@@ -11,11 +11,13 @@ mod stream;
 mod write_value;
 mod writer;
 
+mod arriving;
 mod decoder;
 mod error;
 mod read_value;
 mod reader;
 mod source;
+mod timed_hash;
 
 mod digest;
 mod dump;
@@ -27,6 +29,7 @@ mod zipmap;
 #[cfg(test)]
 mod tests;
 
+pub use arriving::{Arrived, ArrivingDecoder};
 pub use aux::Aux;
 pub use decoder::{
     Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, Piece, load, load_bytes,

@@ -20,7 +20,7 @@ pub(crate) const SCRATCH_BYTES_MAX: usize = 1 << 20;
 /// Reads from a source, block by block.
 pub(crate) struct Reader<S> {
     source: S,
-    block: Box<[u8]>,
+    block: Vec<u8>,
     /// The unread part of the block.
     start: usize,
     end: usize,
@@ -29,6 +29,10 @@ pub(crate) struct Reader<S> {
     digest: Digest,
     /// The offset of the block in the source.
     block_offset: u64,
+    /// From where on in the block everything is kept, for [`Reader::rewind`]; `None` where there is no way back.
+    mark: Option<usize>,
+    /// Bytes of a string that were still to come when the source last failed.
+    missing: u64,
     compressed: Vec<u8>,
 }
 
@@ -43,14 +47,40 @@ impl<S: Source> Reader<S> {
     pub(crate) fn new(source: S, expected_bytes: usize) -> Reader<S> {
         Reader {
             source,
-            block: vec![0; expected_bytes.clamp(64, BLOCK_BYTES)].into(),
+            block: vec![0; expected_bytes.clamp(64, BLOCK_BYTES)],
             start: 0,
             end: 0,
             digested: 0,
             digest: Digest::new(CrcAlgorithm::Crc64Redis),
             block_offset: 0,
+            mark: None,
+            missing: 0,
             compressed: Vec::new(),
         }
+    }
+
+    /// Where the bytes come from.
+    pub(crate) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// From now on there is a way back, to the last [`Reader::pass`].
+    pub(crate) fn keep(&mut self) {
+        self.mark = Some(self.start);
+    }
+
+    /// Nobody comes back to what was read so far.
+    pub(crate) fn pass(&mut self) {
+        if let Some(mark) = &mut self.mark {
+            *mark = self.start;
+        }
+    }
+
+    /// Goes back to the last [`Reader::pass`]. Returns how many bytes are here from there on, and how many more were
+    /// known to be needed.
+    pub(crate) fn rewind(&mut self) -> (usize, u64) {
+        self.start = self.mark.unwrap_or(self.start);
+        (self.end - self.start, std::mem::take(&mut self.missing))
     }
 
     /// The offset of the next byte.
@@ -64,9 +94,10 @@ impl<S: Source> Reader<S> {
     }
 
     /// The checksum of everything before this point.
-    pub(crate) fn checksum(&mut self) -> u64 {
-        self.digest_read();
-        self.digest.finalize()
+    pub(crate) fn checksum(&self) -> u64 {
+        let mut digest = self.digest;
+        digest.update(&self.block[self.digested..self.start]);
+        digest.finalize()
     }
 
     pub(crate) fn byte(&mut self) -> Result<u8, LoadError> {
@@ -163,6 +194,12 @@ impl<S: Source> Reader<S> {
                 target.reserve_exact(growth.min(rest) as usize);
                 continue;
             }
+            if self.start == self.end
+                && let Err(error) = self.fill()
+            {
+                self.missing = rest;
+                return Err(error);
+            }
             let piece = self.piece(rest.min(room as u64))?;
             target.extend_from_slice(piece);
             rest -= piece.len() as u64;
@@ -181,16 +218,17 @@ impl<S: Source> Reader<S> {
         Ok(&self.block[start..start + bytes])
     }
 
-    /// Reads the next block; the present one has been read to its end.
+    /// Reads the next block, behind what is kept of the present one, which has been read to its end.
     fn fill(&mut self) -> Result<(), LoadError> {
-        self.digest_read();
-        self.block_offset += self.end as u64;
-        (self.start, self.end, self.digested) = (0, 0, 0);
+        self.let_go(self.mark.unwrap_or(self.end));
+        if self.end == self.block.len() {
+            self.block.resize(self.end + (self.end / 2).max(BLOCK_BYTES), 0);
+        }
         loop {
-            match self.source.read(&mut self.block) {
+            match self.source.read(&mut self.block[self.end..]) {
                 Ok(0) => return Err(self.error(LoadErrorKind::Truncated)),
                 Ok(bytes) => {
-                    self.end = bytes.min(self.block.len());
+                    self.end = self.block.len().min(self.end + bytes);
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -199,8 +237,19 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    fn digest_read(&mut self) {
-        self.digest.update(&self.block[self.digested..self.start]);
-        self.digested = self.start;
+    /// Lets go of the first bytes of the block, and of the room that a large value took.
+    fn let_go(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.digest.update(&self.block[self.digested..bytes]);
+        self.block.copy_within(bytes..self.end, 0);
+        self.block_offset += bytes as u64;
+        (self.start, self.end, self.digested) = (self.start - bytes, self.end - bytes, 0);
+        self.mark = self.mark.map(|_| 0);
+        if self.block.len() > 2 * BLOCK_BYTES && self.end < BLOCK_BYTES {
+            self.block.truncate(BLOCK_BYTES);
+            self.block.shrink_to_fit();
+        }
     }
 }

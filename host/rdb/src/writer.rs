@@ -3,6 +3,9 @@
 
 use std::io;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crc_fast::{CrcAlgorithm, Digest};
 use tenon_keyspace::{Element, TextRef, integer_of};
 
@@ -26,6 +29,8 @@ pub(crate) struct Writer {
     buffer: Vec<u8>,
     checksum: Option<Digest>,
     compressor: Option<Compressor>,
+    /// While it is set, nothing is compressed.
+    hurry: Option<Arc<AtomicBool>>,
     handed_on_bytes: u64,
 }
 
@@ -35,8 +40,13 @@ impl Writer {
             buffer: Vec::new(),
             checksum: checksum.then(|| Digest::new(CrcAlgorithm::Crc64Redis)),
             compressor: compression.then(Compressor::new),
+            hurry: None,
             handed_on_bytes: 0,
         }
+    }
+
+    pub(crate) fn hurried_by(&mut self, hurry: &Arc<AtomicBool>) {
+        self.hurry = Some(Arc::clone(hurry));
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
@@ -150,6 +160,9 @@ impl Writer {
     }
 
     fn compressed(&mut self, bytes: &[u8]) -> bool {
+        if self.hurry.as_ref().is_some_and(|hurry| hurry.load(Ordering::Relaxed)) {
+            return false;
+        }
         let Some(mut compressor) = self.compressor.take() else { return false };
         let compressed = compressor.compress(bytes);
         if let Some(compressed) = compressed {

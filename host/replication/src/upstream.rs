@@ -78,6 +78,8 @@ enum State {
     /// A snapshot is announced, its frame has not come.
     Announced,
     Receiving(Receiving),
+    /// All of the snapshot is here, and it is not loaded.
+    Loading,
     /// The snapshot is to come over another link.
     Split,
     /// It does so, and the stream comes here.
@@ -100,6 +102,8 @@ pub enum Heard<'a> {
     Gathered(&'a [u8]),
     /// The stream goes on where it stopped, maybe under another name.
     Continues(Option<ReplicationId>),
+    /// The snapshot follows, of so many bytes if that is known.
+    SnapshotBegins(Option<u64>),
     /// The next bytes of the snapshot.
     Snapshot(&'a [u8]),
     /// The last bytes of the snapshot; so many at the end of all of them are no part of it.
@@ -180,7 +184,9 @@ impl Upstream {
             State::Resting(_) => "connect",
             State::Connecting => "connecting",
             State::Greeting(_) => "handshake",
-            State::Announced | State::Receiving(_) | State::Split | State::Gathering => "sync",
+            State::Announced | State::Receiving(_) | State::Loading | State::Split | State::Gathering => {
+                "sync"
+            }
             State::Streaming => "connected",
         }
     }
@@ -232,14 +238,16 @@ impl Upstream {
 
     /// Whether the primary has been silent for too long.
     pub fn is_silent(&self, now: Micros) -> bool {
-        let is_awaited = self.link.is_some() && !matches!(self.state, State::Split);
+        let is_awaited = self.link.is_some() && !matches!(self.state, State::Split | State::Loading);
         is_awaited && now.since(self.heard_at) > self.greeting.timeout
     }
 
     /// What that silence is called, by what was waited for.
     pub fn silence(&self) -> &'static str {
         match self.state {
-            State::Streaming | State::Gathering => "MASTER timeout: no data nor PING received...",
+            State::Streaming | State::Gathering | State::Loading => {
+                "MASTER timeout: no data nor PING received..."
+            }
             State::Announced | State::Receiving(_) => {
                 "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' \
                  parameter in redis.conf to a larger value."
@@ -287,6 +295,13 @@ impl Upstream {
         self.state = State::Resting(if was_good { now } else { now + SECOND });
     }
 
+    /// All of the snapshot came over this link, and is being loaded: what comes now is the stream behind it.
+    pub fn arrived(&mut self) {
+        if let State::Receiving(_) = self.state {
+            self.state = State::Loading;
+        }
+    }
+
     /// The snapshot is loaded: the stream follows.
     pub fn loaded(&mut self, now: Micros) {
         (self.heard_at, self.up_since) = (now, now);
@@ -327,7 +342,7 @@ impl Upstream {
         self.heard_at = now;
         match &mut self.state {
             State::Streaming => return (bytes.len(), Heard::Stream(bytes)),
-            State::Gathering => return (bytes.len(), Heard::Gathered(bytes)),
+            State::Gathering | State::Loading => return (bytes.len(), Heard::Gathered(bytes)),
             State::Receiving(receiving) => return receiving.take(bytes),
             State::Resting(_) | State::Connecting | State::Split => return (bytes.len(), Heard::Nothing),
             State::Greeting(_) | State::Announced => {}

@@ -1,10 +1,12 @@
 //! `tenon check aof`: the append-only files that a manifest names, read as a start would, and cut where they are torn.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use tenon_aof::{AofError, BaseLoaded, Directory, LoadNotice, LoadOptions, LoadSink, Loaded, load};
+use tenon_aof::{
+    AofError, BaseLoaded, Directory, LoadNotice, LoadOptions, LoadSink, Loaded, keep_tail, load,
+};
 use tenon_base::{Disk, DiskFile, describe};
 use tenon_driver::RealDisk;
 use tenon_resp::Args;
@@ -13,9 +15,6 @@ use super::rdb::Contents;
 use super::{Tenths, moment, say};
 use crate::log_directory::find;
 use crate::read_only::ReadOnlyDisk;
-
-/// Bytes that are copied at once.
-const COPY_BYTES: usize = 1 << 20;
 
 /// Reads everything and says whether a server would start from it.
 pub(super) fn check(path: &Path) -> Result<(), String> {
@@ -45,7 +44,7 @@ pub(super) fn repair(path: &Path) -> Result<(), String> {
 
 fn read(directory: &Directory) -> Result<Loaded, AofError> {
     let mut sink = Reading { contents: Contents::default(), tenths: Tenths::new() };
-    let options = LoadOptions { cut_torn_end: false, checksum: true };
+    let options = LoadOptions { cut_torn_end: false, damaged_tail_bytes_max: 0, checksum: true };
     load(&ReadOnlyDisk, directory, None, options, &mut sink)
 }
 
@@ -54,7 +53,8 @@ fn explain(error: &AofError) -> String {
     format!(
         "{what}: {} at offset {offset}: {finding}.\nEverything before that offset is sound. `tenon check aof DIRECTORY \
          --repair` cuts the file off there and keeps the rest beside it; a torn end alone (a crash while writing) is \
-         also cut at a start, if 'aof-load-truncated yes'.",
+         also cut at a start, if 'aof-load-truncated yes', and a damaged one of at most \
+         'aof-load-corrupt-tail-max-size' bytes.",
         path.display()
     )
 }
@@ -117,35 +117,14 @@ fn cut(directory: &Directory, path: &Path, offset: u64, finding: &str) -> Result
             follows.display()
         ));
     }
-    let kept = kept_name(path, offset);
-    copy_tail(&*file, offset, &kept).map_err(|error| failed("Writing", &kept, &error))?;
-    RealDisk.sync_directory(directory.path()).map_err(|error| failed("Syncing", directory.path(), &error))?;
+    let kept = keep_tail(&RealDisk, &*file, path, offset)
+        .map_err(|error| failed("Keeping what is to be cut off of", path, &error))?;
     file.truncate(offset)
         .and_then(|()| file.sync())
         .map_err(|error| format!("Cutting {} failed: {}", path.display(), describe(&error)))?;
     say(&format!("{} at offset {offset}: {finding}", path.display()));
     say(&format!("Cut off there: {} bytes, kept in {}", length.saturating_sub(offset), kept.display()));
     Ok(())
-}
-
-fn kept_name(path: &Path, offset: u64) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".cut-at-{offset}"));
-    path.with_file_name(name)
-}
-
-fn copy_tail(file: &dyn DiskFile, mut offset: u64, to: &Path) -> io::Result<()> {
-    let kept = RealDisk.create(to)?;
-    let mut buffer = vec![0; COPY_BYTES];
-    loop {
-        match file.read_at(offset, &mut buffer)? {
-            0 => return kept.sync(),
-            count => {
-                kept.append(&buffer[..count])?;
-                offset += count as u64;
-            }
-        }
-    }
 }
 
 /// Takes in what a load reads and keeps nothing of it.

@@ -36,6 +36,14 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     say(&contents.lines());
     for (count, what) in [
         (report.empty, "keys with an empty collection, which a load passes over"),
+        (
+            report.module_values,
+            "values of modules, which a load passes over: they are lost with the next save",
+        ),
+        (
+            report.field_times,
+            "fields of hashes with expiry times, which are not kept: a load makes lasting ones of them",
+        ),
         (report.module_data, "pieces of module data, which a load passes over"),
     ] {
         if count > 0 {

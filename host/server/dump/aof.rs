@@ -14,7 +14,7 @@ use tenon_resp::{Args, parse_unsigned};
 use super::{Ended, Lines, rdb};
 use crate::read_only::ReadOnlyDisk;
 
-const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: false, checksum: true };
+const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: false, damaged_tail_bytes_max: 0, checksum: true };
 
 /// Everything that the manifest names.
 pub(super) fn dump_log(directory: &Directory, lines: &mut Lines) -> Result<(), Ended> {

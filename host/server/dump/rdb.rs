@@ -34,6 +34,11 @@ pub(super) fn dump(file: &Arc<dyn DiskFile>, lines: &mut Lines) -> Result<u64, E
                 lines.named_text("code", text)?;
             }
             Piece::ModuleData => lines.begin_line("module_data")?,
+            Piece::ModuleValue { database, key } => {
+                lines.begin_line("module_value")?;
+                lines.number("database", database)?;
+                lines.named_text("key", key)?;
+            }
             Piece::Empty { database, key } => {
                 lines.begin_line("empty")?;
                 lines.number("database", database)?;

@@ -119,7 +119,7 @@ fn verify(directory: &Directory, found: &Found) -> Result<(), String> {
     let mut count = Count { in_base: false, commands: 0, base: None, tenths: Tenths::new() };
     let manifest = directory.read_manifest(&ReadOnlyDisk).map_err(|error| error.to_string())?;
     count.base = manifest.base.map(|base| base.name);
-    let options = LoadOptions { cut_torn_end: false, checksum: true };
+    let options = LoadOptions { cut_torn_end: false, damaged_tail_bytes_max: 0, checksum: true };
     load(&ReadOnlyDisk, directory, None, options, &mut count)
         .map_err(|error| format!("The copy is not what was read before: {error}"))?;
     if count.commands != found.place.commands {

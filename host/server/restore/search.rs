@@ -48,7 +48,7 @@ pub(super) fn find(directory: &Directory, manifest: &Manifest, target: &Target) 
         return Err(format!("{file} is none of the log's files, which are {}", names.join(", ")));
     }
     let mut search = Search::new(manifest, target);
-    let options = LoadOptions { cut_torn_end: false, checksum: true };
+    let options = LoadOptions { cut_torn_end: false, damaged_tail_bytes_max: 0, checksum: true };
     let loaded = load(&ReadOnlyDisk, directory, None, options, &mut search);
     search.finish(loaded.map(drop), manifest, directory)
 }

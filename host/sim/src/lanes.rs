@@ -66,8 +66,8 @@ impl Lanes {
     /// How long until the next step of a job.
     pub(crate) fn pause(&self, id: u64, pace: Pace, dice: &mut Dice) -> Micros {
         let longest = match self.jobs.get(&id).map(|job| job.lane) {
-            Some(Lane::Sync) => pace.sync_us,
-            Some(Lane::Save) => pace.step_us,
+            Some(Lane::Sync | Lane::Write) => pace.sync_us,
+            Some(Lane::Save | Lane::Load) => pace.step_us,
             _ => pace.turn_us,
         };
         Micros(1 + dice.below(longest + 1))

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tenon_base::{DiskFile, UnixMillis};
+use tenon_base::{Disk, DiskFile, UnixMillis};
 use tenon_resp::{Args, OwnedArgs, parse_unsigned};
 
 use crate::error::{ADVICE_REPAIR, ADVICE_TRUNCATED, AofError};
@@ -21,6 +21,7 @@ const COMMANDS_PER_REPORT: u64 = 1024;
 
 /// What a load has come to so far, across files.
 pub(super) struct Progress<'a> {
+    pub(super) disk: &'a dyn Disk,
     pub(super) sink: &'a mut dyn LoadSink,
     pub(super) options: LoadOptions,
     pub(super) total_bytes: u64,
@@ -51,15 +52,17 @@ pub(super) struct FileToLoad {
 }
 
 /// Loading one file.
-struct FileLoad<'a, 'p> {
-    progress: &'a mut Progress<'p>,
-    from: &'a FileToLoad,
+pub(super) struct FileLoad<'a, 'p> {
+    pub(super) progress: &'a mut Progress<'p>,
+    pub(super) from: &'a FileToLoad,
     window: Window,
     ahead: Ahead,
     args: OwnedArgs,
     /// Where a transaction began, and its commands so far.
     transaction: Option<u64>,
     queued: Vec<(u64, OwnedArgs)>,
+    /// Behind what is whole so far, and how many commands of all files had been run there.
+    pub(super) whole: (u64, u64),
     reported: u64,
     reported_commands: u64,
 }
@@ -90,10 +93,11 @@ pub(super) fn load(progress: &mut Progress<'_>, from: &FileToLoad) -> Result<(),
         args: OwnedArgs::new(),
         transaction: None,
         queued: Vec::new(),
+        whole: (0, reported_commands),
         reported: 0,
         reported_commands,
     };
-    file.run_to_end()
+    file.run_to_end().or_else(|error| file.cut_damage(error))
 }
 
 impl FileLoad<'_, '_> {
@@ -320,6 +324,9 @@ impl FileLoad<'_, '_> {
     }
 
     fn passed(&mut self, at: u64, passed: Passed<'_>) -> Result<(), AofError> {
+        if let Passed::Whole { end } = passed {
+            self.whole = (end, self.progress.commands);
+        }
         self.progress.sink.passed(passed).map_err(|text| self.bad(at, text))
     }
 
@@ -383,7 +390,7 @@ impl FileLoad<'_, '_> {
         true
     }
 
-    fn report(&mut self, at: u64) {
+    pub(super) fn report(&mut self, at: u64) {
         let progress = &mut *self.progress;
         let commands = progress.commands - self.reported_commands;
         if at.saturating_sub(self.reported) >= BLOCK_BYTES as u64
@@ -395,7 +402,7 @@ impl FileLoad<'_, '_> {
         }
     }
 
-    fn warn(&mut self, text: String) {
+    pub(super) fn warn(&mut self, text: String) {
         self.progress.sink.notice(LoadNotice { text, is_warning: true });
     }
 

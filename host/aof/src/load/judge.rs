@@ -1,7 +1,7 @@
 //! A batch whose checksum fails: torn by a crash, taken over by Redis, or damaged.
 //!
-//! Runs nothing. Outside MULTI we write SELECT only as a batch's first command, while Redis begins with one when it goes
-//! on with our file: so a SELECT elsewhere tells that Redis was here. A good batch behind a bad one tells of damage, if the
+//! Runs nothing. Outside MULTI we write SELECT only as a batch's first command, and an annotation before it, while Redis
+//! begins with one when it goes on with our file: so a SELECT elsewhere, or a bare one, tells that Redis was here. A good batch behind a bad one tells of damage, if the
 //! bad one was durable when the good one was written; if not, a loss of power took some pages and left later ones.
 //! Always: the work is in proportion to the bytes that are left, whatever they look like.
 
@@ -51,27 +51,29 @@ pub(super) fn judge(window: &mut Window, at: u64, end: u64) -> io::Result<Verdic
     let mut search = Search::new(at, end);
     let mut place = at + HEADER_BYTES as u64;
     let (mut commands, mut first, mut in_transaction, mut taken_over) = (0, true, false, false);
+    // Behind a header that cannot be read the mark may be gone with it.
+    let mut marked = BatchHeader::parse(window.bytes(at, end, HEADER_BYTES)?).is_none();
     loop {
         match command::read(window, place, end, &mut args)? {
-            Found::Annotation { next } => place = next,
+            Found::Annotation { next } => (marked, place) = (first, next),
             Found::Command { next } => {
                 let header = BatchHeader::parse(window.bytes(place, end, HEADER_BYTES)?);
                 if let Some(header) = header {
                     if let Some(verdict) = search.look(window, place, end, &header)? {
                         return Ok(verdict);
                     }
-                    (first, in_transaction, place) = (true, false, next);
+                    (first, marked, in_transaction, place) = (true, false, false, next);
                     continue;
                 }
                 match args.as_args().get(0).to_ascii_uppercase().as_slice() {
                     // A header that is damaged, too: a SELECT behind it is ours.
                     b"PING" => {
-                        (first, in_transaction, place) = (true, false, next);
+                        (first, marked, in_transaction, place) = (true, true, false, next);
                         continue;
                     }
                     b"MULTI" => in_transaction = true,
                     b"EXEC" => in_transaction = false,
-                    b"SELECT" if !first && !in_transaction => taken_over = true,
+                    b"SELECT" if !(in_transaction || first && marked) => taken_over = true,
                     _ => {}
                 }
                 (commands, first, place) = (commands + 1, false, next);

@@ -107,6 +107,9 @@ pub struct LoadNotice {
 pub struct LoadOptions {
     /// Whether a torn end of the last file is cut (`aof-load-truncated`), or refused.
     pub cut_torn_end: bool,
+    /// How many bytes at the end of the last file may be cut off because they are damaged, and not just torn
+    /// (`aof-load-corrupt-tail-max-size`). 0: damage is refused.
+    pub damaged_tail_bytes_max: u64,
     /// Whether batches are going to have headers (`aof-checksum`): then a file that does not end in one is not appended
     /// to.
     pub checksum: bool,

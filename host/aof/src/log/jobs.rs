@@ -33,15 +33,21 @@ pub(crate) struct JobEnd {
     pub(crate) file: Option<Arc<dyn DiskFile>>,
     /// Whether a manifest may have been replaced, even if the job failed.
     pub(crate) touched_manifest: bool,
+    /// Whether a file may have been renamed, even if the job failed.
+    pub(crate) renamed: bool,
     /// What failed without harm: cutting the old file.
     pub(crate) blemish: Option<String>,
 }
 
 impl JobEnd {
     /// The end of a job that made nothing.
-    fn of(result: io::Result<()>) -> JobEnd {
-        let result = result.map_err(|error| describe(&error));
-        JobEnd { result, file: None, touched_manifest: false, blemish: None }
+    pub(crate) fn of(result: io::Result<()>) -> JobEnd {
+        JobEnd::of_result(result.map_err(|error| describe(&error)))
+    }
+
+    /// The same, of an error in words.
+    pub(crate) fn of_result(result: Result<(), String>) -> JobEnd {
+        JobEnd { result, file: None, touched_manifest: false, renamed: false, blemish: None }
     }
 }
 
@@ -82,6 +88,7 @@ pub(crate) struct Actions {
     actions: std::vec::IntoIter<Action>,
     file: Option<Arc<dyn DiskFile>>,
     touched_manifest: bool,
+    renamed: bool,
     blemish: Option<String>,
 }
 
@@ -92,6 +99,7 @@ impl Actions {
             actions: actions.into_iter(),
             file: None,
             touched_manifest: false,
+            renamed: false,
             blemish: None,
         })
     }
@@ -110,7 +118,10 @@ impl Actions {
             Action::SyncFile(file) => file.sync(),
             Action::SyncPath(path) => disk.open(&path, false)?.sync(),
             Action::SyncDirectory => disk.sync_directory(self.directory.path()),
-            Action::Rename(from, to) => disk.rename(&from, &to),
+            Action::Rename(from, to) => {
+                self.renamed = true;
+                disk.rename(&from, &to)
+            }
             Action::Persist(manifest) => {
                 self.touched_manifest = true;
                 self.directory.persist(disk, &manifest)
@@ -138,6 +149,7 @@ impl Actions {
             result,
             file: self.file.take(),
             touched_manifest: self.touched_manifest,
+            renamed: self.renamed,
             blemish: self.blemish.take(),
         }))
     }

@@ -38,6 +38,7 @@ impl Log {
             timestamp_seconds: 0,
             dirt: Dirt::default(),
             sync: None,
+            aside: None,
             failure: None,
             leaving: None,
             switching: None,

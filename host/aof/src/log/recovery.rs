@@ -70,6 +70,7 @@ impl Log {
         if self.failure.is_some() {
             return;
         }
+        self.call_back_aside();
         if self.phase == Phase::Waiting {
             self.rewrite_failed(format!("{what} of the new append-only file: {error}"));
             self.abandon_waiting();

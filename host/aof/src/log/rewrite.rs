@@ -369,8 +369,12 @@ impl Log {
         if let Err(error) = end.result {
             let new =
                 candidate.increments.into_iter().filter(|file| !self.manifest.increments.contains(file));
-            let made_in_vain = std::iter::once(base).chain(new.map(|file| file.name)).collect();
-            self.manifest.base_sequence = candidate.base_sequence;
+            let mut made_in_vain: Vec<String> = new.map(|file| file.name).collect();
+            // A name that may have been given is not given again before it is removed; one that was not is the next one's.
+            if end.renamed {
+                made_in_vain.push(base);
+                self.manifest.base_sequence = candidate.base_sequence;
+            }
             self.not_placed(made_in_vain, end.touched_manifest);
             self.end_failed_rewrite(error);
             if self.phase == Phase::Waiting {

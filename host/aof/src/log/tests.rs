@@ -79,11 +79,12 @@ fn settings() -> Settings {
         base_is_rdb: true,
         pending_bytes_max: 1 << 20,
         keep: Keep::UntilSynced,
+        writes_aside: false,
         remove_history: true,
     }
 }
 
-const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, checksum: true };
+const OPTIONS: LoadOptions = LoadOptions { cut_torn_end: true, damaged_tail_bytes_max: 0, checksum: true };
 
 fn base_of(units: u64) -> Vec<u8> {
     format!("REDIS{units:020}").into_bytes()
@@ -299,6 +300,56 @@ fn a_rewrite_leaves_a_base_and_one_increment() {
 }
 
 #[test]
+fn a_base_that_was_never_given_its_name_uses_up_no_number() {
+    let mut engine = engine();
+    engine.unit(0, 3, Targets::ALL);
+    engine.log.begin_rewrite().expect("nothing stands in its way");
+    engine.rest();
+    engine.rewrite();
+    engine.rewrite();
+    let temporary = engine.log.rewrite_path().expect("a rewrite is at work");
+    engine.disk.remove(&temporary).expect("the base that was written");
+    engine.rest();
+    assert!(matches!(engine.events.last(), Some(LogEvent::RewriteFailed { .. })), "{:?}", engine.events);
+    engine.unit(0, 1, Targets::ALL);
+    engine.rewrite_to_end();
+    assert_eq!(
+        engine.names(),
+        ["appendonly.aof.2.base.rdb", "appendonly.aof.3.incr.aof", "appendonly.aof.manifest"]
+    );
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
+}
+
+#[test]
+fn history_that_may_go_is_forgotten_at_once_and_removed_afterwards() {
+    let disk = MemoryDisk::new();
+    let kept = Settings { remove_history: false, ..settings() };
+    let mut engine = Engine::start(disk, kept.clone(), Now::default());
+    engine.unit(0, 3, Targets::ALL);
+    engine.rewrite_to_end();
+    engine.unit(0, 1, Targets::ALL);
+    let manifest = Path::new("/data/appendonlydir/appendonly.aof.manifest");
+    let history = |engine: &Engine| {
+        let text = String::from_utf8(engine.disk.content(manifest).expect("a manifest")).expect("text");
+        text.lines().filter(|line| line.ends_with("type h")).count()
+    };
+    engine.log.forget_history(&engine.disk);
+    assert_eq!(history(&engine), 2, "what is to be kept");
+    engine.log.change_settings(engine.now, Settings { remove_history: true, ..kept });
+    engine.disk.fail(Operation::Rename, 0, 1, io::ErrorKind::StorageFull);
+    engine.log.forget_history(&engine.disk);
+    assert_eq!(history(&engine), 2, "the disk refuses, and nothing is lost");
+    engine.log.forget_history(&engine.disk);
+    assert_eq!((history(&engine), engine.names().len()), (0, 5));
+    engine.rest();
+    assert_eq!(
+        engine.names(),
+        ["appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof", "appendonly.aof.manifest"]
+    );
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
+}
+
+#[test]
 fn switching_on_counts_only_when_the_base_is_there() {
     let disk = MemoryDisk::new();
     let mut engine = Engine::start(disk, settings(), Now::default());
@@ -490,6 +541,54 @@ fn a_batch_of_several_databases_is_one_write() {
     assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
 }
 
+#[test]
+fn while_an_fsync_is_under_way_writes_are_made_by_a_job_in_order() {
+    let settings = Settings { writes_aside: true, ..settings() };
+    let mut engine = Engine::start(MemoryDisk::new(), settings, Now::default());
+    engine.unit(0, 1, Targets::ALL);
+    assert_eq!(engine.log.written(), LogPosition(1), "nothing is under way");
+    engine.sync();
+    let calls = engine.disk.calls();
+    engine.unit(0, 1, Targets::ALL);
+    engine.take_jobs();
+    engine.unit(0, 1, Targets::ALL);
+    engine.take_jobs();
+    assert_eq!(
+        (engine.disk.calls(), engine.log.written()),
+        (calls, LogPosition(1)),
+        "the disk was not asked"
+    );
+    assert_eq!(engine.jobs.iter().map(|job| job.lane).collect::<Vec<_>>(), [Lane::Sync, Lane::Write]);
+    engine.step(1);
+    assert_eq!(engine.log.written(), LogPosition(2));
+    engine.take_jobs();
+    // The fsync ends first: what comes then waits for the write all the same.
+    engine.step(0);
+    engine.unit(0, 1, Targets::ALL);
+    assert_eq!((engine.log.written(), engine.log.synced()), (LogPosition(2), LogPosition(1)));
+    engine.step(0);
+    assert_eq!(engine.log.written(), LogPosition(4));
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
+    // Who must have it on the disk at once does not wait for the job, nor does that write again.
+    engine.sync();
+    engine.unit(0, 2, Targets::ALL);
+    engine.take_jobs();
+    engine.log.sync_now(engine.now).expect("a sound disk");
+    assert_eq!(engine.log.synced(), LogPosition(6));
+    engine.rest();
+    assert_eq!(loaded(&engine.disk, &engine.directory).1, 6);
+    // What is given up is not written behind the place where the next file goes on.
+    engine.unit(0, 1, Targets::ALL);
+    engine.sync();
+    engine.unit(0, 1, Targets::ALL);
+    engine.take_jobs();
+    engine.disk.fail(Operation::Sync, 0, 1, io::ErrorKind::Other);
+    engine.step(0);
+    assert!(engine.log.failing().is_some());
+    engine.rest();
+    assert_eq!((engine.log.synced(), loaded(&engine.disk, &engine.directory).1), (LogPosition(8), 8));
+}
+
 /// Random work, failures and deaths: nothing that was called synced is lost in a crash of the machine, nothing written
 /// when the process is killed, and what is loaded is always a prefix of what was done.
 #[test]
@@ -508,6 +607,7 @@ fn history(seed: u64) {
         timestamps: dice.below(2) == 0,
         base_is_rdb: true,
         keep: if dice.below(5) == 0 { Keep::UntilWritten } else { Keep::UntilSynced },
+        writes_aside: dice.below(2) == 0,
         ..settings()
     };
     let disk = MemoryDisk::with_dice(Dice::seeded(seed + 1));

@@ -2,7 +2,7 @@
 //!
 //! Always: a file is removed only when no manifest that may be on disk needs it.
 
-use tenon_base::{Lane, Micros, Now};
+use tenon_base::{Disk, Lane, Micros, Now};
 
 use crate::log::jobs::{Action, Actions, JobId, LogJob};
 use crate::log::{Log, LogEvent, Phase};
@@ -33,6 +33,22 @@ impl Log {
     /// everybody: whoever is told that his writes are durable looks at INFO and at the files next.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::On && !(self.is_replacing && self.is_clearing())
+    }
+
+    /// Has the manifest forget the history before this returns, where nothing else is at it: who allows the removal of old
+    /// files looks at the manifest next. The files are removed afterwards. Where the disk refuses, jobs go on trying.
+    pub fn forget_history(&mut self, disk: &dyn Disk) {
+        let is_busy = self.manifest_job.is_some() || self.removal.is_some() || self.plain_persist.comes_first;
+        let has_any = self.settings.remove_history && !self.manifest.history.is_empty();
+        if is_busy || !has_any || self.phase != Phase::On || self.failure.is_some() {
+            return;
+        }
+        let mut manifest = self.manifest.clone();
+        let forgotten = std::mem::take(&mut manifest.history);
+        if self.directory.persist(disk, &manifest).is_ok() {
+            self.manifest = manifest;
+            self.litter.extend(forgotten.into_iter().map(|file| file.name));
+        }
     }
 
     pub(super) fn persist_job(&mut self, now: Now) -> Option<LogJob> {

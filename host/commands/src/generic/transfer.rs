@@ -91,9 +91,7 @@ const SAME_OBJECT: CommandError = CommandError::text("ERR source and destination
 fn transfer(ctx: &mut Context<'_>, source: &[u8], target: &[u8]) {
     let former = ctx.db.delete(target).flatten();
     ctx.discard(former);
-    if let Some((value, expires)) = ctx.db.remove(source) {
-        ctx.db.insert(target, value, expires);
-    }
+    ctx.db.rename(source, target);
     ctx.wrote(source, Event::RENAME_FROM, 1);
     ctx.wrote(target, Event::RENAME_TO, 0);
 }

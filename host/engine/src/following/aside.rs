@@ -77,7 +77,10 @@ impl Following {
 impl Engine {
     /// The snapshot is to come over a link of its own.
     pub(super) fn open_aside(&mut self, now: Now, following: &mut Following, world: &mut World<'_>) {
-        following.forget(world);
+        following.aside.forget(world);
+        if let Some(arriving) = following.forget_incoming(world) {
+            self.discard(arriving, world);
+        }
         let address = following.upstream.address();
         let address = (address.0.to_owned(), address.1);
         following.aside.link = Some(following.upstream.for_snapshot(now.steady));

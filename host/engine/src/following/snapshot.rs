@@ -1,14 +1,17 @@
-//! The snapshot that comes from a primary: into a file, and from there in the place of everything that was here.
+//! The snapshot that comes from a primary: beside the data as it comes, or into a file, and from there in the place of
+//! everything that was here.
 //! Always: what was here stays until all of what comes was read through or loaded beside it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tenon_base::{DiskFile, Now, World, describe};
+use tenon_base::{ConnectionId, DiskFile, Now, World, describe};
 use tenon_config::Directive;
 use tenon_journal::{ReplicationId, ReplicationOffset};
+use tenon_rdb::LoadReport;
 
 use super::Following;
+use super::arriving::Arriving;
 use crate::engine::Engine;
 use crate::leftovers::create_temporary;
 use crate::loading::Loading;
@@ -16,33 +19,87 @@ use crate::loading::Loading;
 /// What is here may be so much of the machine's memory, one part in so many, for a snapshot to be loaded beside it.
 const BESIDE_SHARE: u64 = 4;
 
+/// What is wrong with bytes of a snapshot of which nobody has spoken.
+const UNANNOUNCED: &str = "a snapshot that was not announced";
+
 /// What tools and tests wait for in the log of a replica.
 const LOADING: &str = "MASTER <-> REPLICA sync: Loading DB in memory";
 
-/// A snapshot on its way into a file.
+/// A snapshot that was announced.
 pub(super) struct Incoming {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
+    /// Whose stream goes on behind it, and from where.
     id: ReplicationId,
     offset: ReplicationOffset,
+    way: Way,
+}
+
+/// What becomes of its bytes.
+enum Way {
+    /// None has come.
+    Open,
+    /// They go into a file.
+    File(Arc<dyn DiskFile>, PathBuf),
+    /// They are loaded as they come.
+    Arriving(Box<Arriving>),
+}
+
+impl Incoming {
+    pub(super) fn new(id: ReplicationId, offset: ReplicationOffset) -> Incoming {
+        Incoming { id, offset, way: Way::Open }
+    }
+
+    pub(super) fn place(&self) -> (ReplicationId, ReplicationOffset) {
+        (self.id, self.offset)
+    }
+
+    pub(super) fn arriving(&self) -> Option<&Arriving> {
+        if let Way::Arriving(arriving) = &self.way { Some(arriving) } else { None }
+    }
+
+    pub(super) fn arriving_mut(&mut self) -> Option<&mut Arriving> {
+        if let Way::Arriving(arriving) = &mut self.way { Some(arriving) } else { None }
+    }
+
+    pub(super) fn into_arriving(self) -> Option<Box<Arriving>> {
+        if let Way::Arriving(arriving) = self.way { Some(arriving) } else { None }
+    }
 }
 
 impl Engine {
-    pub(super) fn await_snapshot(
+    /// The bytes of the snapshot follow, so many if that is known, over this link.
+    pub(super) fn begin_snapshot(
         &self,
+        now: Now,
         following: &mut Following,
-        id: ReplicationId,
-        offset: ReplicationOffset,
+        link: ConnectionId,
+        bytes: Option<u64>,
         world: &mut World<'_>,
     ) -> Result<(), String> {
-        following.forget_incoming(world);
-        let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
-        let file = create_temporary(world.disk, &path);
-        let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
-        if self.loads_as_it_comes() {
-            tracing::info!("{LOADING}");
+        let incoming = following.incoming.as_mut().ok_or(UNANNOUNCED)?;
+        let loads_as_it_arrives = self.loads_as_it_arrives();
+        let to = if loads_as_it_arrives.is_some() { "parser" } else { "disk" };
+        match bytes {
+            Some(bytes) => {
+                tracing::info!("MASTER <-> REPLICA sync: receiving {bytes} bytes from master to {to}");
+            }
+            None => {
+                tracing::info!(
+                    "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to {to}"
+                );
+            }
         }
-        following.incoming = Some(Incoming { file, path, id, offset });
+        incoming.way = match loads_as_it_arrives {
+            Some(shown) => {
+                tracing::info!("{LOADING}");
+                Way::Arriving(self.begin_arriving(now, shown, link, bytes))
+            }
+            None => {
+                let path = self.directory().join(format!("temp-{}.replica.rdb", self.identity.pid));
+                let file = create_temporary(world.disk, &path);
+                let file = file.map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+                Way::File(file, path)
+            }
+        };
         Ok(())
     }
 
@@ -55,18 +112,16 @@ impl Engine {
     ) -> Result<(), String> {
         let Some(following) = &mut self.replication.following else { return Ok(()) };
         let has_synced = following.has_synced;
-        let Some(Incoming { file, path, id, offset }) = following.incoming.take() else {
-            return Err("a snapshot that was not announced".to_owned());
+        let Some(Incoming { way: Way::File(file, path), id, offset }) = following.incoming.take() else {
+            return Err(UNANNOUNCED.to_owned());
         };
         let length = file.length().map_err(|error| describe(&error))?;
         file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
-        if let Err(reason) = self.refuse_emptiness(has_synced, id, &file) {
+        if let Err(reason) = self.refuse_emptiness(has_synced, id, || self.is_empty_rdb(&file)) {
             let _ = world.disk.remove(&path);
             return Err(reason);
         }
-        if !self.loads_as_it_comes() {
-            tracing::info!("{LOADING}");
-        }
+        tracing::info!("{LOADING}");
         self.append_sealed(now, world);
         let loaded = self.replace_by_rdb(now, &file, self.has_room_beside(), world);
         let now = world.now();
@@ -75,6 +130,18 @@ impl Engine {
         let report = loaded.map_err(|error| {
             format!("Failed trying to load the MASTER synchronization DB, what was here is kept: {error}")
         })?;
+        self.adopt_snapshot(now, id, offset, &report, world)
+    }
+
+    /// What the primary sent is in its place: this is its history from here on.
+    pub(super) fn adopt_snapshot(
+        &mut self,
+        now: Now,
+        id: ReplicationId,
+        offset: ReplicationOffset,
+        report: &LoadReport,
+        world: &mut World<'_>,
+    ) -> Result<(), String> {
         self.tell_of_replacement(now, world);
         self.abort_save();
         let was_logging = self.durability.is_on();
@@ -117,47 +184,41 @@ impl Engine {
         self.seal(now, 0, None, world);
     }
 
-    /// A snapshot of the history that is here comes, to be loaded beside it: it counts as being loaded, as in Redis,
-    /// which reads it from the socket.
+    /// What clients are told of a snapshot that is loaded as it arrives: they wait for it where there is nothing else to
+    /// be shown; beside data of the same history it counts as being loaded, as in Redis.
     pub(crate) fn receiving(&self) -> Option<Loading> {
-        self.receives(|id| id == self.replication_id()).then_some(Loading::Beside)
+        let shown = self.arriving()?.shown;
+        (shown == Loading::InPlace || !self.receives_other_data()).then_some(shown)
     }
 
-    /// The same of another history. Redis would serve nobody; here what was there is served until it is replaced.
+    /// Whether that snapshot is of another history. Redis would serve nobody; here what was there is served until it is
+    /// replaced.
     pub(crate) fn receives_other_data(&self) -> bool {
-        self.receives(|id| id != self.replication_id())
-    }
-
-    fn receives(&self, is_it: impl Fn(ReplicationId) -> bool) -> bool {
         let following = self.replication.following.as_ref();
         let incoming = following.and_then(|following| following.incoming.as_ref());
-        incoming.is_some_and(|incoming| is_it(incoming.id)) && self.loads_as_it_comes()
-    }
-
-    /// Whether a load is told from the first byte that comes, as Redis tells it that reads from the socket.
-    fn loads_as_it_comes(&self) -> bool {
-        self.config.choice(Directive::ReplDisklessLoad) == "swapdb"
+        let of_arriving = incoming.filter(|incoming| incoming.arriving().is_some());
+        of_arriving.is_some_and(|incoming| incoming.id != self.replication_id())
     }
 
     /// Whether what comes may be loaded beside what is here: it is asked for, or it costs little.
     fn has_room_beside(&self) -> bool {
         let used = self.keyspace.used_memory() as u64;
-        let is_asked = self.loads_as_it_comes();
+        let is_asked = self.config.choice(Directive::ReplDisklessLoad) == "swapdb";
         is_asked || used.saturating_mul(BESIDE_SHARE) <= self.identity.total_memory_bytes
     }
 
     /// A primary that lost its data and came back is not followed into emptiness, unless that is configured. One that
     /// somebody has just named is.
-    fn refuse_emptiness(
+    pub(super) fn refuse_emptiness(
         &self,
         has_synced: bool,
         id: ReplicationId,
-        file: &Arc<dyn DiskFile>,
+        is_empty: impl FnOnce() -> bool,
     ) -> Result<(), String> {
         let keys = self.key_count();
         let is_allowed = self.config.bool(Directive::ReplicaFollowEmptyPrimary);
         let is_known = has_synced && id != self.replication_id();
-        if is_allowed || !is_known || keys == 0 || !self.is_empty_rdb(file) {
+        if is_allowed || !is_known || keys == 0 || !is_empty() {
             return Ok(());
         }
         Err(format!(
@@ -169,16 +230,28 @@ impl Engine {
 }
 
 impl Following {
+    /// Takes in some bytes of the snapshot.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let incoming = self.incoming.as_ref().ok_or("a snapshot that was not announced")?;
-        let path = incoming.path.display();
-        incoming.file.append(bytes).map_err(|error| format!("{path}: {}", describe(&error)))
+        match &mut self.incoming.as_mut().ok_or(UNANNOUNCED)?.way {
+            Way::Open => Err(UNANNOUNCED.to_owned()),
+            Way::File(file, path) => {
+                file.append(bytes).map_err(|error| format!("{}: {}", path.display(), describe(&error)))
+            }
+            Way::Arriving(arriving) => arriving.push(bytes),
+        }
     }
 
-    pub(super) fn forget_incoming(&mut self, world: &mut World<'_>) {
+    /// Lets go of what has come of a snapshot; what was loaded of it is for [`Engine::discard`].
+    #[must_use]
+    pub(super) fn forget_incoming(&mut self, world: &mut World<'_>) -> Option<Box<Arriving>> {
         self.raw = Vec::new();
-        if let Some(incoming) = self.incoming.take() {
-            let _ = world.disk.remove(&incoming.path);
+        match self.incoming.take()?.way {
+            Way::Open => None,
+            Way::File(_, path) => {
+                let _ = world.disk.remove(&path);
+                None
+            }
+            Way::Arriving(arriving) => Some(arriving),
         }
     }
 }

@@ -10,26 +10,33 @@ use tenon_base::{DiskFile, NextPiece, Pieces};
 use tenon_keyspace::{EntryMaker, NewEntry};
 use tenon_rdb::{Access, Aux, Decoder, FileSource, LoadError, LoadOptions, LoadReport, Source};
 
-const PIECE_KEYS: usize = 256;
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_KEYS: usize = 256;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// Some keys of a file, in its order.
 #[derive(Default)]
-pub(super) struct KeyPiece {
-    pub(super) keys: Vec<KeyRead>,
+pub(crate) struct KeyPiece {
+    pub(crate) keys: Vec<KeyRead>,
     /// What the file says of itself, as far as it was read: nearly always all of it.
-    pub(super) aux: Aux,
+    pub(crate) aux: Aux,
     /// How the file ends, with the last piece.
-    pub(super) end: Option<Result<LoadReport, LoadError>>,
+    pub(crate) end: Option<Result<LoadReport, LoadError>>,
 }
 
 /// One key.
-pub(super) struct KeyRead {
+pub(crate) struct KeyRead {
     pub(super) database: usize,
     pub(super) access: Access,
     /// Where its value ends in the file.
     pub(super) end_offset: u64,
     pub(super) entry: NewEntry,
+}
+
+impl KeyRead {
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entry.memory()
+    }
 }
 
 /// Reads a file piece by piece.

@@ -12,6 +12,7 @@ use tenon_keyspace::{AccessRule, Keyspace, NewEntry};
 use tenon_rdb::{Access, Decoder, FileSource, Limits, LoadError, LoadOptions, LoadReport};
 
 use super::keys_ahead::{KeyPiece, KeyRead, KeysAhead};
+use super::keys_arriving::KeysArriving;
 use super::{GIVEN_UP, LoadRates};
 use crate::engine::Engine;
 use crate::loading::Loading;
@@ -19,6 +20,8 @@ use crate::scripts::{Loading as LibraryLoading, RestorePolicy};
 
 /// How many keys ahead their buckets are fetched into the cache.
 const BUCKETS_AHEAD: usize = 12;
+/// How many keys a line of the log names.
+const KEYS_NAMED: usize = 10;
 
 /// Where the keys of a file go.
 enum Target<'a> {
@@ -96,20 +99,8 @@ impl Engine {
         self.begin_load(Loading::Beside, bytes, None, world);
         let read = self.read_rdb(now, file, options, Target::Beside(&mut fresh), world);
         self.end_load();
-        let loaded = read.and_then(|report| {
-            let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
-            let libraries = &mut self.scripts.libraries;
-            libraries.restore(&report.libraries, RestorePolicy::Flush, &mut loading)?;
-            self.scripts.function_vm_bytes = libraries.vm_bytes();
-            Ok(report)
-        });
-        match loaded {
-            Ok(report) => {
-                let former = self.keyspace.take_over(fresh);
-                self.garbage.extend(former.into_iter().map(Garbage::Table));
-                self.note_loaded(&report);
-                Ok(report)
-            }
+        match read.and_then(|report| self.take_over(&mut fresh, &report).map(|()| report)) {
+            Ok(report) => Ok(report),
             Err(error) => {
                 for index in 0..fresh.databases() {
                     self.garbage.push(Garbage::Table(fresh.db_mut(index).clear()));
@@ -117,6 +108,39 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Puts what was loaded beside the data in its place, libraries of functions included. If those cannot be, nothing
+    /// has changed.
+    pub(crate) fn take_over(&mut self, fresh: &mut Keyspace, report: &LoadReport) -> Result<(), String> {
+        let mut loading = LibraryLoading { stopwatch: None, seed: self.dice.roll() };
+        let libraries = &mut self.scripts.libraries;
+        libraries.restore(&report.libraries, RestorePolicy::Flush, &mut loading)?;
+        self.scripts.function_vm_bytes = libraries.vm_bytes();
+        let former = self.keyspace.take_over(fresh);
+        self.garbage.extend(former.into_iter().map(Garbage::Table));
+        self.note_loaded(report);
+        Ok(())
+    }
+
+    /// What reads a snapshot that arrives, for a keyspace beside this one.
+    pub(crate) fn keys_arriving(&self) -> KeysArriving {
+        KeysArriving::new(&self.load_options(None), self.keyspace.entry_maker())
+    }
+
+    /// Takes one key of it in.
+    pub(crate) fn take_in_arrived(
+        fresh: &mut Keyspace,
+        clock: (u32, bool),
+        key: KeyRead,
+    ) -> Result<(), String> {
+        let at = key.end_offset;
+        take_in(fresh, clock, false, key).map_err(|entry| told(LoadError::duplicate(at, entry.key())))
+    }
+
+    /// By what clock keys are taken in that were last used some time before a load.
+    pub(crate) fn load_clock(&self, now: Now) -> (u32, bool) {
+        (now.unix().seconds() as u32, self.limits.access.counts_uses())
     }
 
     /// Whether an RDB file holds no key. One that cannot be read is found out when it is loaded.
@@ -134,7 +158,7 @@ impl Engine {
         mut target: Target<'_>,
         world: &mut World<'_>,
     ) -> Result<LoadReport, String> {
-        let clock = (now.unix().seconds() as u32, self.limits.access.counts_uses());
+        let clock = self.load_clock(now);
         let maker = match &target {
             Target::Keyspace { .. } => Some(self.keyspace.entry_maker()),
             Target::Beside(fresh) => Some(fresh.entry_maker()),
@@ -201,6 +225,21 @@ impl Engine {
                 report.module_data
             );
         }
+        if report.module_values > 0 {
+            tracing::warn!(
+                "{} keys hold values of modules, which are passed over: the next save will not have them. The first: {}",
+                report.module_values,
+                named(&report.module_keys)
+            );
+        }
+        if report.field_times > 0 {
+            tracing::warn!(
+                "{} fields of hashes have expiry times, which are not kept: they stay until they are deleted. The first \
+                 such hashes: {}",
+                report.field_times,
+                named(&report.timed_keys)
+            );
+        }
         (self.loaded.keys, self.loaded.expired) = (report.keys, report.expired);
         for key in &report.empty_keys {
             tracing::info!("skipping empty key: {}", key.escape_ascii());
@@ -230,8 +269,14 @@ impl Engine {
     }
 }
 
+/// The first of these keys, as a person reads them.
+fn named(keys: &[Vec<u8>]) -> String {
+    let shown = keys.iter().take(KEYS_NAMED).map(|key| format!("\"{}\"", key.escape_ascii()));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 /// The sentence of an error; the log has it in words for which people search.
-fn told(error: LoadError) -> String {
+pub(crate) fn told(error: LoadError) -> String {
     tracing::warn!("Internal error in RDB reading offset {}: {}", error.at, error.kind);
     error.to_string()
 }

@@ -18,7 +18,8 @@ use tenon_commands::Outcome;
 use tenon_resp::Args;
 
 use super::ServerContext;
-use crate::engine::{Engine, Gauges};
+use crate::engine::Engine;
+use crate::setup::Gauges;
 
 /// What the lines are about.
 struct Facts<'a> {

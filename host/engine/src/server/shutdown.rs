@@ -9,7 +9,8 @@ use tenon_resp::Args;
 
 use super::{ServerContext, ServerHandler};
 use crate::departure::Departing;
-use crate::engine::{Engine, Milestone};
+use crate::engine::Engine;
+use crate::setup::Milestone;
 use crate::snapshots::Kind;
 
 /// One command.

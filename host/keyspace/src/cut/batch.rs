@@ -2,18 +2,22 @@
 //! memcpy each. What an entry holds in place is cloned into its image, and dropped with the batch.
 //! Always: an image is aligned to a word, and preceded by a word with its length in bytes.
 
+use std::sync::Arc;
+
 use tenon_base::UnixMillis;
 
+use super::hold::Tally;
 use crate::entry::{Entry, RawEntry};
 use crate::value::ValueRef;
 
 const WORD_BYTES: usize = 8;
 
-/// What a value whose blocks stay shared with the keyspace counts as.
-const SHARED_ROOT_BYTES: usize = 64;
+/// What a value whose blocks stay shared with the keyspace counts as, with what is remembered of it.
+const SHARED_ROOT_BYTES: usize = 192;
 
-/// What a stream that is about to change counts as at most: a change copies a node and the blocks above it.
-const STREAM_PATH_BYTES_MAX: usize = 8 << 10;
+/// A value in shared blocks that takes no more than this counts whole: it is not worth remembering, and a change may copy
+/// all of it.
+const SHARED_WHOLE_BYTES_MAX: usize = 8 << 10;
 
 /// Keys and values of one database, as they were at the moment of the cut.
 pub struct CutBatch {
@@ -22,6 +26,18 @@ pub struct CutBatch {
     entries: usize,
     values_bytes: usize,
     preimage: bool,
+    /// What the batch costs, from when it has room.
+    tally: Option<Arc<Tally>>,
+}
+
+/// What an image came to.
+pub(crate) struct Pushed {
+    /// Bytes that it counts as.
+    pub(crate) bytes: usize,
+    /// Bytes that were copied for it.
+    pub(crate) copied_bytes: usize,
+    /// All bytes of the value, if the image shares them and the sharing has to be remembered.
+    pub(crate) shared_bytes: Option<usize>,
 }
 
 /// One key as it was at the moment of the cut.
@@ -41,7 +57,7 @@ pub struct CutEntry<'a> {
 
 impl CutBatch {
     pub(crate) fn new(database: usize, preimage: bool) -> CutBatch {
-        CutBatch { database, images: Vec::new(), entries: 0, values_bytes: 0, preimage }
+        CutBatch { database, images: Vec::new(), entries: 0, values_bytes: 0, preimage, tally: None }
     }
 
     /// The keys in the batch.
@@ -88,14 +104,36 @@ impl CutBatch {
         std::mem::replace(self, CutBatch::new(self.database, self.preimage))
     }
 
+    /// What only the images keep from being freed, and the keyspace has let go of.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.tally.as_ref().map_or(0, |tally| tally.held())
+    }
+
+    /// What the batch takes.
+    pub(crate) fn footprint(&self) -> usize {
+        self.images.capacity() * WORD_BYTES + self.values_bytes
+    }
+
+    /// Counts the batch as it is, once.
+    pub(crate) fn count_footprint(&self) {
+        if let Some(tally) = &self.tally {
+            tally.count_batch(self.footprint());
+        }
+    }
+
+    pub(crate) fn tally(&self) -> &Arc<Tally> {
+        self.tally.as_ref().expect("given with the room")
+    }
+
     pub(crate) fn has_room(&self) -> bool {
-        self.images.capacity() > 0
+        self.tally.is_some()
     }
 
     /// Gives a batch without room the room of one that was taken.
-    pub(crate) fn furnish(&mut self, room: Vec<u64>) {
+    pub(crate) fn furnish(&mut self, room: Vec<u64>, tally: Tally) {
         debug_assert!(self.images.is_empty() && room.is_empty());
         self.images = room;
+        self.tally = Some(Arc::new(tally));
     }
 
     /// Drops the images and keeps the room that they took.
@@ -103,16 +141,11 @@ impl CutBatch {
         self.drop_images();
         let mut room = std::mem::take(&mut self.images);
         room.clear();
-        room
+        room // what else there is goes when this is dropped
     }
 
-    /// Counts a value whole that only the batch keeps from being freed from now on.
-    pub(crate) fn count_removed(&mut self, bytes: usize) {
-        self.values_bytes += bytes;
-    }
-
-    /// Adds an image of an entry, and returns the bytes that it counts as.
-    pub(crate) fn push(&mut self, entry: Entry<'_>) -> usize {
+    /// Adds an image of an entry.
+    pub(crate) fn push(&mut self, entry: Entry<'_>) -> Pushed {
         let bytes = entry.exact_bytes();
         let words = 1 + bytes.div_ceil(WORD_BYTES);
         let start = self.images.len();
@@ -126,24 +159,18 @@ impl CutBatch {
             entry.raw().write_image(target.cast());
             self.images.set_len(start + words);
         }
-        let value_bytes = self.cost_of_value(entry);
+        let value_bytes = entry.value_memory();
+        let is_shared = entry.is_large() && (entry.is_tree() || matches!(entry.value(), ValueRef::String(_)));
+        let shared_bytes = Some(value_bytes).filter(|&bytes| is_shared && bytes > SHARED_WHOLE_BYTES_MAX);
+        let counted = match (shared_bytes, entry.value()) {
+            (None, _) => value_bytes,
+            (Some(_), ValueRef::Stream(stream)) => SHARED_ROOT_BYTES + stream.root_memory(),
+            (Some(_), _) => SHARED_ROOT_BYTES,
+        };
         self.entries += 1;
-        self.values_bytes += value_bytes;
-        words * WORD_BYTES + value_bytes
-    }
-
-    /// Compact collections are copied. Large ones are shared with the keyspace, and so are large strings; those
-    /// about to change count whole, because a string changes as one block.
-    fn cost_of_value(&self, entry: Entry<'_>) -> usize {
-        match entry.value() {
-            ValueRef::String(_) if !self.preimage => entry.value_memory().min(SHARED_ROOT_BYTES),
-            ValueRef::String(_) => entry.value_memory(),
-            // Streams are shared from the first entry on: a small one is copied whole by the change that comes.
-            ValueRef::Stream(_) if self.preimage => entry.value_memory().min(STREAM_PATH_BYTES_MAX),
-            ValueRef::Stream(stream) => stream.root_memory(),
-            _ if entry.is_tree() => SHARED_ROOT_BYTES,
-            _ => entry.value_memory(),
-        }
+        self.values_bytes += counted;
+        let copied_bytes = words * WORD_BYTES + if is_shared { 0 } else { value_bytes };
+        Pushed { bytes: words * WORD_BYTES + counted, copied_bytes, shared_bytes }
     }
 
     /// Drops what the images hold. They must not be looked at again.
@@ -174,6 +201,10 @@ impl CutBatch {
 impl Drop for CutBatch {
     fn drop(&mut self) {
         self.drop_images();
+        // A room that is freed next, or kept and counted there, is counted a moment too short.
+        if let Some(tally) = &self.tally {
+            tally.release();
+        }
     }
 }
 

@@ -4,14 +4,21 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batch::CutBatch;
+use super::hold::{CutTally, Tally};
 
 /// Bytes at which a batch is handed over.
 pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 /// Words of room for one batch: the last entry may reach beyond.
 const ROOM_WORDS: usize = (BATCH_BYTES + 4 * 1024) / size_of::<u64>();
+/// Memory is running short once one part in so many of what may be held is.
+const PRESSED_FROM: usize = 4;
+/// Batches of each kind that are looked at for the one that holds most.
+const LOOKED_AT_MAX: usize = 512;
+/// A batch that holds less waits for its turn.
+const HEAVY_BYTES_MIN: usize = 256 * 1024;
 /// Room beyond this is not kept: an entry of unusual size was in it.
 const ROOM_WORDS_MAX: usize = 2 * ROOM_WORDS;
 
@@ -22,6 +29,13 @@ pub enum AbortReason {
     PreimageBytes {
         /// Bytes waiting to be encoded.
         waiting: usize,
+        /// The bound.
+        bound: usize,
+    },
+    /// What the cut keeps from being freed of values that were changed or removed took more memory than it may.
+    HeldBytes {
+        /// Bytes that the process takes for it beyond what it took at the moment of the cut.
+        held: usize,
         /// The bound.
         bound: usize,
     },
@@ -36,6 +50,11 @@ impl fmt::Display for AbortReason {
                 f,
                 "values changed faster than they could be written: {waiting} bytes wait, at most {bound} may"
             ),
+            AbortReason::HeldBytes { held, bound } => write!(
+                f,
+                "large values were changed or removed faster than they could be written: {held} bytes are held for \
+                 it, at most {bound} may be"
+            ),
             AbortReason::Cancelled => f.write_str("cancelled"),
         }
     }
@@ -48,10 +67,18 @@ pub struct CutFeed {
     news: Condvar,
     walked_bytes: AtomicUsize,
     preimage_bytes: AtomicUsize,
+    /// Batches until they are let go of, and what they hold.
+    tally: Arc<CutTally>,
+    /// Tables that were cleared and are still walked.
+    detached_bytes: AtomicUsize,
+    /// What the keyspace takes less than it did at the moment of the cut.
+    freed_bytes: AtomicUsize,
+    is_pressed: Arc<AtomicBool>,
     aborted: AtomicBool,
     /// Room for batches, none of them in use, and how many are kept at most.
     rooms: Mutex<Vec<Vec<u64>>>,
     rooms_max: usize,
+    rooms_bytes: AtomicUsize,
     is_laid_out: AtomicBool,
 }
 
@@ -67,6 +94,22 @@ struct State {
 impl State {
     fn is_empty(&self) -> bool {
         self.preimages.is_empty() && self.walked.is_empty()
+    }
+
+    /// Takes the batch out that holds most, if one holds enough to be worth the order. Looks at the oldest only, so that
+    /// the keyspace's thread never waits long for the queues.
+    fn take_heaviest(&mut self) -> Option<CutBatch> {
+        let weights = |queue: &VecDeque<CutBatch>| {
+            let heaviest = queue.iter().take(LOOKED_AT_MAX).map(CutBatch::held_bytes).enumerate();
+            heaviest.max_by_key(|&(_, held)| held).filter(|&(_, held)| held >= HEAVY_BYTES_MIN)
+        };
+        match (weights(&self.preimages), weights(&self.walked)) {
+            (Some((at, held)), other) if other.is_none_or(|(_, others)| others <= held) => {
+                self.preimages.remove(at)
+            }
+            (_, Some((at, _))) => self.walked.remove(at),
+            _ => None,
+        }
     }
 
     fn queue(&mut self, batch: &CutBatch) -> &mut VecDeque<CutBatch> {
@@ -108,13 +151,69 @@ impl CutFeed {
         self.take(self.state())
     }
 
-    /// The next batch of pre-images, if one is waiting: for whoever takes them out of the way of an encoder that is
-    /// slower than the changes.
-    pub fn pop_preimages(&self) -> Option<CutBatch> {
+    /// The batch whose taking relieves memory most, if one waits that does: for whoever takes such out of the way of an
+    /// encoder that is slower than the changes.
+    pub fn pop_pressing(&self) -> Option<CutBatch> {
+        let is_detached = self.detached_bytes.load(Ordering::Relaxed) > 0;
         let mut state = self.state();
-        let batch = if state.aborted.is_none() { state.preimages.pop_front() } else { None }?;
+        if state.aborted.is_some() {
+            return None;
+        }
+        let batch = state.take_heaviest().or_else(|| state.preimages.pop_front());
+        // A table that was cleared is freed once all of it was walked, for which there has to be room.
+        let batch = batch.or_else(|| if is_detached { state.walked.pop_front() } else { None })?;
         self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
         Some(batch)
+    }
+
+    /// Whether [`CutFeed::pop_pressing`] may have something.
+    pub fn has_pressing(&self) -> bool {
+        let (walked, preimages) = self.waiting_bytes();
+        let is_held = self.held_bytes() >= HEAVY_BYTES_MIN || self.detached_bytes.load(Ordering::Relaxed) > 0;
+        preimages > 0 || walked > 0 && is_held
+    }
+
+    /// Bytes that the process takes for the sake of this cut beyond what it took at its moment: pre-images that wait,
+    /// and what was changed or removed since, less what the keyspace has shrunk by. At least the pre-images.
+    pub fn pressure_bytes(&self) -> usize {
+        let preimages = self.preimage_bytes.load(Ordering::Relaxed);
+        let detached = self.detached_bytes.load(Ordering::Relaxed);
+        let all = preimages.saturating_add(self.held_bytes()).saturating_add(detached);
+        preimages.max(all.saturating_sub(self.freed_bytes.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes of large values that were changed or removed and that only this cut keeps from being freed, at most.
+    pub fn held_bytes(&self) -> usize {
+        self.tally.held.load(Ordering::Relaxed)
+    }
+
+    /// Says whether memory is running short: an encoder had better be quick than thrifty.
+    pub fn hurry(&self) -> &Arc<AtomicBool> {
+        &self.is_pressed
+    }
+
+    /// Everything that the batches of the cut take and hold, whoever has them, and the room that is kept for others.
+    pub fn memory(&self) -> usize {
+        self.tally.batches.load(Ordering::Relaxed)
+            + self.held_bytes()
+            + self.rooms_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything was handed over, taken and let go of.
+    pub fn is_drained(&self) -> bool {
+        self.is_finished() && self.tally.batches.load(Ordering::Relaxed) == 0
+    }
+
+    /// What is known of the keyspace now: bytes of cleared tables that are still walked, and bytes that it takes less
+    /// than at the moment of the cut. Gives the cut up if it holds more than it may.
+    pub(crate) fn weigh(&self, detached_bytes: usize, freed_bytes: usize, bound: usize) {
+        self.detached_bytes.store(detached_bytes, Ordering::Relaxed);
+        self.freed_bytes.store(freed_bytes, Ordering::Relaxed);
+        let held = self.pressure_bytes();
+        self.is_pressed.store(held > bound / PRESSED_FROM, Ordering::Relaxed);
+        if held > bound && !self.is_drained() {
+            self.give_up(AbortReason::HeldBytes { held, bound }, true);
+        }
     }
 
     /// The next batch; waits for it on this thread. None once the cut is finished and everything was taken, or it
@@ -125,10 +224,10 @@ impl CutFeed {
         self.take(state.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether everything was handed over and taken.
+    /// Whether everything was handed over and taken, and nothing thrown away.
     pub fn is_finished(&self) -> bool {
         let state = self.state();
-        state.finished && state.is_empty()
+        state.finished && state.is_empty() && state.aborted.is_none()
     }
 
     /// Whether the cut was given up: what was taken of it is worth nothing.
@@ -143,8 +242,12 @@ impl CutFeed {
 
     /// Gives the cut up, unless it is finished; the first reason stays.
     pub fn abort(&self, reason: AbortReason) {
+        self.give_up(reason, false);
+    }
+
+    fn give_up(&self, reason: AbortReason, even_if_finished: bool) {
         let mut state = self.state();
-        if !state.finished && state.aborted.is_none() {
+        if (even_if_finished || !state.finished) && state.aborted.is_none() {
             state.aborted = Some(reason);
             self.aborted.store(true, Ordering::Relaxed);
             drop(state);
@@ -157,15 +260,23 @@ impl CutFeed {
         (self.walked_bytes.load(Ordering::Relaxed), self.preimage_bytes.load(Ordering::Relaxed))
     }
 
-    /// Room for a batch, best such as was laid out before.
-    pub(crate) fn room(&self) -> Vec<u64> {
+    /// Gives a batch room, best such as was laid out before.
+    pub(crate) fn furnish(&self, batch: &mut CutBatch) {
+        batch.furnish(self.room(), Tally::new(&self.tally));
+    }
+
+    fn room(&self) -> Vec<u64> {
         let kept = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(room) = &kept {
+            self.rooms_bytes.fetch_sub(bytes_of(room), Ordering::Relaxed);
+        }
         kept.unwrap_or_else(|| Vec::with_capacity(ROOM_WORDS))
     }
 
     fn keep(&self, room: Vec<u64>) {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if rooms.len() < self.rooms_max && room.capacity() <= ROOM_WORDS_MAX {
+            self.rooms_bytes.fetch_add(bytes_of(&room), Ordering::Relaxed);
             rooms.push(room);
         }
     }
@@ -177,6 +288,7 @@ impl CutFeed {
 
     pub(crate) fn push(&self, batch: CutBatch) {
         self.counter(&batch).fetch_add(batch.bytes(), Ordering::Relaxed);
+        batch.count_footprint();
         let mut state = self.state();
         if state.aborted.is_some() {
             drop(state);
@@ -195,7 +307,9 @@ impl CutFeed {
 
     fn take(&self, mut state: MutexGuard<'_, State>) -> Option<CutBatch> {
         if state.aborted.is_none() {
-            let batch = state.preimages.pop_front().or_else(|| state.walked.pop_front())?;
+            let heaviest = if self.is_pressed.load(Ordering::Relaxed) { state.take_heaviest() } else { None };
+            let next = heaviest.or_else(|| state.preimages.pop_front());
+            let batch = next.or_else(|| state.walked.pop_front())?;
             self.counter(&batch).fetch_sub(batch.bytes(), Ordering::Relaxed);
             return Some(batch);
         }
@@ -217,6 +331,10 @@ impl CutFeed {
     }
 }
 
+fn bytes_of(room: &Vec<u64>) -> usize {
+    room.capacity() * size_of::<u64>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +347,7 @@ mod tests {
         let places: Vec<_> = laid_out.iter().map(|room| room.as_ptr()).collect();
         for room in laid_out {
             let mut batch = CutBatch::new(0, false);
-            batch.furnish(room);
+            batch.furnish(room, Tally::new(&feed.tally));
             feed.give_back(batch);
         }
         feed.keep(Vec::with_capacity(1));

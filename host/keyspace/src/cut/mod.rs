@@ -5,6 +5,7 @@
 
 mod batch;
 mod feed;
+mod hold;
 mod marks;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use batch::{CutBatch, CutEntry};
 pub use feed::{AbortReason, CutFeed};
+pub(crate) use hold::Holds;
 pub(crate) use walker::{TableCuts, Walker};
 
 /// Names a cut.
@@ -26,7 +28,8 @@ pub struct CutId(pub(crate) u64);
 pub struct CutBounds {
     /// Bytes that the walk may hand over before it waits for them to be taken.
     pub waiting_bytes_max: usize,
-    /// Bytes of pre-images that may wait; beyond it the cut is aborted.
+    /// Bytes of pre-images that may wait, and bytes that may be held beyond what the keyspace took at the moment of the
+    /// cut; beyond it the cut is aborted.
     pub preimage_bytes_max: usize,
 }
 
@@ -52,8 +55,6 @@ pub struct CutStats {
     pub keys_handed: usize,
     /// Bytes handed over before a change, all in all.
     pub preimage_bytes: usize,
-    /// Bytes of large strings that were copied because the cut still held them, all in all.
-    pub copied_bytes: usize,
 }
 
 /// What the keyspace remembers of a cut; the rest lies with the tables that it walks.
@@ -61,6 +62,8 @@ pub(crate) struct Cut {
     pub(crate) id: CutId,
     pub(crate) bounds: CutBounds,
     pub(crate) feed: Arc<CutFeed>,
+    /// What the keyspace took at the moment of the cut.
+    pub(crate) used_memory: usize,
     /// Figures of tables that are done.
     pub(crate) stats: CutStats,
 }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::batch::CutBatch;
 use super::feed::{AbortReason, BATCH_BYTES, CutFeed};
 use super::marks::Marks;
-use super::{CutBounds, CutId, CutStats};
+use super::{CutBounds, CutId, CutStats, Holds};
+use crate::database::KeyHasher;
+use crate::entry::Entry;
 use crate::table::{Address, BUCKETS, Table};
 
-/// The walks through one table.
+/// The walks through one table, and what became of large values that were handed over from it.
 #[derive(Default)]
 pub(crate) struct TableCuts {
     walkers: Vec<Walker>,
+    pub(crate) holds: Holds,
 }
 
 /// One cut's walk through one table.
@@ -54,13 +57,25 @@ impl TableCuts {
         Some(self.walkers.swap_remove(index).stats)
     }
 
-    /// A hash's bucket is about to change; of a collection that is about to leave it, so many bytes will then be
-    /// held by the cuts alone.
+    /// Moves a cut's walk on, as [`Walker::walk`] does.
+    pub(crate) fn walk(
+        &mut self,
+        id: CutId,
+        table: &Table,
+        hasher: &KeyHasher,
+        budget: &mut usize,
+    ) -> Option<bool> {
+        let walker = self.walkers.iter_mut().find(|walker| walker.id == id)?;
+        Some(walker.walk(table, &mut Images { holds: &mut self.holds, hasher }, budget))
+    }
+
+    /// A hash's bucket is about to change.
     #[cold]
-    pub(crate) fn hand_over(&mut self, table: &Table, hash: u64, removed_bytes: usize) {
+    pub(crate) fn hand_over(&mut self, table: &Table, hasher: &KeyHasher, hash: u64) {
         for walker in &mut self.walkers {
+            let images = &mut Images { holds: &mut self.holds, hasher };
             match table.address(hash) {
-                Some(address) => walker.hand_over_preimage(table, address, removed_bytes),
+                Some(address) => walker.hand_over_preimage(table, images, address),
                 // The table has lost its last page, and with it everything from the moment of the cut.
                 None => walker.exhausted = true,
             }
@@ -75,23 +90,34 @@ impl TableCuts {
     }
 
     /// Two pages of the table are about to be merged.
-    pub(crate) fn before_merge(&mut self, table: &Table, low: usize, high: usize) {
+    pub(crate) fn before_merge(&mut self, table: &Table, hasher: &KeyHasher, low: usize, high: usize) {
         for walker in &mut self.walkers {
+            let images = &mut Images { holds: &mut self.holds, hasher };
             for page in [low, high] {
                 for bucket in walker.marks.uneven(page) {
-                    walker.hand_over_preimage(table, Address { page, bucket }, 0);
-                    walker.hand_over_preimage(table, Address { page, bucket: bucket + BUCKETS / 2 }, 0);
+                    walker.hand_over_preimage(table, images, Address { page, bucket });
+                    walker.hand_over_preimage(table, images, Address { page, bucket: bucket + BUCKETS / 2 });
                 }
             }
             walker.marks.pages_merged(low, high);
         }
     }
+}
 
-    /// A large string of so many bytes is about to be copied because it is shared.
-    pub(crate) fn count_copy(&mut self, bytes: usize) {
-        for walker in &mut self.walkers {
-            walker.stats.copied_bytes += bytes;
+/// Where images of large values are remembered.
+struct Images<'a> {
+    holds: &'a mut Holds,
+    hasher: &'a KeyHasher,
+}
+
+impl Images<'_> {
+    /// Adds an image to a batch, and returns what it counts as and what was copied for it.
+    fn push(&mut self, batch: &mut CutBatch, entry: Entry<'_>) -> (usize, usize) {
+        let pushed = batch.push(entry);
+        if let Some(bytes) = pushed.shared_bytes {
+            self.holds.insert(self.hasher.hash(entry.key()), batch.tally(), bytes);
         }
+        (pushed.bytes, pushed.copied_bytes)
     }
 }
 
@@ -116,18 +142,18 @@ impl Walker {
 
     /// Bytes in batches not yet handed to the feed.
     pub(crate) fn open_bytes(&self) -> usize {
-        self.walked.bytes() + self.preimages.bytes()
+        self.walked.footprint() + self.preimages.footprint()
     }
 
     /// Goes on with the walk until `budget` (one unit for an entry and one for each 64 bytes) is used up, or the
     /// feed is full. True once the whole table is handed over.
-    pub(crate) fn walk(&mut self, table: &Table, budget: &mut usize) -> bool {
+    fn walk(&mut self, table: &Table, images: &mut Images<'_>, budget: &mut usize) -> bool {
         if self.exhausted {
             return true;
         }
         while *budget > 0 && !self.is_feed_full() {
             let Some((page, next)) = table.page_at(self.position) else { return true };
-            if !self.walk_page(table, page, budget) {
+            if !self.walk_page(table, images, page, budget) {
                 break;
             }
             let Some(next) = next else { return true };
@@ -151,7 +177,7 @@ impl Walker {
     }
 
     /// True once the page is handed over.
-    fn walk_page(&mut self, table: &Table, page: usize, budget: &mut usize) -> bool {
+    fn walk_page(&mut self, table: &Table, images: &mut Images<'_>, page: usize, budget: &mut usize) -> bool {
         for bucket in 0..BUCKETS {
             if *budget == 0 {
                 return false;
@@ -165,7 +191,7 @@ impl Walker {
             let mut cost = 1;
             furnish(&mut self.walked, &self.feed);
             for entry in table.entries_of(address) {
-                cost += 1 + self.walked.push(entry) / 64;
+                cost += 1 + images.push(&mut self.walked, entry).1 / 64;
                 self.stats.keys_handed += 1;
             }
             *budget = budget.saturating_sub(cost);
@@ -176,18 +202,16 @@ impl Walker {
         true
     }
 
-    fn hand_over_preimage(&mut self, table: &Table, address: Address, removed_bytes: usize) {
+    fn hand_over_preimage(&mut self, table: &Table, images: &mut Images<'_>, address: Address) {
         if self.exhausted || self.marks.contains(address) || self.feed.is_aborted() {
             return;
         }
         self.marks.insert(address);
         furnish(&mut self.preimages, &self.feed);
         for entry in table.entries_of(address) {
-            self.stats.preimage_bytes += self.preimages.push(entry);
+            self.stats.preimage_bytes += images.push(&mut self.preimages, entry).0;
             self.stats.keys_handed += 1;
         }
-        self.preimages.count_removed(removed_bytes);
-        self.stats.preimage_bytes += removed_bytes;
         let waiting = self.feed.waiting_bytes().1 + self.preimages.bytes();
         if waiting > self.bounds.preimage_bytes_max {
             let bound = self.bounds.preimage_bytes_max;
@@ -202,6 +226,6 @@ impl Walker {
 #[inline]
 fn furnish(batch: &mut CutBatch, feed: &CutFeed) {
     if !batch.has_room() {
-        batch.furnish(feed.room());
+        feed.furnish(batch);
     }
 }

@@ -1,6 +1,6 @@
 //! All databases of one tenant, and the cuts through them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tenon_base::Dice;
 
@@ -17,6 +17,8 @@ const ROOM_BYTES_A_KEY: usize = 16;
 pub struct Keyspace {
     databases: Vec<Database>,
     cuts: Vec<Cut>,
+    /// Of cuts that have ended, while somebody may still have batches of theirs.
+    ended: Vec<Weak<CutFeed>>,
     next_cut: u64,
     /// Cleared tables that no cut needs any more.
     discarded: Vec<Table>,
@@ -27,13 +29,13 @@ impl Keyspace {
     pub fn new(databases: usize, dice: &mut Dice) -> Keyspace {
         let hasher = KeyHasher::new(dice);
         let databases = (0..databases).map(|_| Database::new(hasher.clone(), dice.roll())).collect();
-        Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+        Keyspace { databases, cuts: Vec::new(), ended: Vec::new(), next_cut: 1, discarded: Vec::new() }
     }
 
     /// An empty one beside this: as many databases, and keys hashed alike, so that [`Keyspace::take_over`] may follow.
     pub fn beside(&self) -> Keyspace {
         let databases = self.databases.iter().map(Database::beside).collect();
-        Keyspace { databases, cuts: Vec::new(), next_cut: 1, discarded: Vec::new() }
+        Keyspace { databases, cuts: Vec::new(), ended: Vec::new(), next_cut: 1, discarded: Vec::new() }
     }
 
     /// Makes entries for these databases, and for those of a keyspace beside this one, on other threads.
@@ -43,7 +45,7 @@ impl Keyspace {
 
     /// Puts all that one made by [`Keyspace::beside`] holds in the place of all that was here, in one step. What was
     /// here is returned, to be dropped elsewhere; cuts go on with it.
-    pub fn take_over(&mut self, mut other: Keyspace) -> Vec<Detached> {
+    pub fn take_over(&mut self, other: &mut Keyspace) -> Vec<Detached> {
         assert_eq!(self.databases.len(), other.databases.len(), "made for this keyspace");
         let pairs = self.databases.iter_mut().zip(&mut other.databases);
         pairs.map(|(own, fresh)| own.take_over(fresh)).collect()
@@ -81,12 +83,11 @@ impl Keyspace {
         self.databases.iter().map(Database::used_memory).sum()
     }
 
-    /// Bytes that cuts hold: what waits to be taken, and cleared tables that are still walked.
+    /// Bytes that cuts hold: batches until they are let go of, what those keep from being freed of values that were
+    /// changed or removed, and cleared tables that are still walked. What two cuts hold together counts for both.
     pub fn cut_memory(&self) -> usize {
-        let waiting = self.cuts.iter().map(|cut| {
-            let (walked, preimages) = cut.feed.waiting_bytes();
-            walked + preimages
-        });
+        let ended = self.ended.iter().filter_map(Weak::upgrade).map(|feed| feed.memory());
+        let waiting = self.cuts.iter().map(|cut| cut.feed.memory()).chain(ended);
         let walkers = self.tables().flat_map(|(_, cuts)| cuts.walkers()).map(Walker::open_bytes);
         let detached = self.databases.iter().flat_map(|db| &db.detached).map(|(table, _)| table.memory());
         waiting.chain(walkers).chain(detached).sum()
@@ -107,7 +108,7 @@ impl Keyspace {
                 database.cuts.add(Walker::new(id, bounds, Arc::clone(&feed), number));
             }
         }
-        self.cuts.push(Cut { id, bounds, feed, stats });
+        self.cuts.push(Cut { id, bounds, feed, used_memory: self.used_memory(), stats });
         id
     }
 
@@ -124,11 +125,12 @@ impl Keyspace {
         }
         let mut unfinished = false;
         let mut finished = CutStats::default();
-        for (table, cuts) in self.tables_mut() {
-            let Some(walker) = cuts.walker(id) else { continue };
-            let done = walker.walk(table, &mut budget);
+        for (table, cuts, hasher) in self.tables_mut() {
+            let Some(done) = cuts.walk(id, table, hasher, &mut budget) else { continue };
             // An encoder that has enough to do gets full batches.
-            if done || feed.is_empty() {
+            if (done || feed.is_empty())
+                && let Some(walker) = cuts.walker(id)
+            {
                 walker.flush();
             }
             if done {
@@ -146,6 +148,17 @@ impl Keyspace {
         if full { CutProgress::Waiting } else { CutProgress::Walking }
     }
 
+    /// Compares what a cut makes the process hold with what it may; one that holds more is given up. To be asked for
+    /// whenever the keyspace may have changed, until the cut ends.
+    pub fn weigh_cut(&mut self, id: CutId) {
+        let Some(cut) = self.cut(id) else { return };
+        let detached = self.databases.iter().flat_map(|database| &database.detached);
+        let walked = detached.filter(|(_, cuts)| cuts.walkers().any(|walker| walker.id == id));
+        let detached_bytes = walked.map(|(table, _)| table.memory()).sum();
+        let freed_bytes = cut.used_memory.saturating_sub(self.used_memory());
+        cut.feed.weigh(detached_bytes, freed_bytes, cut.bounds.preimage_bytes_max);
+    }
+
     /// The encoder's end of a cut.
     pub fn cut_feed(&self, id: CutId) -> Option<Arc<CutFeed>> {
         self.cut(id).map(|cut| Arc::clone(&cut.feed))
@@ -161,7 +174,9 @@ impl Keyspace {
     /// Forgets a cut that is done; one that is not is aborted. Its feed can still be emptied if it was done.
     pub fn end_cut(&mut self, id: CutId) {
         self.abort_cut(id, AbortReason::Cancelled);
-        self.cuts.retain(|cut| cut.id != id);
+        self.ended.retain(|feed| feed.strong_count() > 0);
+        let ended = self.cuts.extract_if(.., |cut| cut.id == id);
+        self.ended.extend(ended.map(|cut| Arc::downgrade(&cut.feed)));
     }
 
     /// Gives a cut up, if it is not done. It must still be ended.
@@ -172,9 +187,14 @@ impl Keyspace {
         }
     }
 
-    /// Whether any cut is not ended.
-    pub fn has_cuts(&self) -> bool {
-        !self.cuts.is_empty()
+    /// Number of cuts that have not ended.
+    pub fn cuts(&self) -> usize {
+        self.cuts.len()
+    }
+
+    /// Bytes that cuts which have not ended keep from being freed of large values that were changed or removed.
+    pub fn cut_held(&self) -> usize {
+        self.cuts.iter().map(|cut| cut.feed.held_bytes()).sum()
     }
 
     /// A cleared database that cuts kept alive and do not need any more, to be dropped elsewhere. To be asked for
@@ -186,7 +206,7 @@ impl Keyspace {
     /// Takes a cut's walks out of all tables.
     fn release(&mut self, id: CutId, index: usize) {
         let released =
-            self.tables_mut().filter_map(|(_, cuts)| cuts.remove(id)).fold(CutStats::default(), sum);
+            self.tables_mut().filter_map(|(_, cuts, _)| cuts.remove(id)).fold(CutStats::default(), sum);
         self.cuts[index].stats = sum(self.cuts[index].stats, released);
         self.discard_unneeded();
     }
@@ -194,7 +214,10 @@ impl Keyspace {
     fn discard_unneeded(&mut self) {
         for database in &mut self.databases {
             let unneeded = database.detached.extract_if(.., |(_, cuts)| cuts.is_empty());
-            self.discarded.extend(unneeded.map(|(table, _)| table));
+            self.discarded.extend(unneeded.map(|(table, cuts)| {
+                cuts.holds.all_removed();
+                table
+            }));
         }
     }
 
@@ -209,11 +232,18 @@ impl Keyspace {
         })
     }
 
-    fn tables_mut(&mut self) -> impl Iterator<Item = (&Table, &mut TableCuts)> {
-        self.databases.iter_mut().flat_map(|database| {
-            let detached = database.detached.iter_mut().map(|(table, cuts)| (&*table, cuts));
-            detached.chain(std::iter::once((&database.table, &mut database.cuts)))
-        })
+    /// Cleared ones first: they are freed once they are walked.
+    fn tables_mut(&mut self) -> impl Iterator<Item = (&Table, &mut TableCuts, &KeyHasher)> {
+        let databases = self.databases.iter_mut();
+        let (detached, own): (Vec<_>, Vec<_>) = databases
+            .map(|database| {
+                let hasher = &database.hasher;
+                let detached = database.detached.iter_mut();
+                let detached = detached.map(move |(table, cuts)| (&*table, cuts, hasher));
+                (detached, (&database.table, &mut database.cuts, hasher))
+            })
+            .unzip();
+        detached.into_iter().flatten().chain(own)
     }
 }
 
@@ -222,7 +252,6 @@ fn sum(one: CutStats, other: CutStats) -> CutStats {
         keys_total: one.keys_total + other.keys_total,
         keys_handed: one.keys_handed + other.keys_handed,
         preimage_bytes: one.preimage_bytes + other.preimage_bytes,
-        copied_bytes: one.copied_bytes + other.copied_bytes,
     }
 }
 

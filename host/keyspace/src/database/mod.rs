@@ -280,6 +280,23 @@ impl Database {
         Some(None)
     }
 
+    /// Gives a key's value and expiry to another key, and returns that one's former value. What cuts hold of the value
+    /// they go on sharing. False if there is no such key.
+    pub fn rename(&mut self, source: &[u8], target: &[u8]) -> Option<Option<Value>> {
+        let (from, to) = (self.hash(source), self.hash(target));
+        // What the cuts remember of it stays where it is while the value is on its way.
+        let place = self.table.find(from, source)?;
+        self.before_change(from);
+        let moved = self.cuts.holds.take(from);
+        let entry = self.table.take(from, place);
+        self.shrink_if_due();
+        // SAFETY: the table has just let go of it.
+        let (expires, value) = unsafe { (entry.view().expires_at(), entry.into_value()) };
+        let former = self.insert(target, value, expires);
+        self.cuts.holds.put(to, moved);
+        Some(former)
+    }
+
     /// Sets or removes the expiry time of a key. False if there is no such key.
     pub fn set_expiry(&mut self, key: &[u8], expires: Option<UnixMillis>) -> bool {
         let hash = self.hash(key);
@@ -304,6 +321,7 @@ impl Database {
         self.expire_page = 0;
         let table = std::mem::replace(&mut self.table, Table::new());
         if self.cuts.is_empty() {
+            std::mem::take(&mut self.cuts.holds).all_removed();
             return Detached(Some(table));
         }
         self.detached.push((table, std::mem::take(&mut self.cuts)));
@@ -344,17 +362,16 @@ impl Database {
     #[inline]
     fn before_change(&mut self, hash: u64) {
         if !self.cuts.is_empty() {
-            self.cuts.hand_over(&self.table, hash, 0);
+            self.cuts.hand_over(&self.table, &self.hasher, hash);
         }
     }
 
     /// The same, where the value of an entry leaves the bucket.
     #[inline]
     fn before_removal(&mut self, hash: u64, place: Place) {
-        if !self.cuts.is_empty() {
-            let entry = self.table.entry(place);
-            let removed_bytes = if entry.is_tree() { entry.value_memory() } else { 0 };
-            self.cuts.hand_over(&self.table, hash, removed_bytes);
+        self.before_change(hash);
+        if !self.cuts.holds.is_empty() && self.table.entry(place).is_large() {
+            self.cuts.holds.removed(hash);
         }
     }
 
@@ -369,7 +386,7 @@ impl Database {
     #[inline]
     fn shrink_if_due(&mut self) {
         if let Some((low, high)) = self.table.shrinking_due() {
-            self.cuts.before_merge(&self.table, low, high);
+            self.cuts.before_merge(&self.table, &self.hasher, low, high);
             self.table.shrink();
         }
         self.table.release_if_empty();

@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::Database;
+use crate::cut::Holds;
 use crate::entry::{Payload, RawEntry};
+use crate::left;
 use crate::table::Place;
 use crate::value::{Kind, Value};
 use crate::{Hash, List, Set, Stream, Zset};
@@ -30,6 +32,14 @@ pub struct Slot<'a, T: Collection> {
     collection: &'a mut T,
     memory_before: usize,
     memory: &'a mut usize,
+    shared: Option<Shared<'a>>,
+}
+
+/// What cuts are told of a change of a value that they may share.
+struct Shared<'a> {
+    holds: &'a mut Holds,
+    hash: u64,
+    left_before: usize,
 }
 
 /// What a slot must know of the collection in it.
@@ -82,7 +92,13 @@ impl<T: Collection> DerefMut for Slot<'_, T> {
 
 impl<T: Collection> Drop for Slot<'_, T> {
     fn drop(&mut self) {
-        *self.memory = *self.memory - self.memory_before + self.collection.heap_bytes();
+        let memory = self.collection.heap_bytes();
+        *self.memory = *self.memory - self.memory_before + memory;
+        if let Some(shared) = &mut self.shared {
+            // What was let go of by a whole branch shows in the memory alone.
+            let shrunk = self.memory_before.saturating_sub(memory);
+            shared.holds.count(shared.hash, left::since(shared.left_before).saturating_add(shrunk));
+        }
     }
 }
 
@@ -169,6 +185,8 @@ impl Database {
         // database, so nobody else reaches the entry while it lives.
         let collection: &mut T = unsafe { place.entry().place_mut() };
         let memory_before = collection.heap_bytes();
-        Ok(Slot { collection, memory_before, memory: self.table.memory_mut() })
+        let holds = Some(&mut self.cuts.holds).filter(|holds| !holds.is_empty());
+        let shared = holds.map(|holds| Shared { holds, hash, left_before: left::count() });
+        Ok(Slot { collection, memory_before, memory: self.table.memory_mut(), shared })
     }
 }

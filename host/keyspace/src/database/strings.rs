@@ -6,6 +6,7 @@ use tenon_base::UnixMillis;
 
 use super::{Database, WrongKind};
 use crate::entry::{Entry, Payload, RawEntry};
+use crate::left;
 use crate::table::Place;
 use crate::text::{INLINE_BYTES_MAX, INTEGER_TEXT_BYTES, LargeText, TextRef, integer_of};
 use crate::value::{Kind, Value, ValueRef};
@@ -176,7 +177,6 @@ impl TextSlot<'_> {
         let new_length = length.max(offset + bytes.len());
         if offset == length && length > INLINE_BYTES_MAX {
             // Appending to a large text: no zeroes first.
-            self.count_copy();
             // SAFETY: a text of this length is always a large one, and the slot has the entry alone.
             self.change_entry(|entry| unsafe {
                 entry.place_mut::<LargeText>().make_mut().extend_from_slice(bytes);
@@ -196,7 +196,6 @@ impl TextSlot<'_> {
             self.rewrite(Payload::Inline { bytes, raw: true });
         }
         if !self.entry().is_inline() {
-            self.count_copy();
             // SAFETY: neither a number nor inline, so a large text; the slot has the entry alone.
             self.change_entry(|entry| unsafe {
                 entry.place_mut::<LargeText>().make_mut().resize(length, 0);
@@ -222,26 +221,19 @@ impl TextSlot<'_> {
         self.change_entry(|entry| unsafe { entry.rewrite(expires, payload) });
     }
 
-    /// Tells the cuts what a change of a text that they share is about to copy.
-    fn count_copy(&mut self) {
-        if self.database.cuts.is_empty() {
-            return;
-        }
-        // SAFETY: called for large texts only, and the slot has the entry alone.
-        let large: &mut LargeText = unsafe { self.place.entry().place_mut() };
-        if large.is_shared() {
-            self.database.cuts.count_copy(large.memory());
-        }
-    }
-
     fn entry(&self) -> Entry<'_> {
         self.database.table.entry(self.place)
     }
 
     fn change_entry(&mut self, change: impl FnOnce(RawEntry) -> RawEntry) {
+        let left_before = left::count();
         // SAFETY: all changes above keep the key and free what they replace; the slot borrows the database, so
         // the place stays valid.
         unsafe { self.database.table.change(self.hash, self.place, change) };
+        let holds = &mut self.database.cuts.holds;
+        if !holds.is_empty() {
+            holds.count(self.hash, left::since(left_before));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! say how many elements and how many heap bytes lie below each child. Knows nothing of limits.
 //! Always: all leaves are at one depth and none is empty; a block reachable from two trees is never written to.
 
+use crate::left::Content;
 use crate::listpack::{Element, Listpack};
 use crate::{SHARED_OVERHEAD_BYTES, Shared, size_class};
 
@@ -38,6 +39,15 @@ struct Slot {
 enum Node {
     Leaf(Leaf),
     Branch(Vec<Slot>),
+}
+
+impl Content for Node {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Node::Leaf(leaf) => leaf.memory(),
+            Node::Branch(children) => children_memory(children) - NODE_MEMORY,
+        }
+    }
 }
 
 /// A leaf, and where it lies among all elements.

@@ -2,13 +2,14 @@
 //! it has more. [`crate::Shared`] for content whose size is only known when it is made.
 //! Always: a block reachable from two owners is never written to, and its bytes are always initialised.
 
+use crate::left::{self, Content};
 use crate::memory::size_class;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A shared head with `capacity` bytes behind it.
-pub(super) struct Block<H> {
+pub(super) struct Block<H: Content> {
     start: NonNull<Front<H>>,
 }
 
@@ -21,11 +22,11 @@ struct Front<H> {
 
 // SAFETY: owners in several threads reach the head and the bytes only by shared reference (needs `H: Sync`),
 // and the last one, in whichever thread, drops the head (needs `H: Send`).
-unsafe impl<H: Send + Sync> Send for Block<H> {}
+unsafe impl<H: Content + Send + Sync> Send for Block<H> {}
 // SAFETY: as above; `&Block<H>` allows cloning, so it needs the same.
-unsafe impl<H: Send + Sync> Sync for Block<H> {}
+unsafe impl<H: Content + Send + Sync> Sync for Block<H> {}
 
-impl<H> Block<H> {
+impl<H: Content> Block<H> {
     /// Bytes of the allocation in front of the run.
     pub(super) const FRONT_BYTES: usize = size_of::<Front<H>>();
 
@@ -92,7 +93,7 @@ impl<H> Block<H> {
     }
 }
 
-impl<H: Clone> Block<H> {
+impl<H: Content + Clone> Block<H> {
     /// Head and run, to be changed; copied first if anybody else owns them.
     pub(super) fn make_unique(&mut self) -> (&mut H, &mut [u8]) {
         if self.unique().is_none() {
@@ -105,7 +106,7 @@ impl<H: Clone> Block<H> {
     }
 }
 
-impl<H> Clone for Block<H> {
+impl<H: Content> Clone for Block<H> {
     fn clone(&self) -> Block<H> {
         // Relaxed is enough: the new owner is made from an old one. As many owners as half the address space
         // cannot exist, since each holds a pointer.
@@ -114,8 +115,12 @@ impl<H> Clone for Block<H> {
     }
 }
 
-impl<H> Drop for Block<H> {
+impl<H: Content> Drop for Block<H> {
     fn drop(&mut self) {
+        // While this owner is there, so is the block.
+        if self.front().owners.load(Ordering::Relaxed) > 1 {
+            left::leave(self.memory() + self.head().heap_bytes());
+        }
         if self.front().owners.fetch_sub(1, Ordering::Release) != 1 {
             return;
         }
@@ -133,6 +138,9 @@ impl<H> Drop for Block<H> {
 #[cfg(test)]
 mod tests {
     use super::Block;
+    use crate::left::Content;
+
+    impl Content for u32 {}
     use std::sync::Arc;
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::page::{Full, Insertion, Page, ROOM_MAX, ROOM_OF_TIES_MAX};
 use super::position::{Key, Span};
+use crate::left::Content;
 use crate::memory::size_class;
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
 
@@ -29,6 +30,9 @@ pub(super) struct Directory {
     counts: [u64; CHILDREN_MAX],
     children: Children,
 }
+
+/// All of it lies in the block itself.
+impl Content for Directory {}
 
 #[derive(Clone)]
 enum Children {

@@ -8,6 +8,7 @@
 
 use super::block::Block;
 use super::position::{Key, Place, Span, WINDOW_SLOTS};
+use crate::left::Content;
 use crate::memory::size_class;
 
 /// The largest page, with everything but its long members.
@@ -52,6 +53,18 @@ struct LongHead {
     field_bytes: usize,
 }
 
+impl Content for Head {
+    /// The long members are blocks of their own.
+    fn heap_bytes(&self) -> usize {
+        self.long.as_ref().map_or(0, |long| {
+            size_class(size_of::<LongMembers>())
+                + size_class(long.list.capacity() * size_of::<Block<LongHead>>())
+        })
+    }
+}
+
+impl Content for LongHead {}
+
 /// What one slot's offset leads to.
 enum Stored<'a> {
     Inline { field: &'a [u8], value: &'a [u8] },
@@ -90,11 +103,8 @@ impl Page {
 
     /// What the page and its long members cost.
     pub(super) fn memory(&self) -> usize {
-        let long = self.block.head().long.as_ref().map_or(0, |long| {
-            let list = size_class(long.list.capacity() * size_of::<Block<LongHead>>());
-            size_class(size_of::<LongMembers>()) + list + long.bytes
-        });
-        self.block.memory() + long
+        let head = self.block.head();
+        self.block.memory() + head.heap_bytes() + head.long.as_ref().map_or(0, |long| long.bytes)
     }
 
     #[cfg(test)]

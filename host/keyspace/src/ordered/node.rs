@@ -5,6 +5,7 @@
 use std::borrow::Borrow;
 
 use super::Weighed;
+use crate::left::Content;
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
 use crate::size_class;
 
@@ -23,14 +24,19 @@ pub(super) struct Part<K, V> {
     pub(super) node: Shared<Node<K, V>>,
 }
 
+impl<K, V> Content for Node<K, V> {
+    fn heap_bytes(&self) -> usize {
+        size_class(match self {
+            Node::Leaf(entries) => entries.capacity() * size_of::<(K, V)>(),
+            Node::Branch(parts) => parts.capacity() * size_of::<Part<K, V>>(),
+        })
+    }
+}
+
 impl<K, V> Node<K, V> {
     /// Bytes of the block itself, in size classes.
     pub(super) fn own_bytes(&self) -> usize {
-        let items = match self {
-            Node::Leaf(entries) => entries.capacity() * size_of::<(K, V)>(),
-            Node::Branch(parts) => parts.capacity() * size_of::<Part<K, V>>(),
-        };
-        size_class(SHARED_OVERHEAD_BYTES + size_of::<Node<K, V>>()) + size_class(items)
+        size_class(SHARED_OVERHEAD_BYTES + size_of::<Node<K, V>>()) + self.heap_bytes()
     }
 
     pub(super) fn first_leaf(&self) -> &[(K, V)] {

@@ -22,6 +22,7 @@ pub use range::{StreamEntry, StreamFields, StreamRange};
 
 use std::ops::{Deref, DerefMut};
 
+use crate::left::Content;
 use crate::name::Name;
 use crate::ordered::{Map, Weighed};
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
@@ -177,6 +178,9 @@ impl Stream {
         Some(group.into_inner())
     }
 }
+
+/// The maps of a group are blocks of their own.
+impl Content for StreamGroup {}
 
 impl Weighed for Shared<StreamGroup> {
     /// The block itself: what is in a group changes while it is held, and is counted beside the map.

@@ -12,6 +12,7 @@
 
 use super::StreamId;
 use super::range::StreamFields;
+use crate::left::Content;
 use crate::listpack::{Element, Iter, Listpack, entry_bytes_of};
 use crate::ordered::Weighed;
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
@@ -29,6 +30,12 @@ const ENTRY_ELEMENTS: u64 = 4;
 #[derive(Clone)]
 pub(super) struct Node {
     listpack: Listpack,
+}
+
+impl Content for Node {
+    fn heap_bytes(&self) -> usize {
+        self.listpack.memory()
+    }
 }
 
 /// What the head of a node says.

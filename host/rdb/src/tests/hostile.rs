@@ -55,7 +55,7 @@ fn a_changed_payload_never_panics() {
 }
 
 /// Changes, inserts, removes or repeats a few bytes from `from` on.
-fn mutate(bytes: &mut Vec<u8>, from: usize, dice: &mut Dice) {
+pub(super) fn mutate(bytes: &mut Vec<u8>, from: usize, dice: &mut Dice) {
     for _ in 0..=dice.below(3) {
         if bytes.len() <= from {
             return;

@@ -1,5 +1,6 @@
 //! What is written reads back; what older versions wrote reads; what is broken is said so. Samples for all of them.
 
+mod arriving;
 mod hostile;
 mod old_types;
 mod round_trip;

@@ -135,6 +135,7 @@ fn what_stands_between_keys_is_taken_in_or_passed_over() {
     ]
     .concat();
     let (keyspace, report) = load_into(&file_around(12, &keys), &options()).unwrap();
+    arriving::assert_arrives_alike(&file_around(12, &keys), &report);
     assert_eq!((report.keys, report.empty, report.libraries.len(), report.module_data), (2, 1, 1, 1));
     assert_eq!((report.aux.replication_offset, report.lacks_checksum), (Some(12_345), true));
     assert_eq!(keyspace.db(2).find(b"a").unwrap().expires_at(), Some(UnixMillis(0x7F00_0000 * 1_000)));
@@ -146,7 +147,7 @@ fn every_piece_is_handed_out_in_the_order_of_the_file() {
     let keys = [
         &b"\xfa\x03lua\x05print\xf7\x01\x02\x09\x00\xf5\x05#!lua"[..],
         b"\xfe\x02\xfc\x01\x00\x00\x00\x00\x00\x00\x00\xfa\x01x\x01y\x00\x01a\x01b",
-        b"\x02\x05empty\x00",
+        b"\x02\x05empty\x00\xfc\x01\x00\x00\x00\x00\x00\x00\x00\x07\x01m\x81\x01\x02\x03\x04\x05\x06\x07\x08\x05\x02yz\x00",
         b"\xf9\x07\x0b\x01s\x0a\x02\x00\x00\x00\x01\x00\x00\x00\x05\x00",
     ]
     .concat();
@@ -158,6 +159,9 @@ fn every_piece_is_handed_out_in_the_order_of_the_file() {
             Piece::Aux { name, value } => format!("{}={}", name.escape_ascii(), value.escape_ascii()),
             Piece::Library(text) => format!("library {}", text.escape_ascii()),
             Piece::ModuleData => "module data".to_owned(),
+            Piece::ModuleValue { database, key } => {
+                format!("{database}: {} is a module's", key.escape_ascii())
+            }
             Piece::Empty { database, key } => format!("{database}: {} is empty", key.escape_ascii()),
             Piece::Key(key) => {
                 let encoding = encoding_name(key.type_byte);
@@ -175,6 +179,7 @@ fn every_piece_is_handed_out_in_the_order_of_the_file() {
             "x=y",
             "2: a string Some(UnixMillis(1)) Unknown",
             "2: empty is empty",
+            "2: m is a module's",
             "2: s intset None Frequency(7)",
         ]
     );
@@ -194,8 +199,8 @@ fn what_is_not_read_is_named_with_its_type_offset_and_key() {
         "RDB offset 9, key \"my\\nevent\": found type byte 26 (stream), which is not supported"
     );
     assert_eq!(
-        message(12, b"\x18\x01h\x00"),
-        "RDB offset 9, key \"h\": found type byte 24 (hash whose fields expire), which is not supported"
+        message(8, b"\x06\x01m\x00"),
+        "RDB offset 9, key \"m\": found type byte 6 (module value), which is not supported"
     );
     assert_eq!(
         message(10, b"\x08\x01h\x00"),
@@ -230,4 +235,74 @@ fn what_is_not_read_is_named_with_its_type_offset_and_key() {
         error.contains("an RDB file of Valkey 9 or later, which is not read: let this server follow"),
         "{error}"
     );
+}
+
+#[test]
+fn values_of_modules_are_passed_over_and_named() {
+    let keys = [
+        &b"\x00\x01a\x01b"[..],
+        b"\xfc\x01\x00\x00\x00\x00\x00\x00\x00\xf9\x07\x07\x04json\x81\x01\x02\x03\x04\x05\x06\x07\x08",
+        b"\x02\x05\x01\x06\x03abcd\x04abcdefgh\x05\x03xyz\x05\xc0\x07\x00",
+        b"\x00\x01c\x01d",
+    ]
+    .concat();
+    let (keyspace, report) = load_into(&file_around(9, &keys), &options()).unwrap();
+    arriving::assert_arrives_alike(&file_around(9, &keys), &report);
+    assert_eq!((report.keys, report.module_values, report.module_data), (2, 1, 0));
+    assert_eq!(report.module_keys, [b"json"]);
+    assert_eq!(keyspace.db(0).len(), 2);
+    assert_eq!(keyspace.db(0).find(b"c").unwrap().expires_at(), None, "notes of a key that was passed over");
+    let broken = [&keys[..keys.len() - 6], b"\x09\x00\x00"].concat();
+    let error = load_into(&file_around(9, &broken), &options()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("key \"json\": found module data of kind 9"), "{error}");
+}
+
+/// The same three fields, as each of the four types keeps them: one without a time, one that is past, one to come.
+fn timed_hashes() -> [Vec<u8>; 4] {
+    const EARLIEST: [u8; 8] = 1_000_u64.to_le_bytes();
+    let table = |times: [&[u8]; 3]| {
+        let fields = [&b"\x01a\x01x"[..], b"\x01b\x01y", b"\x01c\xc0\x07"];
+        let tuples: Vec<u8> =
+            times.iter().zip(fields).flat_map(|(time, field)| [*time, field].concat()).collect();
+        [&[3][..], &tuples].concat()
+    };
+    let mut listpack = tenon_keyspace::Listpack::new();
+    for (name, value, time) in [("a", "x", "0"), ("b", "y", "1000"), ("c", "7", "99000")] {
+        [name, value, time].iter().for_each(|part| listpack.push_back(part.as_bytes()));
+    }
+    let listpack = string(listpack.bytes());
+    [
+        key(22, &table([b"\x00", b"\x43\xe8", b"\x80\x00\x01\x82\xb8"])),
+        key(23, &listpack),
+        key(24, &[&EARLIEST[..], &table([b"\x00", b"\x01", b"\x80\x00\x01\x7e\xd1"])].concat()),
+        key(25, &[&EARLIEST[..], &listpack].concat()),
+    ]
+}
+
+#[test]
+fn hashes_whose_fields_expire_are_read_without_the_times() {
+    for hash in timed_hashes() {
+        assert_eq!(shown(12, &hash), "a=x b=y c=7", "type {}", hash[0]);
+        let before =
+            |unix_ms| LoadOptions { passes_over_expired_before: Some(UnixMillis(unix_ms)), ..options() };
+        for (unix_ms, fields, times) in [(1_000, 3, 2), (1_001, 2, 1), (99_001, 1, 0)] {
+            let (keyspace, report) = load_into(&file_around(12, &hash), &before(unix_ms)).unwrap();
+            let ValueRef::Hash(found) = keyspace.db(0).find(b"k").unwrap().value() else { panic!("no hash") };
+            assert_eq!((found.len(), report.field_times), (fields, times), "type {} at {unix_ms}", hash[0]);
+            assert_eq!(report.timed_keys.len(), usize::from(times > 0));
+        }
+    }
+    // Whatever their times, no field comes twice.
+    let twice = key(22, b"\x02\x01\x01a\x01x\x00\x01a\x01y");
+    let later = LoadOptions { passes_over_expired_before: Some(UnixMillis(5)), ..options() };
+    for options in [options(), later] {
+        let error = load_into(&file_around(12, &twice), &options).map(drop).unwrap_err().to_string();
+        assert!(error.contains("found a member twice"), "{error}");
+    }
+    let gone = key(22, b"\x01\x01\x01a\x01x");
+    let (keyspace, report) = load_into(&file_around(12, &gone), &later).unwrap();
+    assert_eq!((keyspace.db(0).len(), report.keys, report.empty), (0, 0, 1));
+    let endless = key(24, &[&[0xff; 8][..], b"\x01\x02\x01a\x01x"].concat());
+    let error = load_into(&file_around(12, &endless), &options()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("found a bad time of a field"), "{error}");
 }

@@ -35,8 +35,9 @@ impl Upstream {
         let State::Greeting(word) = self.state else {
             return match Receiving::of_frame(line) {
                 Ok(receiving) => {
+                    let (_, all) = receiving.progress();
                     self.state = State::Receiving(receiving);
-                    Heard::Nothing
+                    Heard::SnapshotBegins(all)
                 }
                 Err(reason) => Heard::Failed(reason),
             };

@@ -27,12 +27,7 @@ impl Receiving {
     /// `$LENGTH`, or `$EOF:MARK`. An error is what is wrong with it.
     pub(super) fn of_frame(line: &[u8]) -> Result<Receiving, String> {
         let end = match line.strip_prefix(b"$EOF:") {
-            Some(mark) if mark.len() == MARK_BYTES => {
-                tracing::info!(
-                    "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to disk"
-                );
-                End::Marked { mark: mark.to_vec(), last: Vec::new() }
-            }
+            Some(mark) if mark.len() == MARK_BYTES => End::Marked { mark: mark.to_vec(), last: Vec::new() },
             Some(_) => {
                 return Err(
                     "Bad protocol from MASTER, the mark of the snapshot has a wrong length".to_owned()
@@ -44,7 +39,6 @@ impl Receiving {
                 else {
                     return Err(format!("MASTER aborted replication with an error: {}", shown(line)));
                 };
-                tracing::info!("MASTER <-> REPLICA sync: receiving {length} bytes from master to disk");
                 End::Sized(length)
             }
         };

@@ -69,7 +69,8 @@ fn snapshots_end_by_length_or_by_mark() {
     let announced = format!("+FULLRESYNC {} 100\r\n\n\n", "e".repeat(40));
     let (mut upstream, mut outputs) = asked();
     let heard = hear(&mut upstream, &mut outputs, &format!("{announced}$5\r\nabc"));
-    assert!(heard[0].starts_with("Full(eee") && heard[1] == "Snapshot([97, 98, 99])");
+    assert!(heard[0].starts_with("Full(eee"));
+    assert_eq!(heard[1..], ["SnapshotBegins(Some(5))", "Snapshot([97, 98, 99])"]);
     assert_eq!(upstream.snapshot_progress(), Some((3, Some(5))));
     let (count, last) = upstream.hear(Micros(5), b"dexyz", None, &mut outputs);
     assert_eq!((count, last), (2, Heard::SnapshotEnd(b"de", 0)));
@@ -82,6 +83,23 @@ fn snapshots_end_by_length_or_by_mark() {
     assert!(heard[0].starts_with("SnapshotEnd("), "{heard:?}");
     upstream.loaded(Micros(6));
     assert!(upstream.is_up());
+}
+
+#[test]
+fn what_comes_while_a_snapshot_is_loaded_is_the_stream_behind_it() {
+    let (mut upstream, mut outputs) = asked();
+    let announced = format!("+FULLRESYNC {} 100\r\n$3\r\nRDB", "e".repeat(40));
+    let heard = hear(&mut upstream, &mut outputs, &announced);
+    assert_eq!(
+        heard[1..],
+        ["SnapshotBegins(Some(3))".to_owned(), format!("{:?}", Heard::SnapshotEnd(b"RDB", 0))]
+    );
+    upstream.arrived();
+    assert_eq!(hear(&mut upstream, &mut outputs, "ab"), [format!("{:?}", Heard::Gathered(b"ab"))]);
+    assert!(!upstream.is_up() && upstream.state_name() == "sync");
+    assert!(!upstream.is_silent(Micros(u64::MAX)), "it may wait for our word");
+    upstream.loaded(Micros(6));
+    assert_eq!(hear(&mut upstream, &mut outputs, "cd"), [format!("{:?}", Heard::Stream(b"cd"))]);
 }
 
 #[test]
@@ -107,7 +125,11 @@ fn a_snapshot_may_come_over_a_link_of_its_own() {
     let cut = Cut { id: ID, offset: ReplicationOffset(41), serial: 10 };
     let told = format!("\n\n$ENDOFF:41 {ID} 0 10\r\n$3\r\nRDB");
     let heard = hear(&mut snapshot, &mut outputs, &told);
-    assert_eq!(heard, [format!("{:?}", Heard::Cut(cut)), format!("{:?}", Heard::SnapshotEnd(b"RDB", 0))]);
+    let begins = Heard::SnapshotBegins(Some(3));
+    assert_eq!(
+        heard,
+        [Heard::Cut(cut), begins, Heard::SnapshotEnd(b"RDB", 0)].map(|heard| format!("{heard:?}"))
+    );
     upstream.read_from(cut, &mut outputs);
     assert_eq!(said(&mut outputs), "REPLCONF set-rdb-client-id 10");
     assert!(hear(&mut upstream, &mut outputs, "+OK\r\n").is_empty());

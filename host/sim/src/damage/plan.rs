@@ -72,9 +72,11 @@ fn directives(dice: &mut Dice, is_log: bool, is_covered: bool, version: String) 
 /// How files are read, whoever wrote them.
 pub(super) fn start_directives(is_log: bool, dice: &mut Dice) -> Directives {
     let mut directives = common(is_log);
+    let is_cut_if_torn = dice.below(4) > 0;
+    let is_cut_if_damaged = dice.below(3) == 0;
     directives.extend([
-        ("aof-load-truncated", yes_no(dice.below(4) > 0)),
-        ("sanitize-dump-payload", one_of(dice, &["no", "yes", "clients"])),
+        ("aof-load-truncated", yes_no(is_cut_if_torn)),
+        ("aof-load-corrupt-tail-max-size", if is_cut_if_damaged { "100000" } else { "0" }.to_owned()),
     ]);
     directives
 }

@@ -56,6 +56,10 @@ pub(crate) struct PersistenceInfo {
     pub(crate) has_backup_failed: bool,
     /// Backups that succeeded since the start.
     pub(crate) backups: u64,
+    /// Bytes that cuts keep from being freed of large values that were changed or removed.
+    pub(crate) held_bytes: u64,
+    /// What a cut that began now could make the process hold of changed data: `snapshot-memory-max`.
+    pub(crate) held_bytes_max: u64,
     /// Bytes of changed data that were put into files because memory had no room for them, all in all.
     pub(crate) spilled_bytes: u64,
     /// Shown while `is_log_enabled`.
@@ -109,8 +113,10 @@ pub(crate) struct LoadInfo {
     pub(crate) start_unix_seconds: i64,
     /// How long it has been going on.
     pub(crate) elapsed_seconds: u64,
-    /// Of all files.
+    /// Of all files; 0 where that is not known.
     pub(crate) total_bytes: u64,
+    /// About as many, in any case.
+    pub(crate) expected_bytes: u64,
     /// Read of them.
     pub(crate) loaded_bytes: u64,
     /// `used-mem` of the RDB.
@@ -125,7 +131,8 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
     let sizes = engine.durability.log().map(|log| log.sizes()).unwrap_or_default();
     let syncs = engine.durability.log().map(|log| log.facts(now));
     PersistenceInfo {
-        cut_peak_bytes: cut_bytes,
+        cut_peak_bytes: cut_bytes.max(snapshots.held_bytes_peak as u64),
+        held_bytes: engine.keyspace.cut_held() as u64,
         cut_bytes,
         save_keys_done: cut.keys_handed as u64,
         save_keys_total: cut.keys_total as u64,
@@ -145,6 +152,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         has_backup_failed: engine.backups.has_failed(),
         backups: engine.backups.count,
         spilled_bytes: snapshots.spilled_bytes,
+        held_bytes_max: engine.preimage_bytes_max() as u64,
         log: LogInfo {
             current_bytes: sizes.current,
             base_bytes: sizes.base,
@@ -158,10 +166,11 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
         },
         is_loading: engine.loading() == Some(Loading::InPlace) || engine.receives_other_data(),
         is_async_loading: engine.loading() == Some(Loading::Beside),
-        load: engine.load.as_ref().map(|load| LoadInfo {
+        load: engine.load_progress().map(|load| LoadInfo {
             start_unix_seconds: load.began.unix().seconds(),
             elapsed_seconds: now.steady.since(load.began.steady).millis() / 1_000,
             total_bytes: load.total_bytes,
+            expected_bytes: load.expected_bytes(),
             loaded_bytes: load.loaded_bytes,
             rdb_used_memory_bytes: load.rdb_used_memory_bytes,
         }),
@@ -180,7 +189,7 @@ fn job(engine: &Engine, kind: Kind, history: &History, now: Now) -> JobInfo {
         last_seconds: has_ended.then(|| history.last_duration.millis() / 1_000),
         has_failed: history.last == Outcome::Failed,
         count: history.count,
-        last_cut_bytes: 0,
+        last_cut_bytes: history.last_held_bytes,
     }
 }
 
@@ -219,6 +228,8 @@ fn write_info(lines: &mut Lines, info: &PersistenceInfo) {
     lines.field("aof_last_write_status", status(info.is_log_failing));
     lines.field("aof_last_cow_size", info.rewrite.last_cut_bytes);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
+    lines.field("snapshot_held_bytes", info.held_bytes);
+    lines.field("snapshot_memory_max", info.held_bytes_max);
     lines.field("snapshot_spilled_bytes", info.spilled_bytes);
     lines.flag("backup_in_progress", info.backup_percentage.is_some());
     lines.hundredths("backup_current_perc", info.backup_percentage.unwrap_or(0.0));
@@ -246,7 +257,7 @@ fn write_log(lines: &mut Lines, info: &PersistenceInfo) {
 }
 
 fn write_load(lines: &mut Lines, load: &LoadInfo) {
-    let remaining = load.total_bytes.saturating_sub(load.loaded_bytes);
+    let remaining = load.expected_bytes.saturating_sub(load.loaded_bytes);
     // Within the first second nothing can be foretold.
     let eta_seconds = match load.elapsed_seconds {
         0 => 1,
@@ -256,7 +267,7 @@ fn write_load(lines: &mut Lines, load: &LoadInfo) {
     lines.field("loading_total_bytes", load.total_bytes);
     lines.field("loading_rdb_used_mem", load.rdb_used_memory_bytes);
     lines.field("loading_loaded_bytes", load.loaded_bytes);
-    lines.hundredths("loading_loaded_perc", percent(load.loaded_bytes, load.total_bytes));
+    lines.hundredths("loading_loaded_perc", percent(load.loaded_bytes, load.expected_bytes));
     lines.field("loading_eta_seconds", eta_seconds);
 }
 
@@ -293,6 +304,7 @@ mod tests {
             start_unix_seconds: 1_700_000_000,
             elapsed_seconds: 10,
             total_bytes: 4_000,
+            expected_bytes: 4_000,
             loaded_bytes: 1_000,
             rdb_used_memory_bytes: 8_000,
         };

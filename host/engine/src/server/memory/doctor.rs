@@ -55,7 +55,7 @@ pub(super) fn findings(report: &MemoryReport, clients: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Gauges;
+    use crate::setup::Gauges;
 
     #[test]
     fn figures_beyond_thresholds_are_named() {

@@ -10,6 +10,7 @@ mod removal;
 use inner::{Branch, CHILDREN_MAX, Inner, Separator};
 use leaf::Leaf;
 
+use crate::left::Content;
 use crate::memory::size_class;
 use crate::shared::{SHARED_OVERHEAD_BYTES, Shared};
 
@@ -27,6 +28,15 @@ pub(super) struct Tree {
 enum Node {
     Leaf(Leaf),
     Inner(Inner),
+}
+
+impl Content for Node {
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Node::Leaf(leaf) => leaf.outside_memory(),
+            Node::Inner(_) => 0,
+        }
+    }
 }
 
 /// What a node costs.

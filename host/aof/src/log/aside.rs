@@ -1,0 +1,125 @@
+//! A write that is made beside an fsync. On many file systems a write waits for the lock that an fsync of the same file
+//! holds (btrfs, NFS, FUSE; ext4 once), for as long as the disk takes; so while one is under way, and nobody
+//! waits for the next anyway, writes are made on a thread of their own, one at a time, and whoever reads is served.
+//! Always: bytes reach a file in their order, and once: a write is in flight, or was made, or was called back before it
+//! began.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tenon_base::{Disk, DiskFile, Job, Lane, Now, Step, describe};
+
+use super::jobs::{JobEnd, JobId, LogJob};
+use super::tail::Piece;
+use super::{Log, Mark};
+
+/// The write in flight.
+pub(super) struct AsideWrite {
+    id: JobId,
+    to: Mark,
+    work: Arc<Work>,
+}
+
+impl AsideWrite {
+    pub(super) fn id(&self) -> JobId {
+        self.id
+    }
+}
+
+/// Shared by the job and the log, which may want it done, or left, at once.
+struct Work {
+    file: Arc<dyn DiskFile>,
+    state: Mutex<State>,
+}
+
+enum State {
+    Waiting(Vec<Piece>),
+    Done(Result<(), String>),
+}
+
+impl Work {
+    /// Writes, if that was not done yet.
+    fn carry_out(&self) -> Result<(), String> {
+        let mut state = self.state();
+        if let State::Waiting(pieces) = &*state {
+            let written = pieces.iter().try_for_each(|piece| self.file.append(piece.bytes()));
+            *state = State::Done(written.map_err(|error| describe(&error)));
+        }
+        match &*state {
+            State::Done(result) => result.clone(),
+            State::Waiting(_) => unreachable!("it was just done"),
+        }
+    }
+
+    fn call_back(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Waiting(_)) {
+            *state = State::Done(Err("called back".to_owned()));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in the midst of a write leaves it waiting; made again, it would be damage that a load tells.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct WriteJob(Arc<Work>);
+
+impl Job for WriteJob {
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
+    fn step(&mut self, _disk: &dyn Disk) -> Step {
+        Step::Done(Box::new(JobEnd::of_result(self.0.carry_out())))
+    }
+}
+
+impl Log {
+    /// Whether the next write is to be made beside the fsync that is under way.
+    pub(super) fn writes_aside(&self) -> bool {
+        self.settings.writes_aside && self.sync.is_some() && self.switching.is_none()
+    }
+
+    /// The write that is owed, if it is to be made aside.
+    pub(super) fn aside_job(&mut self) -> Option<LogJob> {
+        let is_owed = self.appended.bytes > self.written.bytes && self.failure.is_none();
+        if !is_owed || self.aside.is_some() || !self.writes_aside() {
+            return None;
+        }
+        let file = Arc::clone(&self.current.as_ref()?.file);
+        let state = State::Waiting(self.tail.share(self.written.bytes));
+        let work = Arc::new(Work { file, state: Mutex::new(state) });
+        let id = self.next_job();
+        self.aside = Some(AsideWrite { id, to: self.appended, work: Arc::clone(&work) });
+        Some(LogJob { id, lane: Lane::Write, job: Box::new(WriteJob(work)) })
+    }
+
+    /// The write aside has ended.
+    pub(super) fn aside_ended(&mut self, now: Now, result: Result<(), String>) {
+        let Some(aside) = self.aside.take() else { return };
+        match result {
+            Ok(()) => {
+                self.written = aside.to;
+                self.keep_less();
+                self.flush(now);
+            }
+            Err(error) => self.fail(now, "write", error),
+        }
+    }
+
+    /// Makes the write aside now, or waits until it is made: nothing may be written before that.
+    pub(super) fn finish_aside(&mut self, now: Now) {
+        if let Some(aside) = &self.aside {
+            let result = aside.work.carry_out();
+            self.aside_ended(now, result);
+        }
+    }
+
+    /// Sees to it that nothing more of the write aside reaches the file, which is given up.
+    pub(super) fn call_back_aside(&mut self) {
+        if let Some(aside) = self.aside.take() {
+            aside.work.call_back();
+        }
+    }
+}
