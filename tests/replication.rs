@@ -182,6 +182,33 @@ fn a_restarted_primary_is_followed_without_a_full_synchronization() {
 }
 
 #[test]
+fn an_idle_primary_that_was_restarted_is_gone_on_from() {
+    for is_killed in [false, true] {
+        let mut primary = primary(&["--appendonly", "yes", "--repl-ping-replica-period", "1"]);
+        let Some(replica) = replica_of(&primary, &[]) else { return };
+        let (mut writer, mut follower) = (primary.client(), replica.client());
+        wait_for_link(&mut follower);
+        writer.command(&["SET", "last", "word"]);
+        // What is said from now on is in the stream alone.
+        let offset = |client: &mut Client| field(client, "replication", "master_repl_offset");
+        let written = offset(&mut writer);
+        wait_until("it is pinged", || {
+            offset(&mut writer) != written && offset(&mut writer) == offset(&mut follower)
+        });
+        match is_killed {
+            true => primary.kill9(),
+            false => primary.terminate(),
+        }
+        primary.restart();
+        let mut writer = primary.client();
+        writer.command(&["SET", "another", "word"]);
+        assert_equal(&mut writer, &mut follower);
+        let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+        assert_eq!(counts, ["0", "1"], "killed: {is_killed}\n{}", primary.log());
+    }
+}
+
+#[test]
 fn a_dump_of_a_primary_with_replicas_names_its_place() {
     let mut primary = primary(&[]);
     let Some(replica) = replica_of(&primary, &[]) else { return };

@@ -456,7 +456,10 @@ impl Engine {
                 Action::Close { connection, at_once } => self.close(connection, at_once, world),
                 // A follower passes on what its primary says, and says nothing itself.
                 Action::Ping | Action::EndHistory if self.replication.is_following => {}
-                Action::Ping => self.say_aside(&[b"PING"]),
+                Action::Ping => {
+                    self.say_aside(&[b"PING"]);
+                    self.name_place();
+                }
                 Action::EndHistory => {
                     self.close_backlog(world);
                     self.begin_history();
@@ -502,6 +505,14 @@ impl Engine {
         snapshot.queue.cancel();
         if let Some(cut) = snapshot.cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
+        }
+    }
+
+    /// Has the log name the place that replicas have come to with words that are in no log: a restart would not know it
+    /// otherwise, and they would have to get everything anew.
+    pub(crate) fn name_place(&mut self) {
+        if self.replication.primary.backlog().is_some() && self.config.bool(Directive::AofChecksum) {
+            self.journal.name_place();
         }
     }
 

@@ -196,6 +196,25 @@ impl Journal {
         }
     }
 
+    /// Has the log name the place that our own stream has come to, behind words that left nothing else there: whoever
+    /// loads it knows the stream up to here. Nothing while a unit runs, or another's stream is followed.
+    pub fn name_place(&mut self) {
+        if self.unit.open || self.home.is_some() || !self.readers.log {
+            return;
+        }
+        let db = self.replica_db.or(self.log_db).unwrap_or(0);
+        self.sealed.marks.push(Mark {
+            first_segment: self.sealed.segments.len(),
+            db,
+            commands: 0,
+            first_offset: self.offset,
+            stands_at: None,
+            positions: self.position..self.position,
+        });
+        self.log_db = None;
+        self.select(db, Targets::LOG);
+    }
+
     /// Adds bytes of the stream that is followed, as they came: whole commands, between units.
     pub fn relay(&mut self, bytes: &[u8]) {
         assert!(!self.unit.open, "what is followed is passed on between units");

@@ -146,6 +146,7 @@ pub(crate) fn leave(
             "A backup was being written: it is given up, and what is left of it is not to be used"
         );
     }
+    engine.name_place();
     engine.append_sealed(now, world);
     if let Some(log) = engine.durability.log_mut()
         && log.phase() != tenon_aof::Phase::Off

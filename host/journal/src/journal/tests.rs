@@ -349,6 +349,35 @@ fn a_primary_s_batch_stands_where_its_stream_has_the_same_database() {
 }
 
 #[test]
+fn a_named_place_is_behind_everything_in_the_database_of_the_stream() {
+    let mut journal = journal();
+    unit(&mut journal, &[(0, "SET a 1", Targets::ALL)]);
+    unit(&mut journal, &[(3, "PUBLISH c m", Targets::REPLICAS)]);
+    journal.aside(OwnedArgs::from([&b"PING"[..]].as_slice()).as_args(), Targets::REPLICAS);
+    journal.name_place();
+    unit(&mut journal, &[(3, "SET b 1", Targets::ALL)]);
+    let batch = journal.take_batch().expect("something was sealed");
+    let batches: Vec<_> =
+        batch.log_batches().map(|batch| (batch.db(), commands(batch.pieces()), batch.end_offset())).collect();
+    assert_eq!(batches[1].0, 3);
+    assert_eq!(batches[1].1, ["SELECT 3", "SET b 1"]);
+    assert_eq!(batches[1].2, batch.offsets().end);
+    journal.recycle(batch);
+
+    journal.aside(OwnedArgs::from([&b"PING"[..]].as_slice()).as_args(), Targets::REPLICAS);
+    journal.name_place();
+    let batch = journal.take_batch().expect("something was sealed");
+    let last = batch.log_batches().last().expect("a batch");
+    assert_eq!((last.end_offset(), commands(last.pieces())), (journal.offset(), vec!["SELECT 3".to_owned()]));
+    journal.recycle(batch);
+
+    // A follower's log stands where its records do.
+    journal.set_home(Some(0));
+    journal.name_place();
+    assert!(journal.take_batch().is_none());
+}
+
+#[test]
 fn effects_are_counted_in_bytes_whoever_reads() {
     for (log, replicas) in [(false, false), (true, false), (true, true)] {
         let mut journal = journal();
