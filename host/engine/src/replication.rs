@@ -128,9 +128,11 @@ impl Replication {
         self.delay_max > Micros(0) && self.snapshot.as_ref().and_then(is_pressing).unwrap_or(false)
     }
 
-    /// When that began.
+    /// Since when a snapshot for replicas is under way: one that is sent while it is made, until all of it was handed
+    /// over, as Redis counts it.
     pub(crate) fn snapshot_since(&self) -> Option<Micros> {
-        self.snapshot.as_ref().filter(|snapshot| !snapshot.is_made).map(|snapshot| snapshot.began)
+        let snapshot = self.snapshot.as_ref()?;
+        (!snapshot.is_made || snapshot.is_marked).then_some(snapshot.began)
     }
 
     /// When settling is due if nothing else happens. In a pause nothing of a stream is run.
