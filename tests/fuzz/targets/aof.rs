@@ -25,7 +25,11 @@ fuzz_target!(|input: &[u8]| {
     let Some((bytes, choices)) = Choices::split(input) else { return };
     manifest_comes_back(bytes);
     let place = Place::of(bytes, choices);
-    let options = LoadOptions { cut_torn_end: choices.is_on(0), damaged_tail_bytes_max: if choices.is_on(2) { 64 } else { 0 }, checksum: choices.is_on(1) };
+    let options = LoadOptions {
+        cut_torn_end: choices.is_on(0),
+        damaged_tail_bytes_max: if choices.is_on(2) { 64 } else { 0 },
+        checksum: choices.is_on(1),
+    };
     let (result, commands) = place.load(options, choices);
     let Ok(loaded) = result else { return };
     let (again, same_commands) = place.load(options, choices);
