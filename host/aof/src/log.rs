@@ -65,6 +65,8 @@ pub struct Log {
     dirt: Dirt,
     sync: Option<RunningSync>,
     aside: Option<AsideWrite>,
+    /// Fsyncs beside which writes are still to be made aside.
+    aside_syncs: u8,
     failure: Option<Failure>,
     /// The attempt that was under way when the log was switched off.
     leaving: Option<Attempt>,
@@ -197,7 +199,7 @@ impl Log {
         {
             return Some(job);
         }
-        self.aside_job()
+        self.aside_job(now)
             .or_else(|| self.recovery_job(now))
             .or_else(|| self.rewrite_job())
             .or_else(|| self.persist_job(now))
@@ -252,6 +254,11 @@ impl Log {
             Some(failure) => failure.wake_at().filter(|_| self.sync.is_none()),
             None => self.plain_persist.wanted.then_some(self.plain_persist.retry_at),
         }
+    }
+
+    /// Whether an fsync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.sync.is_some()
     }
 
     /// Whether a restart would load what is appended.
@@ -453,6 +460,7 @@ impl Log {
 
     fn sync_ended(&mut self, now: Now, result: Result<(), String>) {
         let Some(sync) = self.sync.take() else { return };
+        self.aside_syncs = self.aside_syncs.saturating_sub(1);
         self.statistics.ended(sync.began, now.steady, result.is_ok());
         match result {
             Ok(()) => self.synced_to(now, sync.covers, sync.began),

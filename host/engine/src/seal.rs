@@ -101,14 +101,20 @@ impl Engine {
         let Some(batch) = self.journal.take_batch() else { return };
         let flush_sleep = self.durability.flush_sleep;
         if let Some(log) = self.durability.log_mut() {
-            let began = self.latency.is_on().then(|| world.stopwatch.read());
-            let is_syncing = began.is_some() && log.facts(now).running_us.is_some();
+            let is_syncing = log.is_syncing();
+            let began = (is_syncing || self.latency.is_on()).then(|| world.stopwatch.read());
             if flush_sleep > Micros(0) {
                 world.interlude.sleep(flush_sleep);
             }
             log.append(now, &batch);
             if let Some(began) = began {
-                self.note_append(now, world.stopwatch.read().since(began), is_syncing);
+                let spent = world.stopwatch.read().since(began);
+                if is_syncing {
+                    log.note_write_beside_sync(spent);
+                }
+                if self.latency.is_on() {
+                    self.note_append(now, spent, is_syncing);
+                }
             }
         }
         self.feed_replicas(&batch, world);

@@ -1,20 +1,28 @@
-//! A write that is made beside an fsync. On many file systems a write waits for the lock that an fsync of the same file
-//! holds (btrfs, NFS, FUSE; ext4 once), for as long as the disk takes; so while one is under way, and nobody
-//! waits for the next anyway, writes are made on a thread of their own, one at a time, and whoever reads is served.
+//! A write that is made beside an fsync. On some file systems a write waits for the lock that an fsync of the same file
+//! holds (FUSE, NFS, btrfs), for as long as the disk takes. Where one was slow, the next are made on a thread of their
+//! own while an fsync is under way, one at a time, and whoever reads is served. Not elsewhere: a thread that has to be
+//! woken first makes a write slower where processors are busy.
 //! Always: bytes reach a file in their order, and once: a write is in flight, or was made, or was called back before it
 //! began.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tenon_base::{Disk, DiskFile, Job, Lane, Now, Step, describe};
+use tenon_base::{Disk, DiskFile, Job, Lane, Micros, Now, Step, describe};
 
 use super::jobs::{JobEnd, JobId, LogJob};
 use super::tail::Piece;
 use super::{Log, Mark};
 
+/// A write beside an fsync that takes so long has waited for it.
+const SLOW_WRITE: Micros = Micros(20_000);
+
+/// For so many fsyncs behind a slow write the next ones are made aside.
+const ASIDE_SYNCS: u8 = 8;
+
 /// The write in flight.
 pub(super) struct AsideWrite {
     id: JobId,
+    began: Micros,
     to: Mark,
     work: Arc<Work>,
 }
@@ -76,13 +84,20 @@ impl Job for WriteJob {
 }
 
 impl Log {
+    /// Takes note of what a write beside an fsync took.
+    pub fn note_write_beside_sync(&mut self, spent: Micros) {
+        if spent >= SLOW_WRITE {
+            self.aside_syncs = ASIDE_SYNCS;
+        }
+    }
+
     /// Whether the next write is to be made beside the fsync that is under way.
     pub(super) fn writes_aside(&self) -> bool {
-        self.settings.writes_aside && self.sync.is_some() && self.switching.is_none()
+        self.aside_syncs > 0 && self.settings.writes_aside && self.sync.is_some() && self.switching.is_none()
     }
 
     /// The write that is owed, if it is to be made aside.
-    pub(super) fn aside_job(&mut self) -> Option<LogJob> {
+    pub(super) fn aside_job(&mut self, now: Now) -> Option<LogJob> {
         let is_owed = self.appended.bytes > self.written.bytes && self.failure.is_none();
         if !is_owed || self.aside.is_some() || !self.writes_aside() {
             return None;
@@ -91,13 +106,14 @@ impl Log {
         let state = State::Waiting(self.tail.share(self.written.bytes));
         let work = Arc::new(Work { file, state: Mutex::new(state) });
         let id = self.next_job();
-        self.aside = Some(AsideWrite { id, to: self.appended, work: Arc::clone(&work) });
+        self.aside = Some(AsideWrite { id, began: now.steady, to: self.appended, work: Arc::clone(&work) });
         Some(LogJob { id, lane: Lane::Write, job: Box::new(WriteJob(work)) })
     }
 
     /// The write aside has ended.
     pub(super) fn aside_ended(&mut self, now: Now, result: Result<(), String>) {
         let Some(aside) = self.aside.take() else { return };
+        self.note_write_beside_sync(now.steady.since(aside.began));
         match result {
             Ok(()) => {
                 self.written = aside.to;

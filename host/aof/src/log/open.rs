@@ -39,6 +39,7 @@ impl Log {
             dirt: Dirt::default(),
             sync: None,
             aside: None,
+            aside_syncs: 0,
             failure: None,
             leaving: None,
             switching: None,

@@ -15,8 +15,8 @@ pub struct Settings {
     pub pending_bytes_max: u64,
     /// How long records stay in memory.
     pub keep: Keep,
-    /// Whether writes are made on a thread of their own while an fsync is under way: where a reply does not wait for the
-    /// fsync behind its write.
+    /// Whether writes may be made on a thread of their own while an fsync is under way, where they would wait for it:
+    /// where a reply does not wait for the fsync behind its write.
     pub writes_aside: bool,
     /// Whether files of earlier times are removed (`aof-disable-auto-gc no`).
     pub remove_history: bool,

@@ -542,11 +542,36 @@ fn a_batch_of_several_databases_is_one_write() {
 }
 
 #[test]
+fn writes_are_made_at_once_beside_an_fsync_unless_one_was_slow_lately() {
+    let settings = Settings { writes_aside: true, ..settings() };
+    let mut engine = Engine::start(MemoryDisk::new(), settings, Now::default());
+    engine.log.note_write_beside_sync(Micros(19_999));
+    let is_aside = |engine: &mut Engine| {
+        engine.unit(0, 1, Targets::ALL);
+        engine.sync();
+        engine.unit(0, 1, Targets::ALL);
+        let is_aside = engine.log.written().0 < engine.units;
+        engine.take_jobs();
+        while !engine.jobs.is_empty() {
+            engine.step(1);
+            engine.take_jobs();
+        }
+        assert_eq!(engine.log.written().0, engine.units);
+        is_aside
+    };
+    assert!(!is_aside(&mut engine));
+    engine.log.note_write_beside_sync(Micros(20_000));
+    let calm = (1..20).find(|_| !is_aside(&mut engine));
+    assert_eq!(calm, Some(9), "eight fsyncs without a slow write");
+}
+
+#[test]
 fn while_an_fsync_is_under_way_writes_are_made_by_a_job_in_order() {
     let settings = Settings { writes_aside: true, ..settings() };
     let mut engine = Engine::start(MemoryDisk::new(), settings, Now::default());
     engine.unit(0, 1, Targets::ALL);
     assert_eq!(engine.log.written(), LogPosition(1), "nothing is under way");
+    engine.log.note_write_beside_sync(Micros(20_000));
     engine.sync();
     let calls = engine.disk.calls();
     engine.unit(0, 1, Targets::ALL);
@@ -635,6 +660,7 @@ fn history(seed: u64) {
 fn act(engine: &mut Engine, dice: &mut Dice) {
     const KINDS: [io::ErrorKind; 2] = [io::ErrorKind::StorageFull, io::ErrorKind::Other];
     engine.pass(dice.below(50_000));
+    engine.log.note_write_beside_sync(Micros(dice.below(40_000)));
     match dice.below(100) {
         0..40 => {
             let targets = if dice.below(4) == 0 { Targets::LOG } else { Targets::ALL };
