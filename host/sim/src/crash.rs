@@ -268,6 +268,8 @@ impl<'a> Run<'a> {
     /// The crash, the start after it, and the judgement.
     fn crash_and_recover(&mut self) -> Result<(), String> {
         let is_power = self.dice.below(3) > 0;
+        // What ran in the turn that was cut short, such as an expiry, may be on the disk, too.
+        self.observe()?;
         let standing = self.standing()?;
         let has_failed = self.disk().is_some_and(|disk| disk.failures() > 0);
         let floor = self.floor(is_power, &standing, has_failed);
