@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use tenon_base::{Dice, Micros};
 use tenon_engine::{Engine, Standing};
 use tenon_journal::{ReplicationId, ReplicationOffset};
+use tenon_replication::Second;
 use tenon_resp::Value;
 
 use crate::campaign::Scenario;
@@ -90,6 +91,8 @@ struct Run<'a> {
     places: HashMap<Place, u64>,
     /// How far each machine has ever come in each history.
     reached: HashMap<(usize, ReplicationId), ReplicationOffset>,
+    /// Which history each continues, and up to where.
+    continues: HashMap<ReplicationId, Second>,
     /// Where each machine was looked at last.
     seen: [Option<Standing>; NODES],
 }
@@ -119,6 +122,7 @@ impl<'a> Run<'a> {
             down: [const { None }; NODES],
             places: HashMap::new(),
             reached: HashMap::new(),
+            continues: HashMap::new(),
             seen: [None; NODES],
         };
         for seat in 0..NODES {
@@ -242,6 +246,9 @@ impl<'a> Run<'a> {
         let (id, offset) = (standing.history.id, standing.offset);
         let farthest = self.reached.entry((seat, id)).or_default();
         *farthest = offset.max(*farthest);
+        if let Some(second) = standing.history.second {
+            self.continues.insert(id, second);
+        }
         let data = digest(&node.machine);
         let now = self.world.now().steady.0;
         if standing.is_following {
@@ -331,13 +338,26 @@ impl<'a> Run<'a> {
     /// So many replicas have what was written before a place, WAIT says.
     fn judge_wait(&self, primary: usize, (id, offset): Place, count: i64) -> Result<(), String> {
         let has = |seat: &usize| {
-            *seat != primary && self.reached.get(&(*seat, id)).is_some_and(|&reached| reached >= offset)
+            let mut own = self.reached.iter().filter(|((reacher, _), _)| reacher == seat);
+            *seat != primary && own.any(|(&(_, own), &reached)| self.contains(own, reached, (id, offset)))
         };
         let true_count = (0..NODES).filter(has).count() as i64;
         if count > true_count {
             return Err(format!("WAIT says {count} where {true_count} have come to {offset} of {id}"));
         }
         Ok(())
+    }
+
+    /// Whether who has come so far in a history has another place behind him: in that history, or in one that it continues.
+    fn contains(&self, mut id: ReplicationId, mut reached: ReplicationOffset, place: Place) -> bool {
+        for _ in 0..=self.continues.len() {
+            if id == place.0 {
+                return reached >= place.1;
+            }
+            let Some(second) = self.continues.get(&id) else { return false };
+            (id, reached) = (second.id, reached.min(second.valid_to));
+        }
+        false
     }
 
     fn accident(&mut self) {
