@@ -104,19 +104,13 @@ fn read_slowly(server: &Server, mut while_reading: impl FnMut()) -> bool {
     true
 }
 
-fn resident_bytes(server: &Server) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
-}
-
 /// Synchronizes a slow replica under writes. Says whether that ended well, and how long a batch of writes took at most.
 fn synchronize(server: &Server, limit_bytes: u64) -> (bool, Duration) {
     let is_over = AtomicBool::new(false);
-    let before = resident_bytes(server);
+    let before = server.resident_bytes();
     let (peak, mut client) = (Cell::new(before), server.client());
     let look = || {
-        peak.set(peak.get().max(resident_bytes(server)));
+        peak.set(peak.get().max(server.resident_bytes()));
         let gathered = field(&mut client, "replication", "replica_sync_gathered_bytes");
         // It is let go in the turn in which it reaches the limit.
         let gathered: u64 = gathered.parse().unwrap_or(0);

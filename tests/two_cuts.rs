@@ -44,12 +44,6 @@ fn scale() -> Scale {
     Scale { keys: 64_000, writes_a_second, backup_bytes_a_second: "1mb", patience: Duration::from_secs(300) }
 }
 
-fn resident_bytes(server: &Server) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
-}
-
 fn number(client: &mut Client, section: &str, name: &str) -> u64 {
     let text = field(client, section, name);
     text.parse().unwrap_or_else(|_| panic!("{name}: {text:?}"))
@@ -116,7 +110,7 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
     let server = filled(&scale);
     let mut client = server.client();
     let bound = number(&mut client, "persistence", "snapshot_memory_max") + BESIDE_BYTES;
-    let before = resident_bytes(&server);
+    let before = server.resident_bytes();
     let used_before = number(&mut client, "memory", "used_memory");
     let (held, resident, used) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let is_over = AtomicBool::new(false);
@@ -129,7 +123,7 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
         loop {
             held.fetch_max(number(&mut client, "persistence", "current_cow_size"), Ordering::Relaxed);
             used.fetch_max(number(&mut client, "memory", "used_memory"), Ordering::Relaxed);
-            resident.fetch_max(resident_bytes(&server), Ordering::Relaxed);
+            resident.fetch_max(server.resident_bytes(), Ordering::Relaxed);
             let running = ["rdb_bgsave_in_progress", "backup_in_progress"];
             if running.iter().all(|name| field(&mut client, "persistence", name) == "0") {
                 break;

@@ -102,8 +102,17 @@ impl Server {
 
     /// The most memory that the process has had so far, in bytes of the machine's.
     pub(crate) fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory that the process has now, in bytes of the machine's.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of Linux");
         let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
         kilobytes * 1_024
     }

@@ -1,7 +1,7 @@
 //! The log at work: batches in, positions reached out.
 //!
 //! Loads nothing (see `load`), decides neither when to sync nor what a reply waits for. Writes on the caller's thread,
-//! but for writes beside an fsync; everything else on a disk is a job, whose end is told to `job_ended`.
+//! unless writes beside an fsync are slow; everything else on a disk is a job, whose end is told to `job_ended`.
 //! Always: nothing is called synced that an fsync did not cover; what is not safe stays in memory; positions only
 //! rise; and whatever is stopped wherever, the manifest on disk loads every record called durable, in order, once.
 

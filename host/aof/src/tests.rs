@@ -21,17 +21,21 @@ const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A log of ours with a rewrite, a failed disk and a torn end behind it.
-fn write_log(disk: &MemoryDisk, directory: &Directory) {
-    let settings = Settings {
+fn settings(timestamps: bool) -> Settings {
+    Settings {
         checksum: true,
-        timestamps: true,
+        timestamps,
         base_is_rdb: false,
         pending_bytes_max: 1 << 30,
         keep: Keep::UntilSynced,
         writes_aside: false,
         remove_history: true,
-    };
+    }
+}
+
+/// A log of ours with a rewrite, a failed disk and a torn end behind it.
+fn write_log(disk: &MemoryDisk, directory: &Directory) {
+    let settings = settings(true);
     let now = Now { steady: Micros(0), unix_us: 1_700_000_000_000_000 };
     let start = Start { position: LogPosition(0), offset: ReplicationOffset(1), replication_id: ID };
     let mut log = Log::open(disk, directory.clone(), settings, start, Manifest::default(), false, b"")

@@ -94,8 +94,8 @@ impl Durability {
     }
 
     /// Whether anything unsynced waits for an fsync that has not begun, and whether one is in flight.
-    pub(crate) fn fsyncs_pending(&self, now: Now) -> u64 {
-        self.log.as_ref().map_or(0, |log| u64::from(log.facts(now).running_us.is_some()))
+    pub(crate) fn fsyncs_pending(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| u64::from(log.is_syncing()))
     }
 
     /// An fsync is due while another is in flight for so long. Under `always` that tells of no slow disk.
@@ -235,9 +235,9 @@ impl Engine {
     /// A job of the log has ended.
     pub(crate) fn log_job_ended(&mut self, now: Now, id: JobId, result: Box<dyn Any + Send>) {
         let Some(log) = self.durability.log.as_mut() else { return };
-        let was_syncing = log.facts(now).running_us.is_some();
+        let was_syncing = log.is_syncing();
         log.job_ended(now, id, result);
-        if was_syncing && log.facts(now).running_us.is_none() {
+        if was_syncing && !log.is_syncing() {
             let took = Micros(log.facts(now).last_us);
             if self.durability.promise == Promise::Always {
                 self.latency.note("aof-fsync-always", took, now);

@@ -331,16 +331,24 @@ impl Engine {
         (self.tell_supervisor)(Milestone::Ready);
     }
 
-    /// Starts a job in a lane.
+    /// Starts a job in a lane. Its end comes with the ticket.
     pub(crate) fn start_job(
         &mut self,
         purpose: Purpose,
         lane: Lane,
         job: Box<dyn Job>,
         world: &mut World<'_>,
-    ) {
+    ) -> Ticket {
         let ticket = self.ticket(purpose);
         world.outputs.request(Output::Run { ticket, lane, job });
+        ticket
+    }
+
+    /// Frees what may be large where nobody waits for it.
+    pub(crate) fn free_elsewhere(&mut self, discarded: impl Send + 'static, world: &mut World<'_>) {
+        let mut discarded = Some(discarded);
+        let job = move |_: &dyn tenon_base::Disk| drop(discarded.take());
+        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
     }
 
     pub(crate) fn ticket(&mut self, purpose: Purpose) -> Ticket {
@@ -397,9 +405,8 @@ impl Engine {
             return;
         }
         self.stats.lazy_freed += self.garbage.len() as u64;
-        let mut garbage = Some(std::mem::take(&mut self.garbage));
-        let job = move |_: &dyn tenon_base::Disk| drop(garbage.take());
-        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
+        let garbage = std::mem::take(&mut self.garbage);
+        self.free_elsewhere(garbage, world);
     }
 }
 

@@ -314,7 +314,7 @@ impl Engine {
         let Some(following) = &mut self.replication.following else { return };
         following.aside.forget(world);
         if let Some(arriving) = following.forget_incoming(world) {
-            self.discard(arriving, world);
+            self.free_elsewhere(arriving, world);
         }
     }
 
@@ -379,7 +379,7 @@ impl Engine {
         world: &mut World<'_>,
     ) {
         if let Some(arriving) = following.forget_incoming(world) {
-            self.discard(arriving, world);
+            self.free_elsewhere(arriving, world);
         }
         following.incoming = Some(Incoming::new(id, offset));
     }

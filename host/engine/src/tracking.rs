@@ -10,13 +10,13 @@ mod keys; // read me first
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenon_base::{ConnectionId, Lane, Now, World};
+use tenon_base::{ConnectionId, Now, World};
 use tenon_commands::{Concerns, Flags, Group, key_positions};
 use tenon_resp::{Args, Proto, Reply};
 
 use self::broadcasts::{Broadcasts, Changes};
 use self::keys::{TrackedKey, TrackedKeys};
-use crate::engine::{Engine, Purpose};
+use crate::engine::Engine;
 use crate::session::Session;
 use crate::table::CommandId;
 
@@ -296,9 +296,8 @@ impl Engine {
         if self.tracking.discarded.is_empty() {
             return;
         }
-        let mut discarded = Some(std::mem::take(&mut self.tracking.discarded));
-        let job = move |_: &dyn tenon_base::Disk| drop(discarded.take());
-        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
+        let discarded = std::mem::take(&mut self.tracking.discarded);
+        self.free_elsewhere(discarded, world);
     }
 
     /// Tells of the keys under prefixes that have changed in this turn.

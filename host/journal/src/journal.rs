@@ -203,14 +203,7 @@ impl Journal {
             return;
         }
         let db = self.replica_db.or(self.log_db).unwrap_or(0);
-        self.sealed.marks.push(Mark {
-            first_segment: self.sealed.segments.len(),
-            db,
-            commands: 0,
-            first_offset: self.offset,
-            stands_at: None,
-            positions: self.position..self.position,
-        });
+        self.begin_batch(db, self.position..self.position);
         self.log_db = None;
         self.select(db, Targets::LOG);
     }
@@ -357,15 +350,19 @@ impl Journal {
     /// Begins a new batch if the log has not selected the database of the record's first operation.
     fn begin_logged(&mut self, db: u32) {
         if self.log_db != Some(db) || self.sealed.marks.is_empty() {
-            self.sealed.marks.push(Mark {
-                first_segment: self.sealed.segments.len(),
-                db,
-                commands: 0,
-                first_offset: self.offset,
-                stands_at: None,
-                positions: LogPosition(self.position.0 - 1)..self.position,
-            });
+            self.begin_batch(db, LogPosition(self.position.0 - 1)..self.position);
         }
+    }
+
+    fn begin_batch(&mut self, db: u32, positions: Range<LogPosition>) {
+        self.sealed.marks.push(Mark {
+            first_segment: self.sealed.segments.len(),
+            db,
+            commands: 0,
+            first_offset: self.offset,
+            stands_at: None,
+            positions,
+        });
     }
 
     /// Writes SELECT to those of `targets` that have another database selected.

@@ -2,37 +2,16 @@
 //! renamed and removed under several cuts, and batches of theirs are kept, taken and dropped in any order.
 //! Always: a seed is printed with what failed.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod common;
+
 use std::sync::Arc;
 
+use common::{Counting, HELD};
 use tenon_base::Dice;
 use tenon_keyspace::{
     AbortReason, CutBatch, CutBounds, CutFeed, CutId, CutProgress, Database, Expiry, HashLimits, Keyspace,
-    ListLimits, StreamId, StreamLimits, ZsetLimits, list, size_class,
+    ListLimits, StreamId, StreamLimits, ZsetLimits, list,
 };
-
-/// The system's allocator, with a count in size classes of what each thread allocated and freed.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.set(HELD.get().wrapping_add(size_class(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().wrapping_sub(size_class(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

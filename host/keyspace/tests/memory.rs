@@ -1,32 +1,10 @@
 //! `used_memory` against the allocator's own figure.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod common;
 
+use common::{Counting, HELD};
 use tenon_base::{Dice, UnixMillis};
-use tenon_keyspace::{Expiry, Keyspace, size_class};
-
-/// The system's allocator, with a count in size classes of what each thread allocated and freed.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.set(HELD.get().wrapping_add(size_class(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.set(HELD.get().wrapping_sub(size_class(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use tenon_keyspace::{Expiry, Keyspace};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

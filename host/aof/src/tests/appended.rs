@@ -50,15 +50,7 @@ fn what_redis_appended_loads_after_a_tear_at_every_byte() {
 /// An increment of two batches, and where the second one begins.
 fn two_batches() -> (Vec<u8>, usize) {
     let (disk, directory) = (MemoryDisk::new(), Directory::new("/log", NAME));
-    let settings = Settings {
-        checksum: true,
-        timestamps: false,
-        base_is_rdb: false,
-        pending_bytes_max: 1 << 30,
-        keep: Keep::UntilSynced,
-        writes_aside: false,
-        remove_history: true,
-    };
+    let settings = settings(false);
     let now = Now { steady: Micros(0), unix_us: 1_700_000_000_000_000 };
     let start = Start { position: LogPosition(0), offset: ReplicationOffset(1), replication_id: ID };
     let mut log = Log::open(&disk, directory.clone(), settings, start, Manifest::default(), false, b"")

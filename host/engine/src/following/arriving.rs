@@ -26,6 +26,9 @@ const TURN_KEYS: usize = 2_048;
 /// The shortest that `key-load-delay` makes the next keys wait.
 const NAP: Micros = Micros(1_000);
 
+/// The longest that a mark is.
+const MARK_BYTES_MAX: u64 = 40;
+
 /// A snapshot on its way beside the data.
 pub(crate) struct Arriving {
     /// What clients are told meanwhile.
@@ -115,10 +118,7 @@ impl Arriving {
         if said == bytes {
             return Ok(());
         }
-        Err(format!(
-            "Failed trying to load the MASTER synchronization DB from socket, what was here is kept: it ends after \
-             {bytes} bytes, and {said} were sent as its own"
-        ))
+        Err(not_loaded(&format!("it ends after {bytes} bytes, and {said} were sent as its own")))
     }
 
     /// What can be given to a job now, if anything is to be: blocks, and whether they are the last.
@@ -154,9 +154,6 @@ impl Arriving {
         due
     }
 }
-
-/// The longest that a mark is.
-const MARK_BYTES_MAX: u64 = 40;
 
 impl Engine {
     /// How a snapshot that comes now is loaded as it arrives, if it is.
@@ -216,9 +213,7 @@ impl Engine {
         let arriving = incoming.and_then(|incoming| incoming.arriving_mut());
         let Some(arriving) = arriving.filter(|one| one.ticket == Some(ticket)) else {
             // Nobody wants it any more.
-            let mut spoiled = Some(result);
-            let job = move |_: &dyn Disk| drop(spoiled.take());
-            return self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
+            return self.free_elsewhere(result, world);
         };
         arriving.ticket = None;
         let outcome = match result.downcast::<Option<Taken>>().map(|taken| *taken) {
@@ -264,8 +259,7 @@ impl Engine {
         if let Some((keys, chunks, are_last)) = work {
             let mut work = Some((keys, chunks));
             let job = move |_: &dyn Disk| work.take().map(|(keys, chunks)| keys.take(chunks, are_last));
-            let ticket = self.ticket(Purpose::TakeApart);
-            world.outputs.request(Output::Run { ticket, lane: Lane::Load, job: Box::new(job) });
+            let ticket = self.start_job(Purpose::TakeApart, Lane::Load, Box::new(job), world);
             if let Some(arriving) = self.arriving_mut() {
                 arriving.ticket = Some(ticket);
             }
@@ -312,27 +306,18 @@ impl Engine {
             self.take_over(&mut arriving.fresh, &report)
         });
         let spent = now.steady.since(arriving.progress.began.steady).millis();
-        self.discard(arriving, world);
+        self.free_elsewhere(arriving, world);
         outcome?;
         tracing::info!("The snapshot was loaded as it came: {} bytes in {spent} ms", report.bytes);
         self.adopt_snapshot(now, id, offset, &report, world)
     }
 
-    /// What is of no use any more is freed where nobody waits for it.
-    pub(super) fn discard(&mut self, arriving: Box<Arriving>, world: &mut World<'_>) {
-        let mut spoiled = Some(arriving);
-        let job = move |_: &dyn Disk| drop(spoiled.take());
-        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
-    }
-
-    /// The link has ended in the midst of a snapshot: says so, in words for which people search.
+    /// The link has ended in the midst of a snapshot: says so.
     pub(super) fn tell_of_short_snapshot(&self) {
         let Some(arriving) = self.arriving().filter(|arriving| arriving.report.is_none()) else { return };
         let at = arriving.progress.loaded_bytes;
         let reason = told(LoadError { at, key: None, kind: LoadErrorKind::Truncated });
-        tracing::warn!(
-            "Failed trying to load the MASTER synchronization DB from socket, what was here is kept: {reason}"
-        );
+        tracing::warn!("{}", not_loaded(&reason));
     }
 }
 
@@ -361,10 +346,7 @@ impl Arriving {
                 (self.pending, self.pending_bytes) = (Vec::new(), 0);
                 checked
             }
-            Some(Err(error)) => Err(format!(
-                "Failed trying to load the MASTER synchronization DB from socket, what was here is kept: {}",
-                told(error)
-            )),
+            Some(Err(error)) => Err(not_loaded(&told(error))),
         }
     }
 
@@ -384,6 +366,13 @@ impl Arriving {
             self.progress.tell(now);
         }
     }
+}
+
+/// In words for which people search.
+fn not_loaded(reason: &str) -> String {
+    format!(
+        "Failed trying to load the MASTER synchronization DB from socket, what was here is kept: {reason}"
+    )
 }
 
 #[cfg(test)]

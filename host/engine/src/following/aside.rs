@@ -79,7 +79,7 @@ impl Engine {
     pub(super) fn open_aside(&mut self, now: Now, following: &mut Following, world: &mut World<'_>) {
         following.aside.forget(world);
         if let Some(arriving) = following.forget_incoming(world) {
-            self.discard(arriving, world);
+            self.free_elsewhere(arriving, world);
         }
         let address = following.upstream.address();
         let address = (address.0.to_owned(), address.1);

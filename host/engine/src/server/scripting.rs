@@ -8,13 +8,11 @@ pub(super) use table::COMMANDS;
 
 use std::sync::Arc;
 
-use tenon_base::Lane;
 use tenon_commands::{CommandError, Outcome, Words};
 use tenon_resp::Args;
 use tenon_script::{Stepping, script_head, sha1_hex};
 
 use super::ServerContext;
-use crate::engine::Purpose;
 use crate::gates;
 use crate::scripts::{Call, Runnable, runnable};
 use crate::session::Debugs;
@@ -264,8 +262,6 @@ fn is_lazy(
 /// Frees what was forgotten, here or aside.
 fn free(context: &mut ServerContext<'_, '_>, is_lazy: bool, forgotten: impl Send + 'static) {
     if is_lazy {
-        let mut forgotten = Some(forgotten);
-        let job = move |_: &dyn tenon_base::Disk| drop(forgotten.take());
-        context.engine.start_job(Purpose::Free, Lane::Free, Box::new(job), context.world);
+        context.engine.free_elsewhere(forgotten, context.world);
     }
 }

@@ -157,7 +157,7 @@ fn persistence(engine: &Engine, now: Now) -> PersistenceInfo {
             current_bytes: sizes.current,
             base_bytes: sizes.base,
             buffered_bytes: engine.journal.pending_bytes() as u64,
-            fsyncs_pending: engine.durability.fsyncs_pending(now),
+            fsyncs_pending: engine.durability.fsyncs_pending(),
             fsyncs_delayed: engine.durability.delayed_fsyncs,
             fsyncs: syncs.map_or(0, |facts| facts.ended),
             last_fsync_us: syncs.map_or(0, |facts| facts.last_us),
