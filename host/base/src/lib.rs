@@ -21,7 +21,7 @@ pub use machine::{
     Heard, Input, Interlude, Lane, ListenError, Listener, Listening, Machine, NextPiece, Output, Peer,
     Pieces, Protocol, Report, Reported, Signal, Stopwatch, Talk, Transport, World,
 };
-pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
+pub use outputs::{Outputs, SegmentKind, SentTotals, StreamId};
 pub use quote::{quoted, write_quoted};
 pub use shared_stream::SharedStream;
 pub use stamp::{Level, Reached, Stamp};
