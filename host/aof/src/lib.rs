@@ -15,7 +15,6 @@ mod manifest;
 mod marker;
 #[cfg(any(test, feature = "test-disk"))]
 pub mod memory_disk;
-mod words;
 
 pub use command_base::{BATCH_BYTES_MAX, CommandBase};
 pub use directory::Directory;

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use tenon_base::split_words;
+
 use crate::choices::{AppendFsync, Guarded, LogLevel, ShutdownMode};
 use crate::directive::{Directive, Effect, Flags, Kind};
 use crate::error::{ConfigError, Place};
@@ -13,7 +15,6 @@ use crate::parse::{expectation, parse};
 use crate::policy::PolicySelection;
 use crate::special::{Address, KeyspaceEvents, OutputLimits, SavePoint};
 use crate::value::Value;
-use crate::words::split_words;
 
 /// Directives Redis once had: recognised with one argument, without effect, in files only.
 pub(crate) const RETIRED: [&str; 3] =

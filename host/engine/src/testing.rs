@@ -443,7 +443,7 @@ fn identity(started: Now) -> Identity {
 
 /// The words of a line as redis-cli reads them.
 fn split_words(line: &str) -> Vec<Vec<u8>> {
-    tenon_config::split_words(line.as_bytes()).expect("quotes that match")
+    tenon_base::split_words(line.as_bytes()).expect("quotes that match")
 }
 
 /// A reply in one line.
