@@ -154,7 +154,7 @@ fn who_has_the_server_end_in_a_reload_cannot_save_what_is_left() {
     bench.meanwhile(7, "SHUTDOWN");
     let replies = bench.send_bytes(1, b"DEBUG RELOAD NOSAVE\r\nSAVE\r\nGET key:1\r\n");
     assert_eq!(replies.len(), 3);
-    let shown: Vec<String> = replies.iter().map(crate::testing::render).collect();
+    let shown: Vec<String> = replies.iter().map(ToString::to_string).collect();
     let failed = "(error) ERR Error trying to load the RDB dump, check server logs";
     assert_eq!(shown, [failed, REFUSED, REFUSED]);
     assert_eq!((bench.exit_code, bytes_of(&disk, "./dump.rdb")), (Some(0), before));
