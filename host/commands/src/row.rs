@@ -45,6 +45,25 @@ pub struct Row<F: 'static> {
 }
 
 impl<F> Row<F> {
+    /// The row of a subcommand HELP. Those that differ from it say in what.
+    pub const fn help(run: F, group: Group, since: &'static str) -> Row<F> {
+        Row {
+            name: "help",
+            run,
+            arity: 2,
+            flags: Flags::LOADING.and(Flags::STALE),
+            keys: &[],
+            categories: Categories::NONE,
+            tips: &[],
+            group,
+            since,
+            complexity: "O(1)",
+            summary: "Explains the subcommands.",
+            arguments: &[],
+            subcommands: &[],
+        }
+    }
+
     /// Whether `words` words, name included, are a right number.
     pub fn accepts(&self, words: usize) -> bool {
         if self.arity >= 0 {

@@ -17,13 +17,27 @@ use crate::{
     Outcome, Row, Words,
 };
 
+const READ: &[KeySpec] = &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
+const STORED: &[KeySpec] = &[
+    KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
+    KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
+];
+
+const WEIGHTS: Argument = Argument::integer("weight").after("WEIGHTS").optional().multiple();
+const AGGREGATE: Argument = Argument::one_of(
+    "aggregate",
+    &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
+)
+.after("AGGREGATE")
+.optional();
+
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
     Row {
         name: "zdiff",
         run: zdiff,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -42,10 +56,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zdiffstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -64,7 +75,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zinter,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -74,13 +85,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::integer("numkeys"),
             Argument::key("key", 0).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
         subcommands: &[],
@@ -90,7 +96,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zintercard,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -109,10 +115,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zinterstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -123,13 +126,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("destination", 0),
             Argument::integer("numkeys"),
             Argument::key("key", 1).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
         ],
         subcommands: &[],
     },
@@ -138,7 +136,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zunion,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -148,13 +146,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::integer("numkeys"),
             Argument::key("key", 0).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
         subcommands: &[],
@@ -164,10 +157,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zunionstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -178,13 +168,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("destination", 0),
             Argument::integer("numkeys"),
             Argument::key("key", 1).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
         ],
         subcommands: &[],
     },
