@@ -5,11 +5,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
-use super::beside::{Beside, under_load, watch};
+use super::beside::{Beside, Figure, milliseconds, under_load, watch};
 use super::figures::{Bar, Row, median, print_header};
 use super::load::VALUE_BYTES;
 use super::options::Options;
-use super::pace::{Felt, Probe, Question};
+use super::pace::{Probe, Question};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
 
@@ -91,21 +91,9 @@ const LARGE: [Large; 5] = [
     },
 ];
 
-/// One job under load, and the same time without it.
-struct Outcome {
-    during: Felt,
-    control: Felt,
-    took: Duration,
-    /// Peak over the memory before, as a share of it.
-    growth: f64,
-}
-
-/// One line of the report, from one round.
-type Figure = fn(&Outcome) -> f64;
-
 /// Runs every round on a fresh server and prints medians.
 pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), String> {
-    let mut outcomes: [[Vec<Outcome>; 2]; 2] = Default::default();
+    let mut outcomes: [[Vec<Beside>; 2]; 2] = Default::default();
     for round in 1..=options.rounds {
         for (contender, outcomes) in contenders.iter().zip(&mut outcomes) {
             eprintln!("round {round} of {}, {} ...", options.rounds, contender.name);
@@ -118,9 +106,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     let [tenon, redis] = &outcomes;
     for (index, job) in JOBS.iter().enumerate() {
         let rows: [(&str, &str, Bar, Figure); 8] = [
-            ("longest stall over control", "ms", Bar::AtMost(10.0), |outcome| {
-                milliseconds(outcome.during.longest) - milliseconds(outcome.control.longest)
-            }),
+            ("longest stall over control", "ms", Bar::AtMost(10.0), Beside::stall_over_control_ms),
             ("longest stall", "ms", Bar::None, |outcome| milliseconds(outcome.during.longest)),
             ("longest stall, control", "ms", Bar::None, |outcome| milliseconds(outcome.control.longest)),
             ("99.9 % below", "ms", Bar::None, |outcome| milliseconds(outcome.during.p999)),
@@ -130,7 +116,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
             ("99.99 % over control", "ms", Bar::AtMost(10.0), |outcome| {
                 milliseconds(outcome.during.p9999) - milliseconds(outcome.control.p9999)
             }),
-            ("memory growth", "%", Bar::AtMost(10.0), |outcome| outcome.growth * 100.0),
+            ("memory growth", "%", Bar::AtMost(10.0), Beside::growth_percent),
             ("duration", "s", Bar::RatioAtMost(1.0), |outcome| outcome.took.as_secs_f64()),
         ];
         for (what, unit, bar, figure) in rows {
@@ -149,7 +135,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     Ok(())
 }
 
-fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], String> {
+fn run_round(options: &Options, contender: &Contender) -> Result<[Beside; 2], String> {
     let server = contender.start(Aof::Everysec, None, &[])?;
     preload(server.port, options.keys, VALUE_BYTES)?;
     let kinds = if options.large { &LARGE[..] } else { &LARGE[..1] };
@@ -171,12 +157,11 @@ fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], S
 }
 
 /// The job and then its control, each after the server has settled.
-fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String> {
+fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Beside, String> {
     let (mut asking, mut wire) = (Wire::connect(server.port)?, Wire::connect(server.port)?);
     let begin = || asking.command(&[job.command]).map(drop);
     let is_over = || Ok(wire.info("persistence", job.running)? == "0");
-    let Beside { during, control, took, before_bytes, peak_bytes } =
-        watch(server, probe, job.command, SAVED_WITHIN, begin, is_over)?;
+    let outcome = watch(server, probe, job.command, SAVED_WITHIN, begin, is_over)?;
     let status = wire.info("persistence", job.status)?;
     if status != "ok" {
         return Err(format!(
@@ -184,7 +169,7 @@ fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String>
             server.name, job.command, job.status
         ));
     }
-    Ok(Outcome { during, control, took, growth: (peak_bytes - before_bytes) as f64 / before_bytes as f64 })
+    Ok(outcome)
 }
 
 /// Adds members 0 to `members`, a hundred a command where the type takes so many.
@@ -234,8 +219,4 @@ fn read_replies(stream: &mut impl BufRead, replies: u32) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
