@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use expire::{expire_at, invalid_expire_time, is_past, persist_key, remove_as_expired};
 
+use crate::scan;
 use crate::{Argument, ArgumentKind, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -333,9 +334,9 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         complexity: "O(1) a step, O(N) all in all",
         summary: "Goes through the keys step by step.",
         arguments: &[
-            Argument::integer("cursor"),
-            Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
-            Argument::integer("count").after("COUNT").optional(),
+            scan::CURSOR,
+            scan::PATTERN,
+            scan::COUNT,
             Argument::string("type").after("TYPE").optional().since("6.0.0"),
         ],
         subcommands: &[],
