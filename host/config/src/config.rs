@@ -223,18 +223,6 @@ impl Config {
         }
     }
 
-    /// The age, in milliseconds, at which unsynced bytes are synced whatever a policy says; `None` under `appendfsync no`.
-    /// `policy-fsync-ceiling-ms 0` means the ceiling that fits `appendfsync`.
-    pub fn fsync_ceiling_ms(&self) -> Option<u64> {
-        let own = self.integer(Directive::PolicyFsyncCeilingMs).unsigned_abs();
-        match (self.append_fsync(), own) {
-            (AppendFsync::No, _) => None,
-            (AppendFsync::Always, 0) => Some(10),
-            (AppendFsync::EverySecond, 0) => Some(2_000),
-            (_, own) => Some(own),
-        }
-    }
-
     /// Every `rename-command`, in the order written. Whether the commands exist, the command table knows.
     pub fn renames(&self) -> &[Rename] {
         &self.renames

@@ -118,11 +118,6 @@ impl Database {
         self.collection_mut(key)
     }
 
-    /// The set of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn set_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Set>, WrongKind> {
-        self.collection_or_new(key)
-    }
-
     /// The hash of a key, to be changed.
     pub fn hash_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Hash>>, WrongKind> {
         self.collection_mut(key)
