@@ -16,7 +16,7 @@ mod marker;
 #[cfg(any(test, feature = "test-disk"))]
 pub mod memory_disk;
 
-pub use command_base::{BATCH_BYTES_MAX, CommandBase};
+pub use command_base::CommandBase;
 pub use directory::Directory;
 pub use error::AofError;
 pub use header::{BatchHeader, HEADER_BYTES};
