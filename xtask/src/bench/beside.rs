@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use super::pace::{Felt, Probe, Question, write_paced};
+use super::pace::{Heard, Probe, Question, write_paced};
 use super::process::{children_private_bytes, resident_bytes};
 use super::server::Server;
 
@@ -15,26 +15,12 @@ const SAMPLED_EVERY: Duration = Duration::from_millis(50);
 
 /// Some work of a server under load, and the same time without it.
 pub(super) struct Beside {
-    pub(super) during: Felt,
-    pub(super) control: Felt,
+    pub(super) during: Heard,
+    pub(super) control: Heard,
     pub(super) took: Duration,
-    /// Resident memory when it began, in bytes.
-    before_bytes: u64,
-    /// The most that server and children had of their own meanwhile, beyond that.
-    pub(super) grown_bytes: u64,
-}
-
-/// One line of a report, from one round.
-pub(super) type Figure = fn(&Beside) -> f64;
-
-impl Beside {
-    pub(super) fn stall_over_control_ms(&self) -> f64 {
-        milliseconds(self.during.longest) - milliseconds(self.control.longest)
-    }
-
-    pub(super) fn growth_percent(&self) -> f64 {
-        self.grown_bytes as f64 * 100.0 / self.before_bytes as f64
-    }
+    /// Resident memory when it began, and the most that server and children had of their own meanwhile, in bytes.
+    pub(super) before_bytes: u64,
+    pub(super) peak_bytes: u64,
 }
 
 /// Has a writer at its pace and a probe beside `observe`.
@@ -95,10 +81,5 @@ pub(super) fn watch(
         is_over()?;
         sleep(SAMPLED_EVERY);
     }
-    let grown_bytes = peak_bytes - before_bytes;
-    Ok(Beside { during, control: probe.take(), took, before_bytes, grown_bytes })
-}
-
-pub(super) fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+    Ok(Beside { during, control: probe.take(), took, before_bytes, peak_bytes })
 }

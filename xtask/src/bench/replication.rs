@@ -7,11 +7,11 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use super::beside::{Beside, Figure, milliseconds, under_load, watch};
+use super::beside::{Beside, under_load, watch};
 use super::figures::{Bar, Row, median, print_header};
 use super::load::{Asked, Sample, VALUE_BYTES, circumstances, measure};
 use super::options::Options;
-use super::pace::Probe;
+use super::pace::{Felt, Probe};
 use super::process::{Processors, bind_this_thread};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
@@ -29,6 +29,18 @@ const ARGUMENTS: [&str; 6] = [
     "replica 2gb 0 0",
 ];
 
+/// One full synchronization under writes, and the same time behind it.
+struct Outcome {
+    during: Felt,
+    control: Felt,
+    took: Duration,
+    /// Peak over the memory before and what the backlog holds, as a share of the memory before.
+    growth: f64,
+}
+
+/// One line of the report, from one round.
+type Figure = fn(&Outcome) -> f64;
+
 /// Runs every round on fresh servers and prints medians.
 pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), String> {
     const FOLLOWED: &str = "SET, pipeline 16, one replica";
@@ -43,7 +55,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
         print_samples(FOLLOWED, &samples);
     }
     if options.wants("full sync") {
-        let mut outcomes: [Vec<Beside>; 2] = Default::default();
+        let mut outcomes: [Vec<Outcome>; 2] = Default::default();
         for round in 1..=options.rounds {
             for (contender, outcomes) in contenders.iter().zip(&mut outcomes) {
                 eprintln!("round {round} of {}, full sync from {} ...", options.rounds, contender.name);
@@ -108,7 +120,7 @@ fn wait_for(server: &Server, name: &str, is_so: impl Fn(&str) -> bool) -> Result
 }
 
 /// A replica is synchronized while others write.
-fn synchronized(options: &Options, contender: &Contender, judge: &Contender) -> Result<Beside, String> {
+fn synchronized(options: &Options, contender: &Contender, judge: &Contender) -> Result<Outcome, String> {
     let primary = contender.start(Aof::Off, None, &ARGUMENTS)?;
     let replica = judge.start(Aof::Off, None, &[])?;
     let (port, rate, keys) = (primary.port, options.rate, options.memory_keys);
@@ -116,7 +128,7 @@ fn synchronized(options: &Options, contender: &Contender, judge: &Contender) -> 
     under_load(port, rate, keys, &[], |probe| observe(&primary, &replica, probe))
 }
 
-fn observe(primary: &Server, replica: &Server, probe: &Probe) -> Result<Beside, String> {
+fn observe(primary: &Server, replica: &Server, probe: &Probe) -> Result<Outcome, String> {
     let (mut asking, mut wire) = (Wire::connect(replica.port)?, Wire::connect(replica.port)?);
     let mut told = Wire::connect(primary.port)?;
     let mut backlog_bytes = None;
@@ -131,14 +143,15 @@ fn observe(primary: &Server, replica: &Server, probe: &Probe) -> Result<Beside, 
         }
         Ok(is_over)
     };
-    let mut outcome = watch(primary, probe, "the synchronization", SYNCED_WITHIN, begin, is_over)?;
+    let Beside { during, control, took, before_bytes, peak_bytes } =
+        watch(primary, probe, "the synchronization", SYNCED_WITHIN, begin, is_over)?;
     let syncs = told.info("stats", "sync_full")?;
     if syncs != "1" {
         return Err(format!("{}: it took {syncs} full synchronizations", primary.name));
     }
-    // What the backlog holds was asked for.
-    outcome.grown_bytes = outcome.grown_bytes.saturating_sub(backlog_bytes.unwrap_or(0));
-    Ok(outcome)
+    let grown = (peak_bytes - before_bytes).saturating_sub(backlog_bytes.unwrap_or(0));
+    let (during, control) = (during.felt(), control.felt());
+    Ok(Outcome { during, control, took, growth: grown as f64 / before_bytes as f64 })
 }
 
 fn print_samples(name: &str, [tenon, redis]: &[Vec<Sample>; 2]) {
@@ -154,13 +167,15 @@ fn print_samples(name: &str, [tenon, redis]: &[Vec<Sample>; 2]) {
     Row { name, unit: "req/s", tenon: middle(tenon, rate), redis: middle(redis, rate), bar, note }.print();
 }
 
-fn print_outcomes(options: &Options, [tenon, redis]: &[Vec<Beside>; 2]) {
+fn print_outcomes(options: &Options, [tenon, redis]: &[Vec<Outcome>; 2]) {
     let rows: [(&str, &'static str, Bar, Figure); 6] = [
-        ("longest stall over control", "ms", Bar::AtMost(10.0), Beside::stall_over_control_ms),
-        ("longest stall", "ms", Bar::None, |outcome| milliseconds(outcome.during.longest)),
-        ("longest stall, control", "ms", Bar::None, |outcome| milliseconds(outcome.control.longest)),
-        ("99.9 % below", "ms", Bar::None, |outcome| milliseconds(outcome.during.p999)),
-        ("memory growth", "%", Bar::AtMost(10.0), Beside::growth_percent),
+        ("longest stall over control", "ms", Bar::AtMost(10.0), |outcome| {
+            (outcome.during.longest.as_secs_f64() - outcome.control.longest.as_secs_f64()) * 1000.0
+        }),
+        ("longest stall", "ms", Bar::None, |outcome| outcome.during.longest.as_secs_f64() * 1000.0),
+        ("longest stall, control", "ms", Bar::None, |outcome| outcome.control.longest.as_secs_f64() * 1000.0),
+        ("99.9 % below", "ms", Bar::None, |outcome| outcome.during.p999.as_secs_f64() * 1000.0),
+        ("memory growth", "%", Bar::AtMost(10.0), |outcome| outcome.growth * 100.0),
         ("duration", "s", Bar::RatioAtMost(1.0), |outcome| outcome.took.as_secs_f64()),
     ];
     print_header();
