@@ -31,10 +31,12 @@ pub(crate) use keys_ahead::KeyRead;
 pub(crate) use keys_arriving::{KeysArriving, Taken};
 pub(crate) use rdb::told;
 pub(crate) use reload::ReloadSteps;
-pub(crate) use sums::{LoadRates, LoadSums};
+use sums::LoadRates;
+pub(crate) use sums::LoadSums;
 
 /// Why a load ended that nobody wants any more.
 const GIVEN_UP: &str = "the load was given up: the server ends";
+
 impl Engine {
     /// Loads what the configuration says is there, and opens the log. An error stops the start.
     pub(crate) fn load_at_start(&mut self, now: Now, world: &mut World<'_>) -> Result<(), String> {
@@ -189,11 +191,7 @@ impl Engine {
             return Ok(());
         }
         self.lock_dump(world)?;
-        let directory = self.log_directory();
-        let manifest = directory.read_manifest(world.disk).map_err(|error| error.to_string())?;
-        let log = Log::off(directory, initial_log_settings(&self.config), self.log_start(), manifest);
-        self.durability.adopt(log, None);
-        Ok(())
+        self.adopt_log_off(world)
     }
 
     /// Loads the dump file, if there is one. Returns its place in the stream of the history that it is of, if it says.
