@@ -48,6 +48,7 @@ pub(super) struct Segment {
 
 impl OutBuffer {
     /// A buffer that would be kept for reuse counts as what is in it, so that equal content counts equally.
+    #[inline]
     pub(super) fn memory_bytes(&self) -> usize {
         let capacity = self.bytes.capacity();
         let bytes = if capacity > KEPT_CAPACITY_MAX { capacity } else { self.bytes.len() };
@@ -61,11 +62,13 @@ impl OutBuffer {
         self.counted_bytes = memory_bytes;
     }
 
+    #[inline]
     pub(super) fn sendable(&self) -> &[u8] {
         let end = self.segments.front().map_or(self.bytes.len(), |segment| segment.start);
         &self.bytes[self.sent..end]
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, count: usize) {
         self.sent += count;
         assert!(self.sent <= self.bytes.len(), "sent more than there was");
