@@ -98,7 +98,7 @@ impl Backups {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.walk.as_ref().map(Walk::at)
+        self.walk.as_ref().map(Walk::wake_at)
     }
 
     pub(crate) fn status(&self, now: Now) -> BackupStatus {

@@ -17,9 +17,10 @@ use crate::engine::{Engine, Purpose};
 use crate::execute::write_error;
 use crate::following::{Following, greeting};
 use crate::session::Parked;
-use crate::snapshots::{DRAIN_PAUSE, FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
+use crate::snapshots::{DRAIN_PAUSE, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
 use crate::waiting::FORCED;
+use crate::walks::Pace;
 
 /// Between two looks at a snapshot that is on its way.
 const PUMP_PAUSE: Micros = Micros(2_000);
@@ -55,7 +56,7 @@ pub(crate) struct Replication {
 struct Snapshot {
     /// None once everything was handed over and let go of, or where keys are left out.
     cut: Option<CutId>,
-    walk_at: Micros,
+    pace: Pace,
     queue: Arc<SyncQueue>,
     /// What the cut has handed over of what writers change, and how much of it may wait.
     preimages: Option<(Arc<CutFeed>, usize)>,
@@ -142,7 +143,8 @@ impl Replication {
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
         let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
-        self.pump_at.into_iter().chain(gathered).chain(arriving).chain(waits).min()
+        let walk = self.snapshot.as_ref().and_then(|made| made.cut.map(|_| made.pace.wake_at()));
+        self.pump_at.into_iter().chain(walk).chain(gathered).chain(arriving).chain(waits).min()
     }
 }
 
@@ -239,30 +241,27 @@ impl Engine {
         }
     }
 
-    /// Moves the walk of a snapshot for replicas on by a slice, if it is its turn.
-    pub(crate) fn walk_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(snapshot) = &mut self.replication.snapshot else { return };
-        let Some(cut) = snapshot.cut else { return };
+    /// Moves the walk of a snapshot for replicas on, if it is its turn.
+    pub(crate) fn walk_for_replicas(&mut self, now: Now, has_clients: bool, world: &mut World<'_>) {
+        let Some(snapshot) = &self.replication.snapshot else { return };
+        let (Some(cut), mut pace) = (snapshot.cut, snapshot.pace) else { return };
         self.keyspace.weigh_cut(cut);
         self.snapshots.note_held(self.keyspace.cut_memory());
-        if snapshot.walk_at > now.steady {
+        if !pace.is_due(now.steady) {
             return;
         }
-        let began = world.stopwatch.read();
-        let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
-        let ended = world.stopwatch.read();
+        let progress = self.walk_at_pace(cut, &mut pace, WALK_SHARE, has_clients, world);
+        let Some(snapshot) = &mut self.replication.snapshot else { return };
         match progress {
-            CutProgress::Walking => {
-                snapshot.walk_at = ended + Micros(ended.since(began).0 * (WALK_SHARE - 1));
-            }
-            CutProgress::Waiting => snapshot.walk_at = ended + FULL_PAUSE,
-            CutProgress::Done if !snapshot.is_let_go_of() => snapshot.walk_at = ended + DRAIN_PAUSE,
+            CutProgress::Walking | CutProgress::Waiting => {}
+            CutProgress::Done if !snapshot.is_let_go_of() => pace.pause(now.steady, DRAIN_PAUSE),
             // Why it was given up is told by the job, which finds out by itself.
             CutProgress::Done | CutProgress::Aborted(_) => {
                 self.keyspace.end_cut(cut);
                 snapshot.cut = None;
             }
         }
+        snapshot.pace = pace;
     }
 
     /// The job that made a snapshot for replicas has ended.
@@ -411,7 +410,7 @@ impl Engine {
         let job = SyncJob::new(plan, Arc::clone(&queue));
         self.replication.snapshot = Some(Snapshot {
             cut,
-            walk_at: now.steady,
+            pace: Pace::new(now.steady),
             queue,
             preimages: feed.map(|feed| (feed, preimage_bytes_max)),
             keys,
@@ -446,10 +445,8 @@ impl Engine {
                 replication.snapshot = None;
             }
         }
-        let walk_at = replication.snapshot.as_ref().and_then(|made| made.cut.map(|_| made.walk_at));
         let is_busy = replication.snapshot.is_some() || replication.primary.has_snapshot();
-        let pump_at = is_busy.then(|| now.steady + PUMP_PAUSE);
-        replication.pump_at = walk_at.into_iter().chain(pump_at).min();
+        replication.pump_at = is_busy.then(|| now.steady + PUMP_PAUSE);
     }
 
     fn carry_out_actions(&mut self, actions: &mut Vec<Action>, world: &mut World<'_>) {

@@ -27,7 +27,7 @@ use crate::walks::Walk;
 pub(crate) const SLICE_UNITS: usize = 600;
 /// A walk takes at most this share of the engine's time: one part in so many. The longest of a thousand waits grow with
 /// it, because the more the engine does, the more often it meets what else runs on its processor.
-pub(crate) const WALK_SHARE: u64 = 6;
+pub(crate) const WALK_SHARE: u64 = 5;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// Between two looks at what a cut still holds once all of it was handed over.
@@ -221,7 +221,7 @@ impl Snapshots {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.walk.as_ref().map(Walk::at)
+        self.walk.as_ref().map(Walk::wake_at)
     }
 
     /// Everything in memory is in a file, or was just loaded from one.

@@ -323,14 +323,22 @@ impl Bench {
         (self.ticks.now, self.ticks.read) = (self.now, 0);
     }
 
+    /// Ends the turn as a driver does.
+    pub(crate) fn turn(&mut self) {
+        self.with_world(|engine, now, world| {
+            engine.settle(now, world);
+            engine.linger(now, world);
+        });
+    }
+
     /// Ends the turn, and does what was asked for, until nothing more is.
     pub(crate) fn settle(&mut self) {
-        self.with_world(|engine, now, world| engine.settle(now, world));
+        self.turn();
         while self.outputs.has_requests() {
             for request in self.outputs.take_requests() {
                 self.carry_out(request);
             }
-            self.with_world(|engine, now, world| engine.settle(now, world));
+            self.turn();
         }
     }
 
@@ -372,7 +380,7 @@ impl Bench {
                 Step::Starved => {
                     // The driver lets it sleep about so long.
                     self.advance_clock(Micros(500));
-                    self.with_world(|engine, now, world| engine.settle(now, world));
+                    self.turn();
                 }
                 Step::Done(result) => return result,
             }

@@ -1,7 +1,7 @@
 //! Rewrites that end when nobody wants them any more.
 
 use tenon_aof::RewriteStage;
-use tenon_base::{Input, Machine, Output};
+use tenon_base::{Input, Output};
 
 use crate::testing::Bench;
 
@@ -12,7 +12,7 @@ fn a_base_that_is_done_when_its_log_is_switched_off_ends_the_rewrite() {
     let connection = bench.connect(1);
     bench.input(Input::Received { connection, bytes: b"BGREWRITEAOF\r\n" });
     let (ticket, job) = loop {
-        bench.with_world(|engine, now, world| engine.settle(now, world));
+        bench.turn();
         let requests = bench.outputs.take_requests();
         assert!(!requests.is_empty(), "the base is never written");
         let mut writing = None;
