@@ -16,6 +16,7 @@ use std::time::Duration;
 use support::chance::Chance;
 use support::client::{Client, encoded};
 use support::reply::Reply;
+use support::saves::save_and_rewrite;
 use support::server::Server;
 use support::tools;
 
@@ -228,23 +229,11 @@ fn write_until_killed(server: &mut Server, writers: &mut [Writer], chance: &mut 
             })
             .collect();
         let own = chance.branch(WRITERS as u64);
-        threads.spawn(|| keep_the_disk_busy(port, own, &is_over));
+        threads.spawn(|| save_and_rewrite(port, own, &is_over));
         sleep(patience);
         server.kill9();
         is_over.store(true, Ordering::Relaxed);
         running.into_iter().filter_map(|thread| thread.join().expect("no panic").err()).collect()
     });
     assert!(failures.is_empty(), "writes were refused:\n{}", failures.join("\n"));
-}
-
-/// Saves and rewrites, until the server is gone.
-fn keep_the_disk_busy(port: u16, mut chance: Chance, is_over: &AtomicBool) {
-    let Ok(mut client) = Client::try_connect(port) else { return };
-    while !is_over.load(Ordering::Relaxed) {
-        let request: &[&str] = if chance.below(2) == 0 { &["BGREWRITEAOF"] } else { &["BGSAVE", "SCHEDULE"] };
-        if client.try_command(request).is_err() {
-            return;
-        }
-        sleep(Duration::from_millis(chance.below(120)));
-    }
 }

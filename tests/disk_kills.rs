@@ -15,6 +15,7 @@ use support::chance::Chance;
 use support::client::Client;
 use support::disks::{Faults, SmallDisk};
 use support::reply::Reply;
+use support::saves::save_and_rewrite;
 use support::server::{Directory, Program, Server};
 use support::tools;
 
@@ -186,7 +187,7 @@ fn write_until_killed(
             });
         }
         let own = chance.branch(WRITERS);
-        threads.spawn(|| keep_the_disk_busy(port, own, &is_over));
+        threads.spawn(|| save_and_rewrite(port, own, &is_over));
         sleep(patience / 3);
         let injection =
             format!("fdatasync,fsync:error=EIO:when={}+{}", 1 + chance.below(3), 2 + chance.below(4));
@@ -210,18 +211,6 @@ fn fill_and_empty(disk: &SmallDisk, mut chance: Chance, is_over: &AtomicBool) {
             disk.drop_ballast();
             sleep(Duration::from_millis(chance.below(200)));
         }
-    }
-}
-
-/// Saves and rewrites, until the server is gone.
-fn keep_the_disk_busy(port: u16, mut chance: Chance, is_over: &AtomicBool) {
-    let Ok(mut client) = Client::try_connect(port) else { return };
-    while !is_over.load(Ordering::Relaxed) {
-        let request: &[&str] = if chance.below(2) == 0 { &["BGREWRITEAOF"] } else { &["BGSAVE", "SCHEDULE"] };
-        if client.try_command(request).is_err() {
-            return;
-        }
-        sleep(Duration::from_millis(chance.below(120)));
     }
 }
 

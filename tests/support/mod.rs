@@ -15,6 +15,7 @@ pub(crate) mod disks;
 
 pub(crate) mod contents;
 pub(crate) mod filling;
+pub(crate) mod saves;
 
 pub(crate) mod script;
 pub(crate) mod words;

@@ -1,7 +1,7 @@
 //! One user: whether and how they log in, and the selectors that say what they may do then.
 //! Always: the first selector is the user's own; `is_unrestricted` is what the selectors say.
 
-use tenon_config::split_words;
+use tenon_base::split_words;
 
 use crate::catalogue::Catalogue;
 use crate::error::{RuleError, SetUserError};

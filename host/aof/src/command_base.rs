@@ -9,7 +9,7 @@ use crate::batch_writer::{self, Frame};
 use crate::load::Origin;
 
 /// The most commands of one batch (bytes).
-pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// Wraps the commands of a base in batches. Where `checksum` is off, passes them through.
 #[derive(Clone, Debug)]

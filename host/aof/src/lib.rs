@@ -15,9 +15,8 @@ mod manifest;
 mod marker;
 #[cfg(any(test, feature = "test-disk"))]
 pub mod memory_disk;
-mod words;
 
-pub use command_base::{BATCH_BYTES_MAX, CommandBase};
+pub use command_base::CommandBase;
 pub use directory::Directory;
 pub use error::AofError;
 pub use header::{BatchHeader, HEADER_BYTES};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::words;
+use tenon_base::{quoted_if_needed, split_words};
 
 /// Redis reads a manifest by lines of at most so many bytes, line end included.
 const LINE_BYTES_MAX: usize = 1024;
@@ -153,7 +153,7 @@ impl Manifest {
     /// Understands one line that ends in `\n` and is no comment.
     fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
         const INVALID: &str = "Invalid AOF manifest file format";
-        let words = words::split(line.trim_ascii()).ok_or(INVALID)?;
+        let words = split_words(line.trim_ascii()).ok_or(INVALID)?;
         // More pairs than the three known ones are for later versions.
         if words.len() < 6 || words.len() % 2 != 0 {
             return Err(INVALID);
@@ -209,7 +209,7 @@ impl Manifest {
 }
 
 fn print_line(kind: char, file: &ManifestFile) -> String {
-    format!("file {} seq {} type {kind}\n", words::quoted(&file.name), file.sequence)
+    format!("file {} seq {} type {kind}\n", quoted_if_needed(file.name.as_bytes()), file.sequence)
 }
 
 /// A name that stays within its directory. Unlike Redis, `.` and `..` are refused as well: they are no files.

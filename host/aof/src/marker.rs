@@ -3,7 +3,7 @@
 //!
 //! Always: it is synced before any manifest names its file, so it is never torn.
 
-use crate::words;
+use tenon_base::{quoted_if_needed, split_words};
 
 const PREFIX: &str = "#tenon-continues ";
 /// Redis reads annotations of at most so many bytes.
@@ -18,14 +18,14 @@ pub(crate) struct Marker {
 
 /// The line for a file that goes on from `length` bytes of `name`.
 pub(crate) fn print(name: &str, length: u64) -> Vec<u8> {
-    format!("{PREFIX}{} {length}\r\n", words::quoted(name)).into_bytes()
+    format!("{PREFIX}{} {length}\r\n", quoted_if_needed(name.as_bytes())).into_bytes()
 }
 
 /// Reads the line at the start of a file, if it is such a line.
 pub(crate) fn parse(start: &[u8]) -> Option<Marker> {
     let rest = start.strip_prefix(PREFIX.as_bytes())?;
     let end = rest.iter().take(ANNOTATION_BYTES_MAX).position(|&byte| byte == b'\n')?;
-    let [name, length] = <[Vec<u8>; 2]>::try_from(words::split(&rest[..end])?).ok()?;
+    let [name, length] = <[Vec<u8>; 2]>::try_from(split_words(&rest[..end])?).ok()?;
     Some(Marker {
         name: String::from_utf8(name).ok()?,
         length: std::str::from_utf8(&length).ok()?.parse().ok()?,

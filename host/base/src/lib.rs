@@ -7,11 +7,11 @@ mod glob;
 mod id;
 mod machine; // read me first
 mod outputs;
-mod quote;
 mod shared_stream;
 mod stamp;
 mod time;
 mod tls;
+mod words;
 
 pub use dice::Dice;
 pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe};
@@ -21,9 +21,9 @@ pub use machine::{
     Heard, Input, Interlude, Lane, ListenError, Listener, Listening, Machine, NextPiece, Output, Peer,
     Pieces, Protocol, Report, Reported, Signal, Stopwatch, Talk, Transport, World,
 };
-pub use outputs::{OutBuffer, Outputs, SegmentKind, SentTotals, StreamId};
-pub use quote::{quoted, write_quoted};
+pub use outputs::{Outputs, SegmentKind, SentTotals, StreamId};
 pub use shared_stream::SharedStream;
 pub use stamp::{Level, Reached, Stamp};
 pub use time::{Micros, Now, UnixMillis};
 pub use tls::{ClientCertificates, SessionCache, Tls};
+pub use words::{quoted, quoted_if_needed, split_words, write_quoted};

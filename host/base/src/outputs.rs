@@ -4,12 +4,16 @@
 //! A connection may also follow a shared stream: what it is sent of it comes behind its own bytes, and is not copied.
 //! Always: bytes behind the last held segment are free to leave as soon as that segment is.
 
+mod buffer;
+mod streams;
+
 use std::collections::VecDeque;
 
+pub use self::buffer::SegmentKind;
+use self::buffer::{KEPT_CAPACITY_MAX, OutBuffer, Segment};
+pub use self::streams::StreamId;
 use crate::{ConnectionId, Output, Reached, SharedStream, Stamp};
 
-/// Buffers above this size are given back to the allocator once they are empty.
-const KEPT_CAPACITY_MAX: usize = 64 * 1024;
 /// How many empty buffers wait for reuse.
 const SPARE_BUFFERS_MAX: usize = 256;
 
@@ -36,10 +40,6 @@ pub struct Outputs {
     followers: Vec<u32>,
 }
 
-/// Names a shared stream. Used again after the stream was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamId(u32);
-
 /// What has left since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SentTotals {
@@ -49,42 +49,6 @@ pub struct SentTotals {
     pub sends: u64,
     /// Bytes among them that came out of shared streams.
     pub shared_bytes: u64,
-}
-
-/// Whether a held segment answers a request or was pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentKind {
-    /// An answer to a request; it may be replaced by an error while it is held.
-    Reply,
-    /// A push, which is kept as it is.
-    Push,
-}
-
-/// What waits to be sent on one connection.
-#[derive(Default)]
-pub struct OutBuffer {
-    bytes: Vec<u8>,
-    /// How many of `bytes` were sent.
-    sent: usize,
-    segments: VecDeque<Segment>,
-    /// The stream that it follows, and the place up to which it was sent.
-    follows: Option<(StreamId, u64)>,
-    is_dirty: bool,
-    is_pushed: bool,
-    is_listed_held: bool,
-    /// What it was counted as when its memory was last counted.
-    counted_bytes: usize,
-    /// What its memory was when it was taken from the spare buffers, if it was.
-    lent_bytes: usize,
-}
-
-/// Bytes of an out-buffer, from the end of the segment before, that wait for a stamp.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    start: usize,
-    end: usize,
-    stamp: Stamp,
-    kind: SegmentKind,
 }
 
 impl Outputs {
@@ -289,84 +253,6 @@ impl Outputs {
         buffer.bytes.len() - buffer.sent + usize::try_from(shared).unwrap_or(usize::MAX)
     }
 
-    /// Opens a stream that begins at `start`, of which about `kept_bytes` are to be kept.
-    pub fn open_stream(&mut self, start: u64, kept_bytes: u64) -> StreamId {
-        let stream = Some(SharedStream::new(start, kept_bytes));
-        let index = self.streams.iter().position(Option::is_none).unwrap_or(self.streams.len());
-        if index == self.streams.len() {
-            self.streams.push(stream);
-        } else {
-            self.streams[index] = stream;
-        }
-        StreamId(index as u32)
-    }
-
-    /// Forgets a stream. Whoever followed it is sent no more of it.
-    pub fn close_stream(&mut self, id: StreamId) {
-        let buffers = &mut self.buffers;
-        self.followers.retain(|&slot| {
-            let follows = &mut buffers[slot as usize].follows;
-            let is_its = follows.is_some_and(|(followed, _)| followed == id);
-            if is_its {
-                *follows = None;
-            }
-            !is_its
-        });
-        self.streams[id.0 as usize] = None;
-    }
-
-    /// An open stream.
-    pub fn stream(&self, id: StreamId) -> &SharedStream {
-        self.streams[id.0 as usize].as_ref().expect("a stream that is named is open")
-    }
-
-    /// Adds to a stream, and marks its followers for the flusher.
-    pub fn extend_stream(&mut self, id: StreamId, add: impl FnOnce(&mut SharedStream)) {
-        add(self.streams[id.0 as usize].as_mut().expect("a stream that is named is open"));
-        for &slot in &self.followers {
-            let buffer = &mut self.buffers[slot as usize];
-            if !buffer.is_dirty && buffer.follows.is_some_and(|(followed, _)| followed == id) {
-                buffer.is_dirty = true;
-                self.dirty.push(slot);
-            }
-        }
-    }
-
-    /// Lets go of what lies before `keep_from`, and before the place of every follower.
-    pub fn trim_stream(&mut self, id: StreamId, keep_from: u64) {
-        let followers = self.followers.iter().filter_map(|&slot| self.buffers[slot as usize].follows);
-        let places = followers.filter(|(followed, _)| *followed == id).map(|(_, place)| place);
-        let keep_from = places.fold(keep_from, u64::min);
-        if let Some(stream) = &mut self.streams[id.0 as usize] {
-            stream.trim(keep_from);
-        }
-    }
-
-    /// Sends a connection, behind what was written to it, a stream from the place `from` on, which must be kept.
-    pub fn follow(&mut self, connection: ConnectionId, id: StreamId, from: u64) {
-        let stream = self.stream(id);
-        assert!(stream.start() <= from && from <= stream.end(), "a follower begins in what is kept");
-        self.writer(connection);
-        let follows = &mut self.buffers[connection.slot as usize].follows;
-        if follows.replace((id, from)).is_none() {
-            self.followers.push(connection.slot);
-        }
-    }
-
-    /// Sends a connection no more of the stream that it follows.
-    pub fn unfollow(&mut self, connection: ConnectionId) {
-        if let Some(buffer) = self.buffers.get_mut(connection.slot as usize)
-            && buffer.follows.take().is_some()
-        {
-            self.followers.retain(|&slot| slot != connection.slot);
-        }
-    }
-
-    /// The stream that a connection follows, and the place up to which it was sent.
-    pub fn followed(&self, connection: ConnectionId) -> Option<(StreamId, u64)> {
-        self.buffers.get(connection.slot as usize)?.follows
-    }
-
     /// Bytes of memory that a slot's buffer takes.
     pub fn memory_bytes(&self, slot: u32) -> usize {
         self.buffers.get(slot as usize).map_or(0, OutBuffer::memory_bytes)
@@ -401,220 +287,5 @@ impl Outputs {
     }
 }
 
-impl OutBuffer {
-    /// A buffer that would be kept for reuse counts as what is in it, so that equal content counts equally.
-    fn memory_bytes(&self) -> usize {
-        let capacity = self.bytes.capacity();
-        let bytes = if capacity > KEPT_CAPACITY_MAX { capacity } else { self.bytes.len() };
-        bytes + self.segments.len() * size_of::<Segment>()
-    }
-
-    #[inline]
-    fn count(&mut self, sum: &mut usize) {
-        let memory_bytes = self.memory_bytes();
-        *sum = *sum - self.counted_bytes + memory_bytes;
-        self.counted_bytes = memory_bytes;
-    }
-
-    fn sendable(&self) -> &[u8] {
-        let end = self.segments.front().map_or(self.bytes.len(), |segment| segment.start);
-        &self.bytes[self.sent..end]
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.sent += count;
-        assert!(self.sent <= self.bytes.len(), "sent more than there was");
-        if self.sent == self.bytes.len() {
-            self.bytes.clear();
-            self.sent = 0;
-        } else if self.sent >= KEPT_CAPACITY_MAX && self.sent * 2 >= self.bytes.len() {
-            // A slow reader must not make the buffer grow by what was sent already.
-            self.bytes.drain(..self.sent);
-            for segment in &mut self.segments {
-                segment.start -= self.sent;
-                segment.end -= self.sent;
-            }
-            self.sent = 0;
-        }
-    }
-
-    fn replace_replies(&mut self, error: &[u8]) -> usize {
-        let mut rebuilt = Vec::with_capacity(self.bytes.len());
-        let mut segments = VecDeque::new();
-        let (mut copied, mut replaced) = (self.sent, 0);
-        for segment in &self.segments {
-            rebuilt.extend_from_slice(&self.bytes[copied..segment.start]);
-            let start = rebuilt.len();
-            match segment.kind {
-                SegmentKind::Reply => {
-                    rebuilt.extend_from_slice(error);
-                    replaced += 1;
-                }
-                SegmentKind::Push => {
-                    rebuilt.extend_from_slice(&self.bytes[segment.start..segment.end]);
-                    segments.push_back(Segment { start, end: rebuilt.len(), ..*segment });
-                }
-            }
-            copied = segment.end;
-        }
-        rebuilt.extend_from_slice(&self.bytes[copied..]);
-        (self.bytes, self.segments, self.sent) = (rebuilt, segments, 0);
-        replaced
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Level;
-
-    const ONE: ConnectionId = ConnectionId { serial: 1, slot: 0 };
-
-    fn write(outputs: &mut Outputs, text: &str, stamp: Option<u64>, kind: SegmentKind) {
-        let start = outputs.writer(ONE).len();
-        outputs.writer(ONE).extend_from_slice(text.as_bytes());
-        if let Some(position) = stamp {
-            outputs.hold(ONE, start, Stamp { level: Level::Synced, position }, kind);
-        }
-    }
-
-    fn flush(outputs: &mut Outputs) -> String {
-        let text = String::from_utf8(outputs.sendable(0).to_vec()).expect("ascii");
-        outputs.sent(0, text.len());
-        text
-    }
-
-    #[test]
-    fn what_was_pushed_counts_once_it_was_to_be_sent_though_nobody_reads() {
-        let mut outputs = Outputs::default();
-        outputs.push_writer(ONE).extend_from_slice(&[b'p'; 100_000]);
-        assert!(outputs.counted_bytes() < 100_000);
-        let mut slots = Vec::new();
-        outputs.take_pushed(&mut slots, 10);
-        assert_eq!(slots, [0]);
-        assert!(outputs.counted_bytes() >= 100_000);
-    }
-
-    #[test]
-    fn a_held_reply_holds_back_everything_behind_it() {
-        let mut outputs = Outputs::default();
-        write(&mut outputs, "a", None, SegmentKind::Reply);
-        write(&mut outputs, "b", Some(10), SegmentKind::Reply);
-        write(&mut outputs, "c", None, SegmentKind::Reply);
-        write(&mut outputs, "d", Some(20), SegmentKind::Reply);
-        assert_eq!(flush(&mut outputs), "a");
-        outputs.reach(|reached| reached.synced = 9);
-        assert_eq!(flush(&mut outputs), "");
-        outputs.reach(|reached| reached.synced = 10);
-        assert_eq!(flush(&mut outputs), "bc");
-        outputs.reach(|reached| reached.synced = 25);
-        assert_eq!(flush(&mut outputs), "d");
-        assert_eq!(outputs.pending_bytes(0), 0);
-    }
-
-    #[test]
-    fn a_failed_disk_turns_held_replies_into_errors_and_keeps_pushes() {
-        let mut outputs = Outputs::default();
-        write(&mut outputs, "a", Some(10), SegmentKind::Reply);
-        write(&mut outputs, "p", Some(10), SegmentKind::Push);
-        write(&mut outputs, "b", Some(11), SegmentKind::Reply);
-        assert_eq!(outputs.replace_held_replies(b"-E"), 2);
-        assert_eq!(flush(&mut outputs), "-E");
-        outputs.reach(|reached| reached.synced = 10);
-        assert_eq!(flush(&mut outputs), "p-E");
-    }
-
-    #[test]
-    fn messages_leave_a_few_at_a_time() {
-        let mut outputs = Outputs::default();
-        let connection = |slot| ConnectionId { serial: u64::from(slot) + 1, slot };
-        let mut slots = Vec::new();
-        outputs.writer(connection(1)).push(b'r');
-        for slot in 0..5 {
-            outputs.push_writer(connection(slot)).push(b'p');
-            outputs.push_writer(connection(slot)).push(b'q');
-        }
-        outputs.discard(2);
-        outputs.take_dirty(&mut slots);
-        assert_eq!((slots.as_slice(), outputs.sendable(1)), (&[1][..], &b"rpq"[..]));
-        slots.clear();
-        outputs.take_pushed(&mut slots, 2);
-        assert_eq!(slots, [0]);
-        assert!(outputs.has_pushed());
-        outputs.take_pushed(&mut slots, 9);
-        assert_eq!(slots, [0, 3, 4]);
-        assert!(!outputs.has_pushed());
-    }
-
-    #[test]
-    fn followers_are_sent_a_shared_stream_behind_their_own_bytes() {
-        const TWO: ConnectionId = ConnectionId { serial: 2, slot: 1 };
-        let mut outputs = Outputs::default();
-        let stream = outputs.open_stream(10, 1 << 20);
-        outputs.extend_stream(stream, |stream| stream.append(b"abc"));
-        write(&mut outputs, "+CONTINUE ", None, SegmentKind::Reply);
-        outputs.follow(ONE, stream, 11);
-        outputs.follow(TWO, stream, 10);
-        assert_eq!((flush(&mut outputs).as_str(), outputs.pending_bytes(0)), ("+CONTINUE ", 2));
-        assert_eq!((flush(&mut outputs).as_str(), outputs.pending_bytes(0)), ("bc", 0));
-        let mut slots = Vec::new();
-        outputs.take_dirty(&mut slots);
-        slots.clear();
-        outputs.extend_stream(stream, |stream| stream.append_block(b"def".to_vec()));
-        outputs.take_dirty(&mut slots);
-        assert_eq!(slots, [0, 1]);
-        outputs.trim_stream(stream, 99);
-        assert_eq!((outputs.stream(stream).start(), outputs.followed(TWO)), (10, Some((stream, 10))));
-        outputs.discard(1);
-        outputs.trim_stream(stream, 99);
-        assert_eq!((outputs.stream(stream).start(), outputs.sendable(0)), (13, &b"def"[..]));
-        outputs.close_stream(stream);
-        assert!(outputs.sendable(0).is_empty() && outputs.followed(ONE).is_none());
-        assert_eq!(outputs.open_stream(0, 0), stream);
-        assert_eq!(outputs.sent_totals().shared_bytes, 2);
-    }
-
-    #[test]
-    fn a_closed_connection_leaves_nothing_behind() {
-        let mut outputs = Outputs::default();
-        write(&mut outputs, "a", Some(10), SegmentKind::Reply);
-        outputs.discard(0);
-        outputs.reach(|reached| reached.synced = 10);
-        let mut slots = Vec::new();
-        outputs.take_dirty(&mut slots);
-        assert!(slots.is_empty() && outputs.sendable(0).is_empty());
-    }
-
-    #[test]
-    fn memory_is_counted_until_it_is_given_back() {
-        let mut outputs = Outputs::default();
-        write(&mut outputs, "a", None, SegmentKind::Reply);
-        assert_eq!(outputs.counted_bytes(), 0, "not yet flushed");
-        outputs.take_dirty(&mut Vec::new());
-        assert_eq!((outputs.counted_bytes(), outputs.memory_bytes(0)), (1, 1));
-        write(&mut outputs, &"b".repeat(1_000), Some(10), SegmentKind::Reply);
-        write(&mut outputs, "", None, SegmentKind::Reply);
-        assert!(outputs.counted_bytes() >= 1_001);
-        assert_eq!(flush(&mut outputs), "a");
-        assert!(outputs.counted_bytes() >= 1_001);
-        outputs.discard(0);
-        assert_eq!(outputs.counted_bytes(), 0);
-    }
-
-    #[test]
-    fn spare_memory_counts_while_it_is_in_use() {
-        let mut outputs = Outputs::default();
-        write(&mut outputs, &"a".repeat(5_000), None, SegmentKind::Reply);
-        assert_eq!(outputs.spare_bytes(), 0);
-        flush(&mut outputs);
-        let spare_bytes = outputs.spare_bytes();
-        assert!(spare_bytes >= 5_000);
-        write(&mut outputs, "b", None, SegmentKind::Reply);
-        assert_eq!(outputs.spare_bytes(), spare_bytes);
-        flush(&mut outputs);
-        assert_eq!(outputs.spare_bytes(), spare_bytes);
-        write(&mut outputs, "c", None, SegmentKind::Reply);
-        outputs.discard(0);
-        assert_eq!(outputs.spare_bytes(), 0);
-    }
-}
+mod tests;

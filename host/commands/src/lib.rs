@@ -39,13 +39,14 @@ mod testing;
 
 pub use context::{Context, Garbage, Limits, Words};
 pub use db::{Db, LookupCounts, Origin};
-pub use docs::{Docs, all_docs, docs};
+pub use docs::{Docs, docs};
 pub use error::{CommandError, Outcome, quoted};
 pub use event::{Event, EventClass};
 pub use keys::{KeyRange, key_positions};
 pub use row::{Argument, ArgumentKind, Begin, Categories, Find, Flags, Group, KeyFlags, KeySpec, Row};
 pub use unit::{Concerns, Touched, Unit};
-pub use wait::{Empty, Wait, timeout_in_milliseconds, timeout_in_seconds};
+pub(crate) use wait::timeout_in_seconds;
+pub use wait::{Empty, Wait, timeout_in_milliseconds};
 
 /// What runs a data command.
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Context<'b>, tenon_resp::Args<'c>) -> Outcome;

@@ -4,7 +4,13 @@ use tenon_base::glob_matches;
 use tenon_keyspace::Element;
 use tenon_resp::Args;
 
-use crate::{CommandError, Words};
+use crate::{Argument, ArgumentKind, CommandError, Words};
+
+/// What they take, in this order.
+pub(crate) const CURSOR: Argument = Argument::integer("cursor");
+pub(crate) const PATTERN: Argument =
+    Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional();
+pub(crate) const COUNT: Argument = Argument::integer("count").after("COUNT").optional();
 
 /// How many elements a call looks at unless told.
 const COUNT_DEFAULT: usize = 10;

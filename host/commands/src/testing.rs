@@ -62,7 +62,7 @@ impl Bench {
     pub(crate) fn run(&mut self, line: &str) -> String {
         let words = split_words(line);
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        render(&self.run_words(&words))
+        self.run_words(&words).to_string()
     }
 
     /// Runs one command given as words.
@@ -151,11 +151,7 @@ impl Bench {
         let now = moment(self.now_ms + AHEAD_MS);
         for (database, request) in self.node.effects() {
             let reply = self.follower.run(&request, database, Origin::Primary, now, &self.limits, self.proto);
-            assert!(
-                !matches!(reply, Value::Error(_)),
-                "the follower refused {request:?}: {}",
-                render(&reply)
-            );
+            assert!(!matches!(reply, Value::Error(_)), "the follower refused {request:?}: {}", reply);
         }
     }
 }
@@ -289,70 +285,7 @@ fn moment(unix_ms: i64) -> Now {
 
 /// The words of a line as redis-cli reads them.
 fn split_words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start().as_bytes();
-    while let Some(&first) = rest.first() {
-        let mut word = Vec::new();
-        if first == b'"' {
-            rest = &rest[1..];
-            while let [byte, behind @ ..] = rest {
-                rest = behind;
-                match byte {
-                    b'"' => break,
-                    b'\\' => rest = unescape(rest, &mut word),
-                    byte => word.push(*byte),
-                }
-            }
-        } else {
-            let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-            word.extend_from_slice(&rest[..end]);
-            rest = &rest[end..];
-        }
-        words.push(word);
-        rest = rest.trim_ascii_start();
-    }
-    words
-}
-
-/// Appends what the escape stands for; returns what lies behind it.
-fn unescape<'a>(rest: &'a [u8], word: &mut Vec<u8>) -> &'a [u8] {
-    match rest {
-        [b'n', behind @ ..] => (word.push(b'\n'), behind).1,
-        [b'r', behind @ ..] => (word.push(b'\r'), behind).1,
-        [b't', behind @ ..] => (word.push(b'\t'), behind).1,
-        [b'x', high, low, behind @ ..] => {
-            let digits = String::from_utf8(vec![*high, *low]).expect("two digits");
-            word.push(u8::from_str_radix(&digits, 16).expect("a hexadecimal byte"));
-            behind
-        }
-        [other, behind @ ..] => (word.push(*other), behind).1,
-        [] => rest,
-    }
-}
-
-fn render(reply: &Value) -> String {
-    let list = |elements: &[Value]| elements.iter().map(render).collect::<Vec<_>>().join(", ");
-    let map = |pairs: &[(Value, Value)]| {
-        let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", render(key), render(value)));
-        pairs.collect::<Vec<_>>().join(", ")
-    };
-    match reply {
-        Value::Simple(text) => text.escape_ascii().to_string(),
-        Value::Error(text) => format!("(error) {}", String::from_utf8_lossy(text)),
-        Value::Integer(number) => number.to_string(),
-        Value::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
-        Value::Null => "(nil)".to_owned(),
-        Value::NullArray => "(nil array)".to_owned(),
-        Value::Array(elements) => format!("[{}]", list(elements)),
-        Value::Set(elements) => format!("~[{}]", list(elements)),
-        Value::Push(elements) => format!(">[{}]", list(elements)),
-        Value::Map(pairs) => format!("{{{}}}", map(pairs)),
-        Value::Boolean(value) => format!("({value})"),
-        Value::Double(value) => format!("(double) {value}"),
-        Value::BigNumber(digits) => format!("(big) {}", digits.escape_ascii()),
-        Value::Verbatim(_, text) => format!("={}", text.escape_ascii()),
-        Value::Attribute(pairs, behind) => format!("|{{{}}} {}", map(pairs), render(behind)),
-    }
+    tenon_base::split_words(line.as_bytes()).expect("quotes that match")
 }
 
 fn shown_word(word: &[u8]) -> String {
@@ -421,6 +354,6 @@ mod tests {
     fn replies_are_shown_in_one_line() {
         let pair = vec![(Value::Bulk(b"f".to_vec()), Value::Double(1.5))];
         let reply = Value::Array(vec![Value::Null, Value::Integer(7), Value::Map(pair)]);
-        assert_eq!(render(&reply), r#"[(nil), 7, {"f": (double) 1.5}]"#);
+        assert_eq!(reply.to_string(), r#"[(nil), 7, {"f": (double) 1.5}]"#);
     }
 }

@@ -45,7 +45,7 @@ impl Empty {
 }
 
 /// The timeout at `index` in seconds, which may have a fraction: in milliseconds, rounded up. `None` is for ever.
-pub fn timeout_in_seconds(
+pub(crate) fn timeout_in_seconds(
     args: Args<'_>,
     index: usize,
     now: UnixMillis,

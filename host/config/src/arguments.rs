@@ -5,9 +5,7 @@
 use crate::config::Config;
 use crate::error::{ConfigError, Place, Source, shown};
 use crate::file::{Line, lines_of};
-use tenon_base::quoted;
-
-use crate::words::split_words;
+use tenon_base::{quoted, split_words};
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

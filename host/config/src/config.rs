@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use tenon_base::split_words;
+
 use crate::choices::{AppendFsync, Guarded, LogLevel, ShutdownMode};
 use crate::directive::{Directive, Effect, Flags, Kind};
 use crate::error::{ConfigError, Place};
@@ -13,7 +15,6 @@ use crate::parse::{expectation, parse};
 use crate::policy::PolicySelection;
 use crate::special::{Address, KeyspaceEvents, OutputLimits, SavePoint};
 use crate::value::Value;
-use crate::words::split_words;
 
 /// Directives Redis once had: recognised with one argument, without effect, in files only.
 pub(crate) const RETIRED: [&str; 3] =
@@ -219,18 +220,6 @@ impl Config {
         match self.value(Directive::ReplicaOf) {
             Value::Replica(address) => address.as_ref(),
             _ => mismatch(Directive::ReplicaOf, "address"),
-        }
-    }
-
-    /// The age, in milliseconds, at which unsynced bytes are synced whatever a policy says; `None` under `appendfsync no`.
-    /// `policy-fsync-ceiling-ms 0` means the ceiling that fits `appendfsync`.
-    pub fn fsync_ceiling_ms(&self) -> Option<u64> {
-        let own = self.integer(Directive::PolicyFsyncCeilingMs).unsigned_abs();
-        match (self.append_fsync(), own) {
-            (AppendFsync::No, _) => None,
-            (AppendFsync::Always, 0) => Some(10),
-            (AppendFsync::EverySecond, 0) => Some(2_000),
-            (_, own) => Some(own),
         }
     }
 

@@ -3,9 +3,10 @@
 //! Always: lines take effect in the order read, an included file at the place of its `include`; nesting and number of
 //! included files are bounded, so that files which include each other end in an error.
 
+use tenon_base::split_words;
+
 use crate::config::Config;
 use crate::error::{ConfigError, Place, Source, shown};
-use crate::words::split_words;
 
 const INCLUDE_DEPTH_MAX: usize = 16;
 const INCLUDED_FILES_MAX: usize = 1024;

@@ -47,4 +47,3 @@ pub use rewrite_toml::rewrite_toml;
 pub use set::{Change, SetError, Situation};
 pub use special::{Address, KeyspaceEvents, OutputLimit, OutputLimits, SavePoint};
 pub use toml_file::load_toml;
-pub use words::split_words;

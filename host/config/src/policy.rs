@@ -102,7 +102,7 @@ fn parse_sha256(hex: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::split_words;
+    use tenon_base::split_words;
 
     fn parse(line: &str) -> Result<PolicySelection, String> {
         let words = split_words(line.as_bytes()).unwrap();

@@ -5,11 +5,12 @@
 
 use std::fmt;
 
+use tenon_base::split_words;
+
 use crate::config::Config;
 use crate::directive::{Directive, Flags};
 use crate::parse::parse;
 use crate::value::Value;
-use crate::words::split_words;
 
 /// What CONFIG SET needs to know of the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

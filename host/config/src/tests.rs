@@ -451,18 +451,6 @@ fn what_does_nothing_is_said() {
 }
 
 #[test]
-fn the_ceiling_follows_appendfsync() {
-    for (text, ceiling) in [
-        ("", Some(2000)),
-        ("appendfsync always", Some(10)),
-        ("appendfsync always\npolicy-fsync-ceiling-ms 50", Some(50)),
-        ("appendfsync no\npolicy-fsync-ceiling-ms 50", None),
-    ] {
-        assert_eq!(conf(text).unwrap().fsync_ceiling_ms(), ceiling, "{text}");
-    }
-}
-
-#[test]
 fn cluster_mode_has_one_database_and_no_replicaof() {
     let mut config = conf("cluster-enabled yes").unwrap();
     config.finish().unwrap();
@@ -496,51 +484,53 @@ impl Noise {
     }
 }
 
+/// What noise is made of.
+const PIECES: [&str; 38] = [
+    " ",
+    "\n",
+    "\"",
+    "'",
+    "\\x4",
+    "\\",
+    "yes",
+    "no",
+    "1",
+    "-1",
+    "99999999999999999999",
+    "5%",
+    "1gb",
+    "=",
+    " = ",
+    "[",
+    "]",
+    "policies",
+    "policies.fsync",
+    "[policies.fsync]\n",
+    "component",
+    "options = {",
+    "}",
+    ".wasm",
+    "{title}",
+    "\n#",
+    "\0",
+    "900 1",
+    "replica 1 1 1",
+    "0o7",
+    "é",
+    "include a",
+    "--",
+    "save",
+    "save 900 1\n",
+    "port 1\n",
+    "port = 1\n",
+    "a b\n",
+];
+
 #[test]
 fn no_bytes_panic_and_what_is_read_survives_a_rewrite() {
-    let pieces = [
-        " ",
-        "\n",
-        "\"",
-        "'",
-        "\\x4",
-        "\\",
-        "yes",
-        "no",
-        "1",
-        "-1",
-        "99999999999999999999",
-        "5%",
-        "1gb",
-        "=",
-        " = ",
-        "[",
-        "]",
-        "policies",
-        "policies.fsync",
-        "[policies.fsync]\n",
-        "component",
-        "options = {",
-        "}",
-        ".wasm",
-        "{title}",
-        "\n#",
-        "\0",
-        "900 1",
-        "replica 1 1 1",
-        "0o7",
-        "é",
-        "include a",
-        "--",
-        "save",
-        "save 900 1\n",
-        "port 1\n",
-        "port = 1\n",
-        "a b\n",
-    ];
     for seed in 1..1500_u64 {
         let mut noise = Noise(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let text = noise.text(&pieces);
+        let text = noise.text(&PIECES);
         let mut config = Config::default();
         if load_conf(&mut config, "f", &text, &mut |_| Ok(vec![])).is_ok() {
             check_rewrite(&text, &config, seed);
@@ -550,12 +540,12 @@ fn no_bytes_panic_and_what_is_read_survives_a_rewrite() {
             let text = std::str::from_utf8(&text).unwrap();
             assert_eq!(rewrite_toml("f", text, &config).unwrap(), text, "seed {seed}");
         }
-        let words: Vec<Vec<u8>> = (0..noise.next(6)).map(|_| noise.text(&pieces)).collect();
+        let words: Vec<Vec<u8>> = (0..noise.next(6)).map(|_| noise.text(&PIECES)).collect();
         let _ = Invocation::parse(&words);
         Config::default().get(&words);
         for _ in 0..8 {
             let directive = Directive::ALL[noise.next(Directive::ALL.len())];
-            let value = noise.text(&pieces);
+            let value = noise.text(&PIECES);
             if let Ok(change) = Config::default().prepare(&[(directive.name().as_bytes(), &value[..])], HERE)
             {
                 let mut config = Config::default();

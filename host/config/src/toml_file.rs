@@ -2,6 +2,7 @@
 //! Opens no file. A value is turned into the words a redis.conf would have, so that both formats accept the same.
 //! Always: keys take effect in the order written; what is wrong is named with line and column.
 
+use tenon_base::split_words;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -10,7 +11,7 @@ use crate::directive::{Directive, Kind};
 use crate::error::{ConfigError, Place, Source, shown};
 use crate::nearest::nearest;
 use crate::parse::expectation;
-use crate::words::{join, split_words};
+use crate::words::join;
 
 /// The decisions `[policies]` has a key for, and the directive each stands for.
 pub(crate) const POLICIES: [(&str, Directive); 2] =

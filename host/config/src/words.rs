@@ -1,33 +1,11 @@
-//! Splitting a line into words and quoting a word, by the rules of Redis's configuration files.
-//! Knows no directive.
-//! Always: `split_words(quoted(word))` is that one word, whatever its bytes.
+//! Several words as one line, as configuration files hold them. Knows no directive.
+//! Always: the line is split into the same words again.
 
-use tenon_base::quoted;
-
-/// The words of a line, or `None` if a quote is not closed or something stands right behind a closing quote.
-/// `"..."` knows `\n \r \t \b \a \xHH` and takes any other escaped byte as itself; `'...'` knows only `\'`.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
-        rest = &rest[blanks..];
-        if rest.is_empty() {
-            return Some(words);
-        }
-        let (word, after) = take_word(rest)?;
-        words.push(word);
-        rest = after;
-    }
-}
+use tenon_base::{quoted, quoted_if_needed};
 
 /// The words joined by blanks, those quoted that would not survive being split again.
 pub(crate) fn join<W: AsRef<[u8]>>(words: &[W]) -> String {
-    let quoted = words.iter().map(|word| match word.as_ref() {
-        bare if is_bare(bare) => String::from_utf8_lossy(bare).into_owned(),
-        other => quoted(other),
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| quoted_if_needed(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 /// The same behind a directive of several words, where a single argument is split once more.
@@ -36,111 +14,14 @@ pub(crate) fn join_arguments<W: AsRef<[u8]>>(words: &[W]) -> String {
     if words.len() == 1 && joined.starts_with('"') { quoted(joined.as_bytes()) } else { joined }
 }
 
-fn is_bare(word: &[u8]) -> bool {
-    !word.is_empty()
-        && word.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'))
-}
-
-/// What C's `isspace` takes for a blank.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// One word and what follows it. The line does not start with a blank.
-fn take_word(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut word = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = line.get(at) {
-        at += 1;
-        match byte {
-            b' ' | b'\n' | b'\r' | b'\t' => break,
-            b'"' | b'\'' => {
-                at += take_quoted(byte, &line[at..], &mut word)?;
-                if line.get(at).is_some_and(|next| !is_blank(*next)) {
-                    return None;
-                }
-                break;
-            }
-            _ => word.push(byte),
-        }
-    }
-    Some((word, &line[at..]))
-}
-
-/// Appends what stands up to the closing quote; says how many bytes that was, with the quote.
-fn take_quoted(quote: u8, text: &[u8], word: &mut Vec<u8>) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        match *text.get(at)? {
-            byte if byte == quote => return Some(at + 1),
-            b'\\' if quote == b'"' => at += take_escape(&text[at..], word)?,
-            b'\\' if text.get(at + 1) == Some(&b'\'') => {
-                word.push(b'\'');
-                at += 2;
-            }
-            byte => {
-                word.push(byte);
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Appends the byte a backslash and what follows stand for; says how many bytes that was.
-fn take_escape(text: &[u8], word: &mut Vec<u8>) -> Option<usize> {
-    if let [b'\\', b'x', high, low, ..] = text
-        && let (Some(high), Some(low)) = (char::from(*high).to_digit(16), char::from(*low).to_digit(16))
-    {
-        word.push((high * 16 + low) as u8);
-        return Some(4);
-    }
-    word.push(match *text.get(1)? {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    });
-    Some(2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::str::from_utf8;
-
-    fn shown(line: &str) -> Option<String> {
-        let words = split_words(line.as_bytes())?;
-        Some(words.iter().map(|word| format!("[{}]", from_utf8(word).unwrap())).collect())
-    }
+    use tenon_base::split_words;
 
     #[test]
-    fn words_are_split_as_redis_splits_them() {
-        for (line, words) in [
-            ("", Some("")),
-            ("  port\t 6379 ", Some("[port][6379]")),
-            (r#"a "b c" 'd e'"#, Some("[a][b c][d e]")),
-            (r#"save """#, Some("[save][]")),
-            (r#""\x41\n\"\q" '\'\n'"#, Some("[A\n\"q]['\\n]")),
-            (r#"key="a b""#, Some("[key=a b]")),
-            (r#""\xg1""#, Some("[xg1]")),
-            (r#""a"b"#, None),
-            (r#""a"#, None),
-            (r#"'a"#, None),
-            (r#""a\"#, None),
-            (r#"a\ b"#, Some("[a\\][b]")),
-        ] {
-            assert_eq!(shown(line).as_deref(), words, "{line}");
-        }
-        assert_eq!(split_words(br#""\xff\x00""#), Some(vec![vec![255, 0]]));
-    }
-
-    #[test]
-    fn every_byte_survives_quoting() {
-        let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(split_words(quoted(&all).as_bytes()), Some(vec![all.clone()]));
-        let words = [b"plain".to_vec(), all, b"".to_vec(), b"it's".to_vec()];
+    fn joined_words_come_back() {
+        let words = [b"plain".to_vec(), (0..=255).collect(), b"".to_vec(), b"it's".to_vec()];
         assert_eq!(split_words(join(&words).as_bytes()), Some(words.to_vec()));
     }
 }

@@ -48,7 +48,9 @@ impl Engine {
     ) {
         tracing::debug!("Protocol error from client {}: {error}", connection.serial);
         self.stats.error_replies += 1;
-        self.answer(connection, world, |reply| reply.error_format(format_args!("ERR {error}")));
+        if self.sessions.get(connection).is_some_and(|session| session.replies != ReplyMode::Off) {
+            error.write_reply(world.outputs.writer(connection));
+        }
         self.close(connection, false, world);
     }
 

@@ -2,18 +2,19 @@
 //! Runs off the engine's thread, step by step; knows no engine.
 //! Always: the target is replaced by a complete, synced file at one stroke, or not at all.
 
+mod format;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use tenon_base::{Disk, DiskFile, Job, Step, describe};
-use tenon_keyspace::{AbortReason, CutBatch, CutFeed};
-use tenon_rdb::{Aux, DatabaseSize, Encoder, EncoderOptions};
+use tenon_keyspace::{AbortReason, CutFeed};
 
-use crate::command_base::CommandEncoder;
+pub(crate) use self::format::{Format, SnapshotEncoder};
 use crate::leftovers::create_temporary;
-use crate::spill::{PieceFormat, Spill};
+use crate::spill::Spill;
 
 /// Written bytes after which they are synced, so that the last sync is short (`rdb-save-incremental-fsync`).
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
@@ -22,27 +23,6 @@ const STARVED_US: i64 = 500;
 
 /// Bytes of spilled pre-images that are taken into a snapshot at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// What a snapshot becomes.
-pub(crate) enum Format {
-    /// An RDB file.
-    Rdb { options: EncoderOptions, aux: Box<Aux>, sizes: Vec<DatabaseSize>, libraries: Vec<Arc<[u8]>> },
-    /// Commands: the base of an append-only file with `aof-use-rdb-preamble no`.
-    Commands(CommandEncoder, Vec<Arc<[u8]>>),
-}
-
-impl Format {
-    /// How pre-images are encoded apart, for a file of this format.
-    pub(crate) fn pieces(&self) -> PieceFormat {
-        match self {
-            Format::Rdb { options, .. } => PieceFormat::Rdb(*options),
-            Format::Commands(encoder, _) => {
-                let (base, unix) = encoder.pieces();
-                PieceFormat::Commands(base, unix)
-            }
-        }
-    }
-}
 
 /// Where a snapshot goes.
 pub(crate) struct Destination {
@@ -110,35 +90,6 @@ enum State {
     /// Everything is in the file but pre-images that were spilled, from this byte on.
     TakingSpilled(SnapshotEncoder, u64),
     Ended,
-}
-
-/// Either format, while it is being written.
-enum SnapshotEncoder {
-    Rdb(Box<Encoder>),
-    Commands(CommandEncoder),
-}
-
-impl SnapshotEncoder {
-    fn batch(&mut self, batch: &CutBatch, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            SnapshotEncoder::Rdb(encoder) => encoder.batch(batch, sink),
-            SnapshotEncoder::Commands(encoder) => encoder.batch(batch, sink),
-        }
-    }
-
-    fn piece(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            SnapshotEncoder::Rdb(encoder) => encoder.piece(bytes, sink),
-            SnapshotEncoder::Commands(encoder) => encoder.piece(bytes, sink),
-        }
-    }
-
-    fn finish(self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        match self {
-            SnapshotEncoder::Rdb(encoder) => encoder.finish(sink).map(drop),
-            SnapshotEncoder::Commands(mut encoder) => encoder.finish(sink),
-        }
-    }
 }
 
 /// The file, and how much of it is not synced yet.
@@ -222,18 +173,7 @@ impl SaveJob {
         self.output.file = Some(create_temporary(disk, &self.destination.temporary)?);
         let (output, feed) = (&mut self.output, &self.feed);
         let mut sink = |bytes: &[u8]| output.write(bytes, feed);
-        match format {
-            Format::Commands(mut encoder, libraries) => {
-                encoder.functions(&libraries, &mut sink)?;
-                Ok(SnapshotEncoder::Commands(encoder))
-            }
-            Format::Rdb { options, aux, sizes, libraries } => {
-                let mut encoder = Encoder::new(options).hurried_by(feed.hurry());
-                encoder.begin(&aux, &sizes, &mut sink)?;
-                encoder.functions(&libraries, &mut sink)?;
-                Ok(SnapshotEncoder::Rdb(Box::new(encoder)))
-            }
-        }
+        format.begin(feed.hurry(), &mut sink)
     }
 
     fn encode(&mut self, mut encoder: SnapshotEncoder) -> io::Result<Option<Step>> {

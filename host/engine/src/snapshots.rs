@@ -399,7 +399,7 @@ impl Engine {
         all.filter(|size| size.keys > 0).collect()
     }
 
-    fn command_format(&self, now: Now) -> Format {
+    pub(crate) fn command_format(&self, now: Now) -> Format {
         let base = self.command_base();
         Format::Commands(CommandEncoder::new(base, now.unix()), self.scripts.libraries.texts())
     }

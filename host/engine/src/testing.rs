@@ -249,7 +249,7 @@ impl Bench {
     /// line, with `; ` between them: `OK`, `"text"`, `7`, `(nil)`, `["a", 1]`, `{"field": "value"}`, `~["member"]`,
     /// `=verbatim`, `(error) ERR ...`; nothing if nothing was sent.
     pub(crate) fn run(&mut self, client: u64, line: &str) -> String {
-        self.send(client, line).iter().map(render).collect::<Vec<_>>().join("; ")
+        self.send(client, line).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
     /// As [`Bench::run`], but returns the reply's text as it is: for INFO and CLIENT LIST.
@@ -290,7 +290,7 @@ impl Bench {
 
     /// As [`Bench::replies`], written as [`Bench::run`] does.
     pub(crate) fn shown(&mut self, client: u64) -> String {
-        self.replies(client).iter().map(render).collect::<Vec<_>>().join("; ")
+        self.replies(client).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
     /// Connects a client, if it is not connected yet.
@@ -451,33 +451,7 @@ fn identity(started: Now) -> Identity {
 
 /// The words of a line as redis-cli reads them.
 fn split_words(line: &str) -> Vec<Vec<u8>> {
-    tenon_config::split_words(line.as_bytes()).expect("quotes that match")
-}
-
-/// A reply in one line.
-pub(crate) fn render(reply: &Value) -> String {
-    let list = |elements: &[Value]| elements.iter().map(render).collect::<Vec<_>>().join(", ");
-    let map = |pairs: &[(Value, Value)]| {
-        let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", render(key), render(value)));
-        pairs.collect::<Vec<_>>().join(", ")
-    };
-    match reply {
-        Value::Simple(text) => text.escape_ascii().to_string(),
-        Value::Error(text) => format!("(error) {}", String::from_utf8_lossy(text)),
-        Value::Integer(number) => number.to_string(),
-        Value::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
-        Value::Null => "(nil)".to_owned(),
-        Value::NullArray => "(nil array)".to_owned(),
-        Value::Array(elements) => format!("[{}]", list(elements)),
-        Value::Set(elements) => format!("~[{}]", list(elements)),
-        Value::Push(elements) => format!(">[{}]", list(elements)),
-        Value::Map(pairs) => format!("{{{}}}", map(pairs)),
-        Value::Boolean(value) => format!("({value})"),
-        Value::Double(value) => format!("(double) {value}"),
-        Value::BigNumber(digits) => format!("(big) {}", digits.escape_ascii()),
-        Value::Verbatim(_, text) => format!("={}", text.escape_ascii()),
-        Value::Attribute(pairs, behind) => format!("|{{{}}} {}", map(pairs), render(behind)),
-    }
+    tenon_base::split_words(line.as_bytes()).expect("quotes that match")
 }
 
 #[cfg(test)]

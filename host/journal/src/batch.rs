@@ -63,11 +63,6 @@ impl BatchBytes {
         self.pieces(0..self.segments.len(), |targets| targets.replicas)
     }
 
-    /// Bytes for the replicas.
-    pub fn replica_bytes(&self) -> usize {
-        self.replica_pieces().map(<[u8]>::len).sum()
-    }
-
     fn pieces(&self, segments: Range<usize>, wanted: fn(Targets) -> bool) -> impl Iterator<Item = &[u8]> {
         segments.filter(move |&index| wanted(self.segments[index].targets)).map(|index| {
             let start = index.checked_sub(1).map_or(0, |previous| self.segments[previous].end);

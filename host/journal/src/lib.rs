@@ -11,5 +11,5 @@ mod replication_id; // whose stream it is
 
 pub use batch::{BatchBytes, LogBatch};
 pub use journal::{Journal, SealedRange, Targets};
-pub use position::{FileOffset, LogPosition, ReplicationOffset};
+pub use position::{LogPosition, ReplicationOffset};
 pub use replication_id::ReplicationId;

@@ -1,4 +1,4 @@
-//! Three numbers that must not be mixed up, each a type.
+//! Two numbers that must not be mixed up, each a type.
 //!
 //! Always: a distance is taken between two of one kind, and only a plain count is added.
 
@@ -50,10 +50,6 @@ position! {
     /// Bytes of the replication stream, as Redis counts them.
     ReplicationOffset
 }
-position! {
-    /// Bytes of one file.
-    FileOffset
-}
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +68,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the distance from a later position")]
     fn distances_are_not_negative() {
-        let _ = FileOffset(1) - FileOffset(2);
+        let _ = ReplicationOffset(1) - ReplicationOffset(2);
     }
 }

@@ -192,12 +192,16 @@ impl Pair {
                 assert!(db.list_mut(&key).is_err() && db.stream_mut(&key).is_err());
             }
             None if member % 2 == 0 => {
-                push_member(&mut db.list_or_new(&key).expect("there is no such key"), member);
+                let mut list = List::new();
+                push_member(&mut list, member);
+                db.insert(&key, Value::List(list), None);
                 let value = Plain::List(vec![member]);
                 self.models[number].insert(key, Held { value, expires: None });
             }
             None => {
-                db.stream_or_new(&key).expect("there is no such key").create_group(b"g", StreamId::MIN, None);
+                let mut stream = Stream::new();
+                stream.create_group(b"g", StreamId::MIN, None);
+                db.insert(&key, Value::Stream(stream), None);
                 let value = Plain::Stream { times: Vec::new(), pending: Vec::new() };
                 self.models[number].insert(key, Held { value, expires: None });
             }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use common::{Counting, HELD};
 use tenon_base::Dice;
 use tenon_keyspace::{
-    AbortReason, CutBatch, CutBounds, CutFeed, CutId, CutProgress, Database, Expiry, HashLimits, Keyspace,
-    ListLimits, StreamId, StreamLimits, ZsetLimits, list,
+    AbortReason, CutBatch, CutBounds, CutFeed, CutId, CutProgress, Database, Expiry, Hash, HashLimits,
+    Keyspace, List, ListLimits, Stream, StreamId, StreamLimits, Text, Value, Zset, ZsetLimits, list,
 };
 
 #[global_allocator]
@@ -49,24 +49,42 @@ fn add(db: &mut Database, key: &[u8], number: u64, at: u64, dice: &mut Dice) {
     let bytes = if dice.below(200) == 0 { 1_500 + dice.below(3_000) } else { dice.below(60) } as usize;
     let value = [b'v'; 4_600];
     let value = &value[..bytes];
+    if !db.contains(key) {
+        db.insert(key, empty(number), None);
+    }
     match number % 5 {
-        0 => db.list_or_new(key).expect("a list").push(list::End::Back, value, &ListLimits::default()),
+        0 => {
+            let mut list = db.list_mut(key).expect("a list").expect("there");
+            list.push(list::End::Back, value, &ListLimits::default());
+        }
         1 => {
-            db.hash_or_new(key).expect("a hash").set(&at.to_le_bytes(), value, &HASH);
+            let mut hash = db.hash_mut(key).expect("a hash").expect("there");
+            hash.set(&at.to_le_bytes(), value, &HASH);
         }
         2 => {
             let member = [&at.to_le_bytes()[..], value].concat();
-            db.zset_or_new(key).expect("a sorted set").insert(&member, dice.below(1_000) as f64, &ZSET);
+            let mut zset = db.zset_mut(key).expect("a sorted set").expect("there");
+            zset.insert(&member, dice.below(1_000) as f64, &ZSET);
         }
         3 => {
-            let mut stream = db.stream_or_new(key).expect("a stream");
+            let mut stream = db.stream_mut(key).expect("a stream").expect("there");
             let id = StreamId::new(stream.last_id().milliseconds + 1, 0);
             stream.append(id, [(&b"f"[..], value)], &StreamLimits::default()).expect("a greater id");
         }
-        _ if db.contains(key) => {
+        _ => {
             db.string_mut(key).expect("a string").expect("there").append(value);
         }
-        _ => drop(db.set_string(key, &vec![b't'; 100_000], Expiry::Never)),
+    }
+}
+
+/// The beginning of a large value, of the kind that the key's number says.
+fn empty(number: u64) -> Value {
+    match number % 5 {
+        0 => Value::List(List::new()),
+        1 => Value::Hash(Hash::new()),
+        2 => Value::Zset(Zset::new()),
+        3 => Value::Stream(Stream::new()),
+        _ => Value::String(Text::from_bytes(&vec![b't'; 100_000])),
     }
 }
 

@@ -1,7 +1,7 @@
 //! DUMP payloads: a type, a value, two bytes of version and eight of checksum. What RESTORE and MIGRATE carry.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use tenon_keyspace::{Value, ValueRef};
@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::read_value::ValueReader;
 use crate::reader::Reader;
 use crate::write_value::{type_byte, write_value};
-use crate::writer::Writer;
+use crate::writer::{Sink, Writer};
 
 const VERSION_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
@@ -29,38 +29,36 @@ pub enum RestoreError {
 
 /// A value as a payload. The options' version and compression count; the checksum is always there.
 pub fn dump(value: ValueRef<'_>, options: &EncoderOptions) -> Vec<u8> {
-    let mut payload = Vec::new();
-    let mut sink = |block: &[u8]| {
-        payload.extend_from_slice(block);
-        Ok(())
-    };
-    let mut writer = Writer::new(true, options.compression);
-    writer.byte(type_byte(value, options.version));
-    let mut written = write_value(&mut writer, value, options.version, &mut sink);
-    writer.bytes(&options.version.number().to_le_bytes());
-    written = written.and(writer.hand_on(&mut sink));
-    written.expect("a vector takes everything");
-    let footer = writer.checksum(&mut sink).expect("a vector takes everything");
-    payload.extend_from_slice(&footer.to_le_bytes());
-    payload
+    payload_of(options, |writer, sink| {
+        writer.byte(type_byte(value, options.version));
+        write_value(writer, value, options.version, sink)
+    })
 }
 
 /// Libraries of functions as a payload.
 pub fn dump_functions(texts: &[Arc<[u8]>], options: &EncoderOptions) -> Vec<u8> {
+    payload_of(options, |writer, sink| {
+        texts.iter().try_for_each(|text| {
+            writer.byte(opcode::FUNCTION);
+            writer.string(text, sink)
+        })
+    })
+}
+
+/// What `write` writes, and the footer.
+fn payload_of(
+    options: &EncoderOptions,
+    write: impl FnOnce(&mut Writer, &mut Sink<'_>) -> io::Result<()>,
+) -> Vec<u8> {
     let mut payload = Vec::new();
     let mut sink = |block: &[u8]| {
         payload.extend_from_slice(block);
         Ok(())
     };
     let mut writer = Writer::new(true, options.compression);
-    let mut written = Ok(());
-    for text in texts {
-        writer.byte(opcode::FUNCTION);
-        written = written.and(writer.string(text, &mut sink));
-    }
+    let written = write(&mut writer, &mut sink);
     writer.bytes(&options.version.number().to_le_bytes());
-    written = written.and(writer.hand_on(&mut sink));
-    written.expect("a vector takes everything");
+    written.and(writer.hand_on(&mut sink)).expect("a vector takes everything");
     let footer = writer.checksum(&mut sink).expect("a vector takes everything");
     payload.extend_from_slice(&footer.to_le_bytes());
     payload

@@ -17,6 +17,7 @@ mod scan;
 
 mod reply;
 mod reply_decoder;
+mod value;
 
 mod double;
 mod extended;
@@ -31,7 +32,8 @@ pub use number::{INTEGER_TEXT_BYTES_MAX, format_integer, parse_integer, parse_un
 pub use peek::peek;
 pub use protocol_error::ProtocolError;
 pub use reply::{Deferred, Proto, Reply};
-pub use reply_decoder::{ReplyDecoder, ReplyError, Value};
+pub use reply_decoder::{ReplyDecoder, ReplyError};
 pub use request::{
     Args, ArgsIter, LARGE_ARGUMENT_BYTES, OwnedArgs, write_array_header, write_bulk, write_request,
 };
+pub use value::Value;

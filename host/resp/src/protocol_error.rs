@@ -30,11 +30,6 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// Whether the same bytes may be well-formed once the connection is authenticated.
-    pub fn is_unauthenticated(self) -> bool {
-        matches!(self, Self::UnauthenticatedMultibulkLength | Self::UnauthenticatedBulkLength)
-    }
-
     /// Appends the error reply to send before closing; nothing for `QueryBufferFull`.
     pub fn write_reply(self, out: &mut Vec<u8>) {
         if self == Self::QueryBufferFull {

@@ -7,67 +7,13 @@ use std::fmt;
 
 use crate::double::parse_double;
 use crate::number::parse_integer;
+use crate::value::Value;
 
 /// How deep replies may nest.
 const DEPTH_MAX: usize = 32;
 /// The longest line, and the longest string (bytes).
 const LINE_BYTES_MAX: usize = 64 * 1024;
 const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
-
-/// One reply.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// `+`: a status.
-    Simple(Vec<u8>),
-    /// `-` or `!`: an error, with its code.
-    Error(Vec<u8>),
-    /// `:`.
-    Integer(i64),
-    /// `$`: a string.
-    Bulk(Vec<u8>),
-    /// `$-1` or `_`.
-    Null,
-    /// `*-1`.
-    NullArray,
-    /// `*`.
-    Array(Vec<Value>),
-    /// `%`.
-    Map(Vec<(Value, Value)>),
-    /// `~`.
-    Set(Vec<Value>),
-    /// `>`: a message nobody asked for.
-    Push(Vec<Value>),
-    /// `#`.
-    Boolean(bool),
-    /// `,`.
-    Double(f64),
-    /// `(`: decimal digits.
-    BigNumber(Vec<u8>),
-    /// `=`: a format in three letters, and the text.
-    Verbatim([u8; 3], Vec<u8>),
-    /// `|`: an attribute and the reply it belongs to.
-    Attribute(Vec<(Value, Value)>, Box<Value>),
-}
-
-impl Value {
-    /// The text of a string, a status, an error or a verbatim text.
-    pub fn as_bytes(&self) -> Option<&[u8]> {
-        match self {
-            Value::Simple(text) | Value::Error(text) | Value::Bulk(text) | Value::Verbatim(_, text) => {
-                Some(text)
-            }
-            _ => None,
-        }
-    }
-
-    /// The elements of an array, a set or a push.
-    pub fn as_elements(&self) -> Option<&[Value]> {
-        match self {
-            Value::Array(elements) | Value::Set(elements) | Value::Push(elements) => Some(elements),
-            _ => None,
-        }
-    }
-}
 
 /// Why bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,28 +1,27 @@
 //! One interpreter: compiles scripts and libraries, runs them, and is thrown away with all that they know.
 //! Not a cache: who keeps what is compiled, and under which name, is its owner's to say.
 
-use mlua::chunk::ChunkMode;
-use mlua::{
-    BString, Either, Function as LuaFunction, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table,
-    Value, Variadic,
-};
-use tenon_resp::{Args, OwnedArgs, Proto, Reply};
+mod ended;
+mod runner;
 
+use mlua::chunk::ChunkMode;
+use mlua::{Function as LuaFunction, Lua, LuaOptions, LuaString, MultiValue, Result, StdLib, Table, Value};
+use tenon_resp::{Args, OwnedArgs, Proto};
+
+use self::ended::Kind;
+pub use self::ended::{Ended, Failure, Place, Returned, WrittenError};
+use self::runner::{FEW_KEYS_MAX, Outcome, Runner, list};
 use crate::bridge::{self, Crossing};
-use crate::convert::{write_array, write_line, write_value};
 use crate::debugger::{self, Debugger};
 use crate::failed::failure_of;
 use crate::hook::{self, run_endable};
-use crate::memory::{Limit, LimitBehind, until_unlimited, within_limit};
+use crate::memory::within_limit;
 use crate::scan::{is_plain, leaves_parameters, leaves_tables, may_be_wide};
 use crate::shebang::ScriptFlags;
 use crate::{Host, bits, chance, cjson, cmsgpack, structs, told};
 
 /// An interpreter of at most this size is tidied within some hundred microseconds.
 const TIDY_BYTES_MAX: usize = 256 << 10;
-/// A run of at most this many keys and so many arguments has its tables made by Lua, of words that need no handle.
-const FEW_KEYS_MAX: usize = 2;
-const FEW_ARGUMENTS_MAX: usize = 64;
 /// What Redis calls itself to scripts.
 const VERSION: &str = "7.2.4";
 const VERSION_NUMBER: u32 = 0x0007_0204;
@@ -63,22 +62,6 @@ struct Prepared {
     has_others: bool,
 }
 
-/// What runs something compiled.
-struct Runner {
-    /// With at most one key and one argument, and with at most two of each.
-    one: LuaFunction,
-    two: LuaFunction,
-    /// The same with tables that are used again.
-    one_again: LuaFunction,
-    two_again: LuaFunction,
-    /// The tables that are used again hold more than one each.
-    holds_two: bool,
-    /// With so many keys, and the arguments behind them.
-    few: [LuaFunction; FEW_KEYS_MAX + 1],
-    /// With a table of each.
-    many: LuaFunction,
-}
-
 /// Something compiled: a script, or a library's function. A handle that keeps it.
 #[derive(Clone)]
 pub struct Code {
@@ -99,77 +82,6 @@ pub struct Function {
     pub flags: ScriptFlags,
     /// What runs.
     pub code: Code,
-}
-
-/// How a run ended.
-pub enum Ended {
-    /// By itself.
-    Returned(Returned),
-    /// By an error that nobody caught.
-    Failed(Failure),
-    /// Its host ended it.
-    Stopped(Option<Place>),
-}
-
-/// A line of a script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// `@user_script` or `@user_function`.
-    pub source: String,
-    /// From 1.
-    pub line: usize,
-}
-
-/// What a script returned.
-pub struct Returned {
-    value: Kind,
-    speaks: Proto,
-}
-
-/// What is returned most, and everything else.
-enum Kind {
-    Text(Vec<u8>),
-    Status(Vec<u8>),
-    /// The status `OK`.
-    Okay,
-    /// A table that is nothing but an array.
-    Array(Table),
-    Value(Value),
-}
-
-/// An error that ended a script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What it says, code first.
-    pub text: Vec<u8>,
-    /// Where it was raised.
-    pub place: Option<Place>,
-    /// Whether it is a command's, which was counted when that command ran.
-    pub is_counted: bool,
-}
-
-/// An error among what a script returned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrittenError {
-    /// What it says, code first.
-    pub text: Vec<u8>,
-    /// As in [`Failure`].
-    pub is_counted: bool,
-}
-
-impl Returned {
-    /// Writes it as a reply; tells of the first error in it.
-    pub fn write(&self, reply: &mut Reply<'_>) -> Option<WrittenError> {
-        let mut error = None;
-        match &self.value {
-            Kind::Text(text) => reply.bulk(text),
-            Kind::Status(text) => write_line(reply, b'+', text),
-            Kind::Okay => reply.ok(),
-            Kind::Array(table) => write_array(table, self.speaks, reply, &mut error),
-            Kind::Value(value) => write_value(value, self.speaks, reply, &mut error),
-        }
-        error
-    }
 }
 
 impl Interpreter {
@@ -356,60 +268,6 @@ impl Interpreter {
     }
 }
 
-/// What came of a run, as `sandbox.lua` has it: of which kind it is, a value, and a text.
-type Outcome = (u8, Value, Option<BString>);
-
-impl Runner {
-    fn find(runner: &Table, name: &str) -> Result<Runner> {
-        let find = |kind: &str| runner.raw_get(format!("{name}_{kind}"));
-        Ok(Runner {
-            one: find("one")?,
-            two: find("two")?,
-            one_again: find("one_again")?,
-            two_again: find("two_again")?,
-            holds_two: false,
-            few: [find("0")?, find("1")?, find("2")?],
-            many: find("many")?,
-        })
-    }
-
-    fn run(&mut self, lua: &Lua, code: &Code, keys: Args<'_>, arguments: Args<'_>) -> Result<Outcome> {
-        let function = &code.function;
-        let most = keys.len().max(arguments.len());
-        if most <= 1 && !(code.leaves_tables && self.holds_two) {
-            let run = if code.leaves_tables { &self.one_again } else { &self.one };
-            return until_unlimited(lua, || {
-                let (key, argument) = (word_at(lua, keys, 0)?, word_at(lua, arguments, 0)?);
-                run.call((function, key, argument, Limit::on()))
-            });
-        } else if most <= FEW_KEYS_MAX {
-            let run = if code.leaves_tables { &self.two_again } else { &self.two };
-            self.holds_two = if code.leaves_tables { most > 1 } else { self.holds_two };
-            return until_unlimited(lua, || {
-                let (key, other) = (word_at(lua, keys, 0)?, word_at(lua, keys, 1)?);
-                let (first, second) = (word_at(lua, arguments, 0)?, word_at(lua, arguments, 1)?);
-                run.call((function, key, other, first, second, Limit::on()))
-            });
-        }
-        match self.few.get(keys.len()) {
-            Some(run) if arguments.len() <= FEW_ARGUMENTS_MAX && !code.is_wide => {
-                until_unlimited(lua, || {
-                    let mut words = Vec::with_capacity(keys.len() + arguments.len() + 1);
-                    for bytes in keys.iter().chain(arguments.iter()) {
-                        words.push(Either::Left(word(lua, bytes)?));
-                    }
-                    words.push(Either::Right(LimitBehind));
-                    run.call((function, Variadic::from(words)))
-                })
-            }
-            _ => {
-                let (keys, arguments) = (list(lua, keys)?, list(lua, arguments)?);
-                within_limit(lua, || self.many.call((function, keys, arguments)))
-            }
-        }
-    }
-}
-
 /// Runs something that can reach its host. Returns what came of it, and the protocol in which the script wanted to
 /// be spoken to at last.
 fn with_host<R>(
@@ -421,27 +279,6 @@ fn with_host<R>(
     let mut crossing = Crossing { host, words, speaks: Proto::Resp2, debugger };
     let ran = run_endable(|| crossing.open_for(run))?;
     Ok((ran, crossing.speaks))
-}
-
-/// A word for Lua, without a handle where that is possible.
-type Word<'a> = Either<&'a str, LuaString>;
-
-fn word<'a>(lua: &Lua, bytes: &'a [u8]) -> Result<Word<'a>> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Either::Left(text)),
-        Err(_) => lua.create_string(bytes).map(Either::Right),
-    }
-}
-
-fn word_at<'a>(lua: &Lua, words: Args<'a>, index: usize) -> Result<Option<Word<'a>>> {
-    words.try_get(index).map(|bytes| word(lua, bytes)).transpose()
-}
-
-fn list(lua: &Lua, words: Args<'_>) -> Result<Table> {
-    let mut failure = None;
-    let words = words.iter().map_while(|bytes| word(lua, bytes).map_err(|error| failure = Some(error)).ok());
-    let list = lua.create_sequence_from::<Word<'_>>(words)?;
-    failure.map_or(Ok(list), Err)
 }
 
 fn registered(function: &Table, code: &[u8]) -> Result<Function> {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tenon_base::split_words;
+
 /// What a script says that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ScriptFlags(pub u8);
@@ -61,7 +63,7 @@ pub fn script_head(body: &[u8]) -> Result<(ScriptFlags, Range<usize>), String> {
         return Ok((ScriptFlags::COMPATIBLE, 0..body.len()));
     }
     let end = body.iter().position(|&byte| byte == b'\n').ok_or("ERR Invalid script shebang")?;
-    let words = split(&body[..end]).ok_or("ERR Invalid engine in script shebang")?;
+    let words = split_words(&body[..end]).ok_or("ERR Invalid engine in script shebang")?;
     let (engine, options) = words.split_first().ok_or("ERR Invalid engine in script shebang")?;
     if engine != b"#!lua" {
         return Err(format!("ERR Unexpected engine in script shebang: {}", lossy(engine)));
@@ -95,7 +97,7 @@ pub fn library_head(text: &[u8]) -> Result<LibraryHead, String> {
         return Err("ERR Missing library metadata".to_owned());
     }
     let end = text.iter().position(|&byte| byte == b'\n').ok_or("ERR Invalid library metadata")?;
-    let words = split(&text[..end]).ok_or("ERR Invalid library metadata")?;
+    let words = split_words(&text[..end]).ok_or("ERR Invalid library metadata")?;
     let (engine, options) = words.split_first().ok_or("ERR Invalid library metadata")?;
     let mut name = None;
     for option in options {
@@ -124,87 +126,4 @@ pub fn library_head(text: &[u8]) -> Result<LibraryHead, String> {
 
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Words between blanks, with quotes as in redis.conf, also in the middle of a word; `None` if a quote is left open, or
-/// closed before a word's end.
-fn split(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        let Some(start) = rest.iter().position(|byte| !is_blank(byte)) else { return Some(words) };
-        rest = &rest[start..];
-        let mut word = Vec::new();
-        while let Some((&byte, behind)) = rest.split_first().filter(|(byte, _)| !is_blank(byte)) {
-            rest = behind;
-            if matches!(byte, b'"' | b'\'') {
-                rest = quoted(byte, rest, &mut word)?;
-                if rest.first().is_some_and(|byte| !is_blank(byte)) {
-                    return None;
-                }
-            } else {
-                word.push(byte);
-            }
-        }
-        words.push(word);
-    }
-}
-
-/// Reads behind an opening quote into `word`. Returns what is behind the closing one.
-fn quoted<'a>(quote: u8, line: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut rest = line;
-    loop {
-        let (byte, behind) = match rest {
-            [byte, behind @ ..] if *byte == quote => return Some(behind),
-            [b'\\', b'\'', behind @ ..] if quote == b'\'' => (b'\'', behind),
-            [b'\\', b'x', high, low, behind @ ..]
-                if quote == b'"' && digit(*high).is_some() && digit(*low).is_some() =>
-            {
-                (digit(*high)? << 4 | digit(*low)?, behind)
-            }
-            [b'\\', byte, behind @ ..] if quote == b'"' => (unescaped(*byte), behind),
-            [byte, behind @ ..] => (*byte, behind),
-            [] => return None,
-        };
-        word.push(byte);
-        rest = behind;
-    }
-}
-
-fn unescaped(byte: u8) -> u8 {
-    match byte {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_split_as_in_redis_conf() {
-        let split = |line: &[u8]| {
-            split(line).map(|words| words.iter().map(|word| lossy(word)).collect::<Vec<_>>().join("|"))
-        };
-        let cases = [
-            (&b"#!lua name=lib"[..], Some("#!lua|name=lib")),
-            (b"  a\t\0b ", Some("a|b")),
-            (b"name=\"a b\" 'c d'", Some("name=a b|c d")),
-            (b"\"\\x41\\n\\q\\\"\" 'it\\'s \\n'", Some("A\nq\"|it's \\n")),
-            (b"\"\" x", Some("|x")),
-            (b"\"a\"b", None),
-            (b"name='open", None),
-            (b"\"\\", None),
-        ];
-        for (line, words) in cases {
-            assert_eq!(split(line).as_deref(), words, "{}", line.escape_ascii());
-        }
-    }
 }

@@ -10,7 +10,7 @@ mod template;
 use super::figures::{Bar, Row, median, print_header};
 use super::load::{Sample, measure_clients};
 use super::options::Options;
-use super::process::divided_processors;
+use super::process::Processors;
 use super::server::{Aof, Contender, Server};
 use super::wire::Wire;
 use cases::{CASES, Case};
@@ -28,11 +28,8 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     let mut left_out = Vec::new();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {} ...", options.rounds);
-        let divided = divided_processors();
-        let processors = divided.as_ref().map(|(list, _)| list.as_str());
-        let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
-        let [first, second] = contenders;
-        let servers = [first.start(Aof::Off, processors, &[])?, second.start(Aof::Off, processors, &[])?];
+        let Processors { server, client } = Processors::divided();
+        let servers = Server::start_both(contenders, Aof::Off, server.as_deref())?;
         for (case, costs) in wanted.iter().zip(&mut costs) {
             let lacks = servers.iter().filter_map(|server| lacking(server, case).transpose()).next();
             if let Some(sentence) = lacks.transpose()? {
@@ -42,7 +39,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
                 continue;
             }
             for (server, costs) in servers.iter().zip(costs) {
-                let sample = measure_case(server, case, options, client)
+                let sample = measure_case(server, case, options, &client)
                     .map_err(|error| format!("{}, {}: {error}", server.name, case.name))?;
                 costs.push(sample.cost_us);
             }

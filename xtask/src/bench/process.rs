@@ -99,15 +99,30 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
     Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The processors this program may use, divided between server and client; `None` where they cannot be divided.
-pub(super) fn divided_processors() -> Option<(String, Vec<u32>)> {
+/// Which processors are whose.
+#[derive(Default)]
+pub(super) struct Processors {
+    /// The server's, as a list for taskset; `None` for all.
+    pub(super) server: Option<String>,
+    /// The client's; none where it has no own.
+    pub(super) client: Vec<u32>,
+}
+
+impl Processors {
+    /// Those that this program may use, divided between server and client where they can be divided.
+    pub(super) fn divided() -> Processors {
+        divided_processors().unwrap_or_default()
+    }
+}
+
+fn divided_processors() -> Option<Processors> {
     on_path("taskset")?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     let all = processors(list.trim())?;
     let (server, client) = all.split_at(all.len() / 2);
     let server: Vec<String> = server.iter().map(u32::to_string).collect();
-    (!server.is_empty()).then(|| (server.join(","), client.to_vec()))
+    (!server.is_empty()).then(|| Processors { server: Some(server.join(",")), client: client.to_vec() })
 }
 
 /// Reads `0-3,8` as 0, 1, 2, 3, 8.

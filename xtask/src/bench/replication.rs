@@ -12,7 +12,7 @@ use super::figures::{Bar, Row, median, print_header};
 use super::load::{Asked, Sample, VALUE_BYTES, circumstances, measure};
 use super::options::Options;
 use super::pace::{Felt, Probe};
-use super::process::{bind_this_thread, divided_processors};
+use super::process::{Processors, bind_this_thread};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
 
@@ -69,10 +69,8 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
 
 /// SETs to a primary that one reader follows.
 fn followed(options: &Options, contender: &Contender) -> Result<Sample, String> {
-    let divided = divided_processors();
-    let processors = divided.as_ref().map(|(list, _)| list.as_str());
-    let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
-    let server = contender.start(Aof::Off, processors, &ARGUMENTS)?;
+    let Processors { server, client } = Processors::divided();
+    let server = contender.start(Aof::Off, server.as_deref(), &ARGUMENTS)?;
     let link = connect(server.port)?;
     let told = |error: std::io::Error| format!("the link of the reader: {error}");
     let reading = link.try_clone().map_err(told)?;
@@ -81,7 +79,7 @@ fn followed(options: &Options, contender: &Contender) -> Result<Sample, String> 
         let measured = || {
             wait_for(&server, "slave0", |value| value.contains("state=online"))?;
             preload(server.port, options.keys, VALUE_BYTES)?;
-            let sample = measure(&server, Asked::Set, PIPELINE, options.keys, client, options.duration());
+            let sample = measure(&server, Asked::Set, PIPELINE, options.keys, &client, options.duration());
             let still = Wire::connect(server.port)?.info("replication", "connected_slaves")?;
             if still != "1" {
                 return Err(format!("{}: the reader was let go", server.name));

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use super::figures::{Bar, Row, median, print_header};
 use super::load::{Sample, Saturate, measure_clients};
 use super::options::Options;
-use super::process::divided_processors;
+use super::process::Processors;
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, request};
 
@@ -85,11 +85,8 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
     let mut costs: Vec<[Vec<f64>; 2]> = wanted.iter().map(|_| Default::default()).collect();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {} ...", options.rounds);
-        let divided = divided_processors();
-        let processors = divided.as_ref().map(|(list, _)| list.as_str());
-        let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
-        let [first, second] = contenders;
-        let servers = [first.start(Aof::Off, processors, &[])?, second.start(Aof::Off, processors, &[])?];
+        let Processors { server, client } = Processors::divided();
+        let servers = Server::start_both(contenders, Aof::Off, server.as_deref())?;
         for server in &servers {
             let mut wire = Wire::connect(server.port)?;
             wire.command(&["SET", "k", "v"])?;
@@ -97,7 +94,7 @@ pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), 
         }
         for ((case, pipeline), costs) in wanted.iter().zip(&mut costs) {
             for (server, costs) in servers.iter().zip(costs) {
-                let sample = measure(server, case, *pipeline, options, client)
+                let sample = measure(server, case, *pipeline, options, &client)
                     .map_err(|error| format!("{}, {}: {error}", server.name, case.name(*pipeline)))?;
                 costs.push(sample.cost_us);
             }

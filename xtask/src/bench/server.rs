@@ -119,6 +119,15 @@ impl Contender {
 }
 
 impl Server {
+    /// Starts both contenders with the same log on the same processors, a list for taskset.
+    pub(super) fn start_both(
+        [first, second]: &[Contender; 2],
+        aof: Aof,
+        processors: Option<&str>,
+    ) -> Result<[Server; 2], String> {
+        Ok([first.start(aof, processors, &[])?, second.start(aof, processors, &[])?])
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::figures::{Bar, Row, median, print_header};
 use super::load::{Asked, Sample, VALUE_BYTES, circumstances, measure};
 use super::options::Options;
-use super::process::divided_processors;
+use super::process::Processors;
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, preload};
 use crate::workspace::on_path;
@@ -73,11 +73,9 @@ fn run_round(
     aof: Aof,
     table: &mut [(&Case, Samples)],
 ) -> Result<(), String> {
-    let divided = if options.undivided { None } else { divided_processors() };
-    let processors = divided.as_ref().map(|(list, _)| list.as_str());
-    let client = divided.as_ref().map_or(&[][..], |(_, client)| client);
-    let [first, second] = contenders;
-    let servers = [first.start(aof, processors, &[])?, second.start(aof, processors, &[])?];
+    let processors = if options.undivided { Processors::default() } else { Processors::divided() };
+    let Processors { server, client } = processors;
+    let servers = Server::start_both(contenders, aof, server.as_deref())?;
     for server in &servers {
         preload(server.port, options.keys, VALUE_BYTES)?;
     }
@@ -85,7 +83,7 @@ fn run_round(
         for (server, samples) in servers.iter().zip(samples) {
             let before = policy_calls(server)?;
             let duration = options.duration();
-            let sample = measure(server, case.asked, case.pipeline, options.keys, client, duration)
+            let sample = measure(server, case.asked, case.pipeline, options.keys, &client, duration)
                 .map_err(|error| format!("{}, {}: {error}", server.name, case.name()))?;
             let after = policy_calls(server)?;
             let policies = policy_share(&before, &after, sample.processor.as_secs_f64());

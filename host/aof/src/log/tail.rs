@@ -11,7 +11,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Room kept for reuse (bytes).
 const SPARE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The bytes from `kept_from` (or a little before) to `end`.
+/// The bytes from where it was last released to (or a little before) to `end`.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     chunks: VecDeque<Chunk>,

@@ -56,11 +56,6 @@ pub fn docs(full_name: &str) -> Option<&'static Docs> {
     Some(&table::DOCS[at])
 }
 
-/// Every line of the table, for those who check it.
-pub fn all_docs() -> &'static [Docs] {
-    table::DOCS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

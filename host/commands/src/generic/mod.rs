@@ -14,6 +14,7 @@ mod tests;
 
 pub(crate) use expire::{expire_at, invalid_expire_time, is_past, persist_key, remove_as_expired};
 
+use crate::scan;
 use crate::{Argument, ArgumentKind, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -29,12 +30,17 @@ const SECOND_KEY: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RO)];
 const KEY: &[Argument] = &[Argument::key("key", 0)];
 const KEYS: &[Argument] = &[Argument::key("key", 0).multiple()];
 const KEY_NEW_KEY: &[Argument] = &[Argument::key("key", 0), Argument::key("newkey", 1)];
-const CONDITIONS: &[Argument] = &[
-    Argument::word("nx", "NX"),
-    Argument::word("xx", "XX"),
-    Argument::word("gt", "GT"),
-    Argument::word("lt", "LT"),
-];
+const CONDITION: Argument = Argument::one_of(
+    "condition",
+    &[
+        Argument::word("nx", "NX"),
+        Argument::word("xx", "XX"),
+        Argument::word("gt", "GT"),
+        Argument::word("lt", "LT"),
+    ],
+)
+.optional()
+.since("7.0.0");
 
 /// The commands for keys of any type.
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
@@ -103,11 +109,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         since: "1.0.0",
         complexity: "O(1)",
         summary: "Lets a key expire after so many seconds.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::integer("seconds"),
-            Argument::one_of("condition", CONDITIONS).optional().since("7.0.0"),
-        ],
+        arguments: &[Argument::key("key", 0), Argument::integer("seconds"), CONDITION],
         subcommands: &[],
     },
     Row {
@@ -125,7 +127,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::key("key", 0),
             Argument::new("unix-time-seconds", ArgumentKind::UnixTime),
-            Argument::one_of("condition", CONDITIONS).optional().since("7.0.0"),
+            CONDITION,
         ],
         subcommands: &[],
     },
@@ -216,11 +218,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         since: "2.6.0",
         complexity: "O(1)",
         summary: "Lets a key expire after so many milliseconds.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::integer("milliseconds"),
-            Argument::one_of("condition", CONDITIONS).optional().since("7.0.0"),
-        ],
+        arguments: &[Argument::key("key", 0), Argument::integer("milliseconds"), CONDITION],
         subcommands: &[],
     },
     Row {
@@ -238,7 +236,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::key("key", 0),
             Argument::new("unix-time-milliseconds", ArgumentKind::UnixTime),
-            Argument::one_of("condition", CONDITIONS).optional().since("7.0.0"),
+            CONDITION,
         ],
         subcommands: &[],
     },
@@ -336,9 +334,9 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         complexity: "O(1) a step, O(N) all in all",
         summary: "Goes through the keys step by step.",
         arguments: &[
-            Argument::integer("cursor"),
-            Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
-            Argument::integer("count").after("COUNT").optional(),
+            scan::CURSOR,
+            scan::PATTERN,
+            scan::COUNT,
             Argument::string("type").after("TYPE").optional().since("6.0.0"),
         ],
         subcommands: &[],
@@ -437,21 +435,7 @@ static OBJECT: &[Row<Handler>] = &[
         arguments: KEY,
         subcommands: &[],
     },
-    Row {
-        name: "help",
-        run: object::help,
-        arity: 2,
-        flags: Flags::LOADING.and(Flags::STALE),
-        keys: &[],
-        categories: Categories::KEYSPACE,
-        tips: &[],
-        group: Group::Generic,
-        since: "6.2.0",
-        complexity: "O(1)",
-        summary: "Explains the subcommands.",
-        arguments: &[],
-        subcommands: &[],
-    },
+    Row { categories: Categories::KEYSPACE, ..Row::help(object::help, Group::Generic, "6.2.0") },
     Row {
         name: "idletime",
         run: object::idletime,

@@ -1,7 +1,8 @@
 //! The rows of the hash commands. Facts only; what runs them is in `fields` and `walk`.
 
 use super::{fields, walk};
-use crate::{Argument, ArgumentKind, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
+use crate::scan;
+use crate::{Argument, Categories, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 
 const MEASURED: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO)];
 const READ: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
@@ -200,12 +201,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         since: "2.8.0",
         complexity: "O(1) for each call, O(N) for a whole walk over N fields",
         summary: "Goes through the fields and values of a hash a part at a time.",
-        arguments: &[
-            KEY,
-            Argument::integer("cursor"),
-            Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
-            Argument::integer("count").after("COUNT").optional(),
-        ],
+        arguments: &[KEY, scan::CURSOR, scan::PATTERN, scan::COUNT],
         subcommands: &[],
     },
     Row {

@@ -3,6 +3,7 @@
 use tenon_keyspace::{End, List, Value};
 use tenon_resp::{Args, INTEGER_TEXT_BYTES_MAX, format_integer};
 
+use crate::amount::{NOT_POSITIVE, at_least};
 use crate::element::{bulk_since, write_element};
 use crate::{CommandError, Context, Event, Outcome, Words};
 
@@ -77,7 +78,7 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, end: End) -> Outcome {
         3 => {}
         _ => return Err(CommandError::arity(popped(end).name)),
     }
-    let count = at_least(args, 2, 0, "ERR value is out of range, must be positive")?;
+    let count = at_least(args, 2, 0, NOT_POSITIVE)?;
     if count == 0 {
         match ctx.db.list_mut(key)? {
             Some(_) => ctx.reply.array(0),
@@ -266,15 +267,4 @@ pub(super) fn end_at(args: Args<'_>, index: usize) -> Result<End, CommandError> 
     } else {
         Err(CommandError::Syntax)
     }
-}
-
-/// The number at `index`; `refusal` if it is below `least`, or none.
-pub(super) fn at_least(
-    args: Args<'_>,
-    index: usize,
-    least: usize,
-    refusal: &'static str,
-) -> Result<usize, CommandError> {
-    let number = args.integer(index).ok().and_then(|number| usize::try_from(number).ok());
-    number.filter(|&number| number >= least).ok_or(CommandError::text(refusal))
 }

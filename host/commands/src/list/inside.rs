@@ -5,7 +5,7 @@ use tenon_keyspace::listpack::Needle;
 use tenon_keyspace::{List, Value};
 use tenon_resp::Args;
 
-use super::ends::at_least;
+use crate::amount::at_least;
 use crate::element::write_element;
 use crate::{CommandError, Context, Event, Origin, Outcome, Words};
 

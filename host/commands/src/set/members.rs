@@ -5,10 +5,10 @@ use tenon_resp::Args;
 
 use crate::element::write_element;
 use crate::page::{write_no_page, write_page};
-use crate::scan::{ScanOptions, parse_cursor};
+use crate::scan::{self, ScanOptions, parse_cursor};
 use crate::{
-    Argument, ArgumentKind, Categories, CommandError, Context, Event, Flags, Group, Handler, KeyFlags,
-    KeySpec, Outcome, Row,
+    Argument, Categories, CommandError, Context, Event, Flags, Group, Handler, KeyFlags, KeySpec, Outcome,
+    Row,
 };
 
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
@@ -132,12 +132,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         since: "2.8.0",
         complexity: "O(1) for a call, O(N) for a whole walk over N members",
         summary: "Walks over the members of a set, some at each call.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::integer("cursor"),
-            Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
-            Argument::integer("count").after("COUNT").optional(),
-        ],
+        arguments: &[Argument::key("key", 0), scan::CURSOR, scan::PATTERN, scan::COUNT],
         subcommands: &[],
     },
 ];

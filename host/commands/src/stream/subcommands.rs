@@ -82,19 +82,9 @@ pub(super) const XGROUP: &[Row<Handler>] = &[
         subcommands: &[],
     },
     Row {
-        name: "help",
-        run: help::xgroup,
-        arity: 2,
-        flags: Flags::LOADING.and(Flags::STALE),
-        keys: &[],
         categories: Categories::STREAM,
-        tips: &[],
-        group: Group::Stream,
-        since: "5.0.0",
-        complexity: "O(1)",
         summary: "Lists the subcommands.",
-        arguments: &[],
-        subcommands: &[],
+        ..Row::help(help::xgroup, Group::Stream, "5.0.0")
     },
     Row {
         name: "setid",
@@ -151,19 +141,9 @@ pub(super) const XINFO: &[Row<Handler>] = &[
         subcommands: &[],
     },
     Row {
-        name: "help",
-        run: help::xinfo,
-        arity: 2,
-        flags: Flags::LOADING.and(Flags::STALE),
-        keys: &[],
         categories: Categories::STREAM,
-        tips: &[],
-        group: Group::Stream,
-        since: "5.0.0",
-        complexity: "O(1)",
         summary: "Lists the subcommands.",
-        arguments: &[],
-        subcommands: &[],
+        ..Row::help(help::xinfo, Group::Stream, "5.0.0")
     },
     Row {
         name: "stream",

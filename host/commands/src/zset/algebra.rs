@@ -2,11 +2,12 @@
 //! have the score 1.
 //! Always: every key is looked up and its type checked, in order, before anything is read.
 
-use std::cmp::Reverse;
+mod combine;
 
-use tenon_keyspace::{Element, INTEGER_TEXT_BYTES, Kind, Set, Value, ValueRef, Zset, ZsetLimits};
+use tenon_keyspace::{Kind, Value, ValueRef, Zset};
 use tenon_resp::Args;
 
+use self::combine::{Aggregate, Members, Source, intersect, subtract, unite};
 use super::write_pairs;
 use crate::amount::at_least;
 use crate::room::with_room;
@@ -16,13 +17,27 @@ use crate::{
     Outcome, Row, Words,
 };
 
+const READ: &[KeySpec] = &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
+const STORED: &[KeySpec] = &[
+    KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
+    KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
+];
+
+const WEIGHTS: Argument = Argument::integer("weight").after("WEIGHTS").optional().multiple();
+const AGGREGATE: Argument = Argument::one_of(
+    "aggregate",
+    &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
+)
+.after("AGGREGATE")
+.optional();
+
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
     Row {
         name: "zdiff",
         run: zdiff,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -41,10 +56,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zdiffstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -63,7 +75,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zinter,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -73,13 +85,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::integer("numkeys"),
             Argument::key("key", 0).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
         subcommands: &[],
@@ -89,7 +96,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zintercard,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -108,10 +115,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zinterstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -122,13 +126,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("destination", 0),
             Argument::integer("numkeys"),
             Argument::key("key", 1).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
         ],
         subcommands: &[],
     },
@@ -137,7 +136,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zunion,
         arity: -3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::number(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -147,13 +146,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         arguments: &[
             Argument::integer("numkeys"),
             Argument::key("key", 0).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
         subcommands: &[],
@@ -163,10 +157,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zunionstore,
         arity: -4,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: &[
-            KeySpec::at(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
-            KeySpec::number(2, KeyFlags::RO.and(KeyFlags::ACCESS)),
-        ],
+        keys: STORED,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -177,13 +168,8 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("destination", 0),
             Argument::integer("numkeys"),
             Argument::key("key", 1).multiple(),
-            Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-            Argument::one_of(
-                "aggregate",
-                &[Argument::word("sum", "SUM"), Argument::word("min", "MIN"), Argument::word("max", "MAX")],
-            )
-            .after("AGGREGATE")
-            .optional(),
+            WEIGHTS,
+            AGGREGATE,
         ],
         subcommands: &[],
     },
@@ -240,30 +226,6 @@ enum Purpose {
     Reply,
     Store,
     Count,
-}
-
-/// How the scores of one member become one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Aggregate {
-    Sum,
-    Min,
-    Max,
-}
-
-impl Aggregate {
-    fn of(self, score: f64, other: f64) -> f64 {
-        match self {
-            Aggregate::Sum => number(score + other),
-            Aggregate::Min if other < score => other,
-            Aggregate::Max if other > score => other,
-            Aggregate::Min | Aggregate::Max => score,
-        }
-    }
-}
-
-/// Zero for what is no number: infinity times zero, or the sum of both infinities.
-fn number(score: f64) -> f64 {
-    if score.is_nan() { 0.0 } else { score }
 }
 
 /// Which words of a request are its keys.
@@ -367,58 +329,6 @@ fn check_keys(ctx: &mut Context<'_>, args: Args<'_>, at: usize, name: &str) -> R
     Ok(keys)
 }
 
-/// What a key gives to the result.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    members: Members<'a>,
-    weight: f64,
-}
-
-#[derive(Clone, Copy)]
-enum Members<'a> {
-    None,
-    Set(&'a Set),
-    Zset(&'a Zset),
-}
-
-impl Source<'_> {
-    fn len(&self) -> usize {
-        match self.members {
-            Members::None => 0,
-            Members::Set(set) => set.len(),
-            Members::Zset(zset) => zset.len(),
-        }
-    }
-
-    /// The score of a member, not weighted.
-    fn score(&self, member: &[u8]) -> Option<f64> {
-        match self.members {
-            Members::None => None,
-            Members::Set(set) => set.contains(member).then_some(1.0),
-            Members::Zset(zset) => zset.score(member),
-        }
-    }
-
-    fn is_same(&self, other: &Source<'_>) -> bool {
-        match (self.members, other.members) {
-            (Members::Set(one), Members::Set(two)) => std::ptr::eq(one, two),
-            (Members::Zset(one), Members::Zset(two)) => std::ptr::eq(one, two),
-            _ => false,
-        }
-    }
-
-    /// Visits members with their scores, not weighted, as long as `visit` wants more.
-    fn visit(&self, mut visit: impl FnMut(&[u8], f64) -> bool) {
-        let mut text = [0; INTEGER_TEXT_BYTES];
-        let mut visit = |member: Element<'_>, score| visit(member.as_bytes(&mut text), score);
-        match self.members {
-            Members::None => {}
-            Members::Set(set) => drop(set.iter().all(|member| visit(member, 1.0))),
-            Members::Zset(zset) => drop(zset.iter().all(|(member, score)| visit(member, score))),
-        }
-    }
-}
-
 /// Lends `act` what the keys hold, in order, with their weights.
 fn with_sources<R>(
     db: &Db<'_>,
@@ -458,65 +368,4 @@ fn combine(ctx: &Context<'_>, args: Args<'_>, keys: Keys, operation: Operation, 
             result
         }
     })
-}
-
-/// Visits what all sources have, with the scores together, as long as `visit` wants more. Puts the sources into
-/// the order in which Redis adds scores: by size.
-fn intersect(sources: &mut [Source<'_>], aggregate: Aggregate, mut visit: impl FnMut(&[u8], f64) -> bool) {
-    sources.sort_by_key(Source::len);
-    let [smallest, others @ ..] = sources else { return };
-    smallest.visit(|member, score| {
-        let mut together = number(smallest.weight * score);
-        for source in &*others {
-            let Some(score) = source.score(member) else { return true };
-            together = aggregate.of(together, source.weight * score);
-        }
-        visit(member, together)
-    });
-}
-
-fn unite(sources: &mut [Source<'_>], aggregate: Aggregate, limits: &ZsetLimits) -> Zset {
-    sources.sort_by_key(Source::len);
-    let mut result = Zset::new_large(limits);
-    for source in sources {
-        source.visit(|member, score| {
-            let weighted = number(source.weight * score);
-            let together = result.score(member).map_or(weighted, |score| aggregate.of(score, weighted));
-            result.insert(member, together, limits);
-            true
-        });
-    }
-    result
-}
-
-fn subtract(sources: &mut [Source<'_>], limits: &ZsetLimits) -> Zset {
-    let [first, others @ ..] = sources else { return Zset::new() };
-    let mut result = Zset::new_large(limits);
-    if others.iter().any(|source| source.is_same(first)) {
-        return result;
-    }
-    let look_ups = first.len().saturating_mul(others.len() + 1);
-    let removals = first.len() + others.iter().map(Source::len).sum::<usize>();
-    if look_ups / 2 <= removals {
-        // The larger a source, the sooner it answers.
-        others.sort_unstable_by_key(|source| Reverse(source.len()));
-        first.visit(|member, score| {
-            if others.iter().all(|source| source.score(member).is_none()) {
-                result.insert(member, score, limits);
-            }
-            true
-        });
-        return result;
-    }
-    first.visit(|member, score| {
-        result.insert(member, score, limits);
-        true
-    });
-    for source in others {
-        source.visit(|member, _| {
-            result.remove(member);
-            !result.is_empty()
-        });
-    }
-    result
 }

@@ -10,10 +10,10 @@ use super::{write_pair, write_pairs, write_pairs_head};
 use crate::amount::{Choice, repeat};
 use crate::element::write_element;
 use crate::page::{write_no_page, write_page};
-use crate::scan::{ScanOptions, parse_cursor};
+use crate::scan::{self, ScanOptions, parse_cursor};
 use crate::{
-    Argument, ArgumentKind, Categories, CommandError, Context, Flags, Group, Handler, KeyFlags, KeySpec,
-    Outcome, Row, Words,
+    Argument, Categories, CommandError, Context, Flags, Group, Handler, KeyFlags, KeySpec, Outcome, Row,
+    Words,
 };
 
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
@@ -149,12 +149,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         since: "2.8.0",
         complexity: "O(1) for a call, O(N) for a whole walk over N members",
         summary: "Walks over the members of a sorted set and their scores, some at each call.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::integer("cursor"),
-            Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
-            Argument::integer("count").after("COUNT").optional(),
-        ],
+        arguments: &[Argument::key("key", 0), scan::CURSOR, scan::PATTERN, scan::COUNT],
         subcommands: &[],
     },
     Row {

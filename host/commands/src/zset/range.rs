@@ -8,13 +8,22 @@ use super::write_pairs;
 use crate::store::store;
 use crate::{Argument, Categories, Context, Event, Flags, Group, Handler, KeyFlags, KeySpec, Outcome, Row};
 
+const READ: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))];
+
+const SORT_BY: Argument =
+    Argument::one_of("sortby", &[Argument::word("byscore", "BYSCORE"), Argument::word("bylex", "BYLEX")])
+        .optional();
+const LIMIT: Argument = Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
+    .after("LIMIT")
+    .optional();
+
 pub(crate) static COMMANDS: &[Row<Handler>] = &[
     Row {
         name: "zrange",
         run: zrange,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -25,17 +34,9 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("key", 0),
             Argument::string("start"),
             Argument::string("stop"),
-            Argument::one_of(
-                "sortby",
-                &[Argument::word("byscore", "BYSCORE"), Argument::word("bylex", "BYLEX")],
-            )
-            .optional()
-            .since("6.2.0"),
+            SORT_BY.since("6.2.0"),
             Argument::word("rev", "REV").optional().since("6.2.0"),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional()
-                .since("6.2.0"),
+            LIMIT.since("6.2.0"),
             Argument::word("withscores", "WITHSCORES").optional(),
         ],
         subcommands: &[],
@@ -45,21 +46,14 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zrangebylex,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
         since: "2.8.9",
         complexity: "O(log(N)+M) for M members, in a set of N",
         summary: "Returns the members in a range of names.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::string("min"),
-            Argument::string("max"),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional(),
-        ],
+        arguments: &[Argument::key("key", 0), Argument::string("min"), Argument::string("max"), LIMIT],
         subcommands: &[],
     },
     Row {
@@ -67,7 +61,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zrangebyscore,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -79,9 +73,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::double("min"),
             Argument::double("max"),
             Argument::word("withscores", "WITHSCORES").optional().since("2.0.0"),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional(),
+            LIMIT,
         ],
         subcommands: &[],
     },
@@ -105,15 +97,9 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::key("src", 1),
             Argument::string("min"),
             Argument::string("max"),
-            Argument::one_of(
-                "sortby",
-                &[Argument::word("byscore", "BYSCORE"), Argument::word("bylex", "BYLEX")],
-            )
-            .optional(),
+            SORT_BY,
             Argument::word("rev", "REV").optional(),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional(),
+            LIMIT,
         ],
         subcommands: &[],
     },
@@ -122,7 +108,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zrevrange,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -142,21 +128,14 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zrevrangebylex,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
         since: "2.8.9",
         complexity: "O(log(N)+M) for M members, in a set of N",
         summary: "Returns the members in a range of names, the last first.",
-        arguments: &[
-            Argument::key("key", 0),
-            Argument::string("max"),
-            Argument::string("min"),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional(),
-        ],
+        arguments: &[Argument::key("key", 0), Argument::string("max"), Argument::string("min"), LIMIT],
         subcommands: &[],
     },
     Row {
@@ -164,7 +143,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
         run: zrevrangebyscore,
         arity: -4,
         flags: Flags::READONLY,
-        keys: &[KeySpec::at(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+        keys: READ,
         categories: Categories::SORTED_SET,
         tips: &[],
         group: Group::SortedSet,
@@ -176,9 +155,7 @@ pub(crate) static COMMANDS: &[Row<Handler>] = &[
             Argument::double("max"),
             Argument::double("min"),
             Argument::word("withscores", "WITHSCORES").optional(),
-            Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
-                .after("LIMIT")
-                .optional(),
+            LIMIT,
         ],
         subcommands: &[],
     },

@@ -72,6 +72,25 @@ fn clients_are_answered_while_a_dump_is_loaded() {
 }
 
 #[test]
+fn the_first_base_of_a_log_keeps_how_often_keys_were_used() {
+    let disk = Arc::new(MemoryDisk::default());
+    let by_use = [("maxmemory-policy", "allkeys-lfu"), ("lfu-log-factor", "0"), ("appendonly", "no")];
+    let mut bench = Bench::on_disk(&by_use, disk.clone());
+    bench.run(1, "SET hot 1");
+    for _ in 0..20 {
+        bench.run(1, "GET hot");
+    }
+    let used = bench.run(1, "OBJECT FREQ hot");
+    assert!(used.parse::<u32>().is_ok_and(|used| used >= 20), "{used}");
+    assert_eq!(bench.run(1, "SAVE"), "OK");
+    drop(bench);
+    let logged = [by_use[0], by_use[1], ("appendonly", "yes")];
+    drop(Bench::on_disk(&logged, disk.clone()));
+    let mut bench = Bench::on_disk(&logged, disk);
+    assert_eq!((bench.run(1, "DBSIZE"), bench.run(1, "OBJECT FREQ hot")), ("1".to_owned(), used));
+}
+
+#[test]
 fn a_transaction_that_needs_data_is_refused() {
     let mut bench = Bench::before_start(&[SLOWLY], saved(&[]));
     for line in ["MULTI", "CLIENT ID", "EXEC", "MULTI", "GET key:1", "EXEC"] {
@@ -154,7 +173,7 @@ fn who_has_the_server_end_in_a_reload_cannot_save_what_is_left() {
     bench.meanwhile(7, "SHUTDOWN");
     let replies = bench.send_bytes(1, b"DEBUG RELOAD NOSAVE\r\nSAVE\r\nGET key:1\r\n");
     assert_eq!(replies.len(), 3);
-    let shown: Vec<String> = replies.iter().map(crate::testing::render).collect();
+    let shown: Vec<String> = replies.iter().map(ToString::to_string).collect();
     let failed = "(error) ERR Error trying to load the RDB dump, check server logs";
     assert_eq!(shown, [failed, REFUSED, REFUSED]);
     assert_eq!((bench.exit_code, bytes_of(&disk, "./dump.rdb")), (Some(0), before));

@@ -2,10 +2,10 @@
 
 use tenon_resp::Value;
 
-use crate::testing::{Bench, render};
+use crate::testing::Bench;
 
 fn heard(bench: &mut Bench, client: u64) -> String {
-    bench.replies(client).iter().map(render).collect::<Vec<_>>().join("; ")
+    bench.replies(client).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[test]

@@ -327,7 +327,7 @@ fn a_shutdown_waits_for_replicas_that_lag() {
     served.run(4, "INCR k");
     assert_eq!(served.run(5, "SHUTDOWN ABORT"), "OK");
     for client in [1, 3] {
-        let heard: Vec<String> = served.replies(client).iter().map(crate::testing::render).collect();
+        let heard: Vec<String> = served.replies(client).iter().map(ToString::to_string).collect();
         assert_eq!(heard, ["(error) ERR Errors trying to SHUTDOWN. Check logs."]);
     }
     served.sleep(1);

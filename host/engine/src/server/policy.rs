@@ -27,19 +27,8 @@ pub(super) static COMMANDS: &[Row<ServerHandler>] = &[Row {
     arguments: &[],
     subcommands: &[
         Row {
-            name: "help",
-            run: help,
-            arity: 2,
-            flags: Flags::LOADING.and(Flags::STALE),
-            keys: &[],
             categories: Categories::ADMIN.and(Categories::DANGEROUS),
-            tips: &[],
-            group: Group::Server,
-            since: "0.1.0",
-            complexity: "O(1)",
-            summary: "Explains the subcommands.",
-            arguments: &[],
-            subcommands: &[],
+            ..Row::help(help, Group::Server, "0.1.0")
         },
         Row {
             name: "info",

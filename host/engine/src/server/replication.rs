@@ -323,7 +323,7 @@ fn address(value: &[u8]) -> Result<Option<String>, CommandError> {
 /// What a snapshot is to hold: nothing but what is named.
 fn filter(handshake: &mut Handshake, value: &[u8]) -> Outcome {
     let words =
-        tenon_config::split_words(value).ok_or(CommandError::text("ERR Missing rdb-filter-only values"))?;
+        tenon_base::split_words(value).ok_or(CommandError::text("ERR Missing rdb-filter-only values"))?;
     handshake.filter = Filter { excludes_data: true, excludes_functions: true };
     for word in words {
         if !word.eq_ignore_ascii_case(b"functions") {

@@ -161,22 +161,13 @@ pub(crate) fn leave(
     }
     let is_saved = mode.save || (!engine.config.save_points().is_empty() && !mode.no_save);
     if is_saved {
-        tracing::info!("Saving the final RDB snapshot before exiting.");
-        (engine.tell_supervisor)(Milestone::Saving);
-        let mut is_insisted = false;
-        let saved = engine.save_while(now, world, |world| {
-            is_insisted |= world.interlude.signal() == Some(Signal::Interrupt);
-            !is_insisted
-        });
-        if is_insisted {
-            tracing::warn!("You insist... exiting now.");
-            world.outputs.request(Output::Exit { code: 1 });
-            return Ok(());
-        }
-        if saved.is_err() {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            if !mode.force {
-                return Err(());
+        match save_at_last(engine, now, world) {
+            LastSave::Made => {}
+            LastSave::Failed if mode.force => {}
+            LastSave::Failed => return Err(()),
+            LastSave::GivenUp => {
+                world.outputs.request(Output::Exit { code: 1 });
+                return Ok(());
             }
         }
     }
@@ -184,6 +175,33 @@ pub(crate) fn leave(
     world.outputs.request(Output::Exit { code: 0 });
     engine.give_up_load();
     Ok(())
+}
+
+/// How the save at the end came out.
+enum LastSave {
+    Made,
+    Failed,
+    /// Who asked for the end asked again, and does not wait for it.
+    GivenUp,
+}
+
+fn save_at_last(engine: &mut Engine, now: Now, world: &mut World<'_>) -> LastSave {
+    tracing::info!("Saving the final RDB snapshot before exiting.");
+    (engine.tell_supervisor)(Milestone::Saving);
+    let mut is_insisted = false;
+    let saved = engine.save_while(now, world, |world| {
+        is_insisted |= world.interlude.signal() == Some(Signal::Interrupt);
+        !is_insisted
+    });
+    if is_insisted {
+        tracing::warn!("You insist... exiting now.");
+        return LastSave::GivenUp;
+    }
+    if saved.is_err() {
+        tracing::warn!("Error trying to save the DB, can't exit.");
+        return LastSave::Failed;
+    }
+    LastSave::Made
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tenon_base::Input;
 
-use crate::testing::{Bench, render};
+use crate::testing::Bench;
 
 /// A bench whose first two clients speak RESP3.
 fn bench() -> Bench {
@@ -279,7 +279,8 @@ fn an_invalidation_waits_until_what_it_tells_of_is_durable() {
 fn write_that_evicts(bench: &mut Bench, client: u64) -> String {
     let limit = bench.engine.used_bytes(&bench.outputs) - 20_000;
     let bytes = format!("CONFIG SET maxmemory {limit}\r\nSET b 1\r\n");
-    let replies: Vec<String> = bench.send_bytes(client, bytes.as_bytes()).iter().map(render).collect();
+    let replies: Vec<String> =
+        bench.send_bytes(client, bytes.as_bytes()).iter().map(ToString::to_string).collect();
     assert_eq!(bench.run(4, "EXISTS a b"), "1", "a had to go");
     replies.join("; ")
 }

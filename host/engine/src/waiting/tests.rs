@@ -13,7 +13,7 @@ fn heard(bench: &mut Bench, client: u64) -> String {
 }
 
 fn shown(replies: Vec<Value>) -> String {
-    replies.iter().map(crate::testing::render).collect::<Vec<_>>().join("; ")
+    replies.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A bench with clients that wait, each with a line.

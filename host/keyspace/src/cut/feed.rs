@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::batch::CutBatch;
 use super::hold::{CutTally, Tally};
@@ -64,7 +64,6 @@ impl fmt::Display for AbortReason {
 #[derive(Debug, Default)]
 pub struct CutFeed {
     state: Mutex<State>,
-    news: Condvar,
     walked_bytes: AtomicUsize,
     preimage_bytes: AtomicUsize,
     /// Batches until they are let go of, and what they hold.
@@ -217,14 +216,6 @@ impl CutFeed {
         }
     }
 
-    /// The next batch; waits for it on this thread. None once the cut is finished and everything was taken, or it
-    /// was aborted.
-    pub fn pop_waiting(&self) -> Option<CutBatch> {
-        let nothing_new = |state: &mut State| state.is_empty() && !state.finished && state.aborted.is_none();
-        let state = self.news.wait_while(self.state(), nothing_new);
-        self.take(state.unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Whether everything was handed over and taken, and nothing thrown away.
     pub fn is_finished(&self) -> bool {
         let state = self.state();
@@ -251,8 +242,6 @@ impl CutFeed {
         if (even_if_finished || !state.finished) && state.aborted.is_none() {
             state.aborted = Some(reason);
             self.aborted.store(true, Ordering::Relaxed);
-            drop(state);
-            self.news.notify_all();
         }
     }
 
@@ -297,13 +286,10 @@ impl CutFeed {
             return;
         }
         state.queue(&batch).push_back(batch);
-        drop(state);
-        self.news.notify_one();
     }
 
     pub(crate) fn finish(&self) {
         self.state().finished = true;
-        self.news.notify_all();
     }
 
     fn take(&self, mut state: MutexGuard<'_, State>) -> Option<CutBatch> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::model::{Held, Model, Pair, plain};
 use crate::{
-    AbortReason, CutBounds, CutFeed, CutId, CutProgress, Expiry, Keyspace, StreamId, StreamLimits, ValueRef,
+    AbortReason, CutBounds, CutFeed, CutId, CutProgress, Expiry, Keyspace, Stream, StreamId, StreamLimits,
+    Value, ValueRef,
 };
 use tenon_base::Dice;
 
@@ -121,7 +122,7 @@ fn too_many_preimages_abort_the_cut_and_free_what_it_held() {
         panic!("the cut must say why it was given up")
     };
     assert!(waiting > 50_000 && waiting < 60_000);
-    assert!(feed.pop_waiting().is_none());
+    assert!(feed.pop().is_none());
     assert_eq!(feed.waiting_bytes(), (0, 0));
     keyspace.end_cut(id);
     assert_eq!((keyspace.cut_memory(), keyspace.used_memory()), (0, memory));
@@ -160,13 +161,13 @@ fn a_large_string_is_shared_until_it_changes() {
     assert_eq!(text.append(b"y"), 100_001);
     assert!((100_000..150_000).contains(&feed.held_bytes()), "{}", feed.held_bytes());
     assert_eq!(keyspace.advance_cut(id, 1_000), CutProgress::Done);
-    let batch = feed.pop_waiting().expect("one key");
+    let batch = feed.pop().expect("one key");
     let lengths: Vec<usize> = batch
         .iter()
         .map(|entry| if let crate::ValueRef::String(text) = entry.value { text.len() } else { 0 })
         .collect();
     assert_eq!(lengths, [100_000]);
-    assert!(feed.pop_waiting().is_none());
+    assert!(feed.pop().is_none());
 }
 
 #[test]
@@ -208,7 +209,11 @@ fn a_short_stream_that_changes_counts_with_the_node_that_is_copied() {
     let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
     let add = |keyspace: &mut Keyspace, key: u64, milliseconds| {
         let fields = [(&b"field"[..], &[b'v'; 300][..])];
-        let mut stream = keyspace.db_mut(0).stream_or_new(&key.to_le_bytes()).expect("a stream");
+        let (db, key) = (keyspace.db_mut(0), key.to_le_bytes());
+        if !db.contains(&key) {
+            db.insert(&key, Value::Stream(Stream::new()), None);
+        }
+        let mut stream = db.stream_mut(&key).expect("a stream").expect("there");
         let added = stream.append(StreamId::new(milliseconds, 0), fields, &StreamLimits::default());
         added.expect("a greater id");
     };

@@ -6,10 +6,9 @@ use std::ops::{Deref, DerefMut};
 
 use super::Database;
 use crate::cut::Holds;
-use crate::entry::{Payload, RawEntry};
 use crate::left;
 use crate::table::Place;
-use crate::value::{Kind, Value};
+use crate::value::Kind;
 use crate::{Hash, List, Set, Stream, Zset};
 
 /// The key holds another kind of value than the one asked for.
@@ -48,8 +47,6 @@ pub trait Collection: sealed::Sealed {
     const KIND: Kind;
     /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
-    /// An empty one.
-    fn empty() -> Value;
 }
 
 mod sealed {
@@ -63,9 +60,6 @@ macro_rules! collection {
             const KIND: Kind = Kind::$kind;
             fn heap_bytes(&self) -> usize {
                 self.memory()
-            }
-            fn empty() -> Value {
-                Value::$kind($kind::new())
             }
         }
     };
@@ -108,19 +102,9 @@ impl Database {
         self.collection_mut(key)
     }
 
-    /// The list of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn list_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, List>, WrongKind> {
-        self.collection_or_new(key)
-    }
-
     /// The set of a key, to be changed.
     pub fn set_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Set>>, WrongKind> {
         self.collection_mut(key)
-    }
-
-    /// The set of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn set_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Set>, WrongKind> {
-        self.collection_or_new(key)
     }
 
     /// The hash of a key, to be changed.
@@ -128,19 +112,9 @@ impl Database {
         self.collection_mut(key)
     }
 
-    /// The hash of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn hash_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Hash>, WrongKind> {
-        self.collection_or_new(key)
-    }
-
     /// The sorted set of a key, to be changed.
     pub fn zset_mut(&mut self, key: &[u8]) -> Result<Option<Slot<'_, Zset>>, WrongKind> {
         self.collection_mut(key)
-    }
-
-    /// The sorted set of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn zset_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Zset>, WrongKind> {
-        self.collection_or_new(key)
     }
 
     /// The stream of a key, to be changed.
@@ -148,29 +122,10 @@ impl Database {
         self.collection_mut(key)
     }
 
-    /// The stream of a key, to be changed; a new one, without expiry, if there is no such key.
-    pub fn stream_or_new(&mut self, key: &[u8]) -> Result<Slot<'_, Stream>, WrongKind> {
-        self.collection_or_new(key)
-    }
-
     fn collection_mut<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Slot<'_, T>>, WrongKind> {
         let hash = self.hash(key);
         let Some(place) = self.table.find(hash, key) else { return Ok(None) };
         self.slot(hash, place).map(Some)
-    }
-
-    fn collection_or_new<T: Collection>(&mut self, key: &[u8]) -> Result<Slot<'_, T>, WrongKind> {
-        let hash = self.hash(key);
-        if let Some(place) = self.table.find(hash, key) {
-            return self.slot(hash, place);
-        }
-        self.before_change(hash);
-        let clock = self.clock.fresh();
-        let entry = Payload::of_value(T::empty(), |payload| RawEntry::build(key, clock, None, payload));
-        self.table.insert(hash, entry);
-        self.grow_if_due();
-        let place = self.table.find(hash, key).expect("just inserted");
-        self.slot(hash, place)
     }
 
     fn slot<T: Collection>(&mut self, hash: u64, place: Place) -> Result<Slot<'_, T>, WrongKind> {

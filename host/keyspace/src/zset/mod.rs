@@ -236,11 +236,6 @@ impl Zset {
         self.range_by_rank(self.ranks_of_scores(range), reverse)
     }
 
-    /// The pairs whose members lie in a range, provided that all scores are equal.
-    pub fn range_by_lex(&self, range: &LexRange<'_>, reverse: bool) -> ZsetPairs<'_> {
-        self.range_by_rank(self.ranks_of_members(range), reverse)
-    }
-
     /// How many scores lie in a range.
     pub fn count_in_score_range(&self, range: &ScoreRange) -> usize {
         self.ranks_of_scores(range).len()
@@ -317,16 +312,6 @@ impl Zset {
         }
     }
 
-    /// Takes the lowest pair out, after `taken` has seen it. None of none.
-    pub fn pop_min<R>(&mut self, taken: impl FnOnce(Element<'_>, f64) -> R) -> Option<R> {
-        self.pop(0, taken)
-    }
-
-    /// Takes the highest pair out, after `taken` has seen it. None of none.
-    pub fn pop_max<R>(&mut self, taken: impl FnOnce(Element<'_>, f64) -> R) -> Option<R> {
-        self.pop(self.len().checked_sub(1)?, taken)
-    }
-
     /// Takes a range of ranks (cut to those that are there) out and says how many there were. `taken` sees
     /// each pair before.
     pub fn remove_ranks(&mut self, ranks: Range<usize>, mut taken: impl FnMut(Element<'_>, f64)) -> usize {
@@ -343,16 +328,6 @@ impl Zset {
             }
         }
         end - start
-    }
-
-    /// Takes the pairs whose scores lie in a range out.
-    pub fn remove_score_range(&mut self, range: &ScoreRange, taken: impl FnMut(Element<'_>, f64)) -> usize {
-        self.remove_ranks(self.ranks_of_scores(range), taken)
-    }
-
-    /// Takes the pairs whose members lie in a range out, provided that all scores are equal.
-    pub fn remove_lex_range(&mut self, range: &LexRange<'_>, taken: impl FnMut(Element<'_>, f64)) -> usize {
-        self.remove_ranks(self.ranks_of_members(range), taken)
     }
 
     /// Makes a compact set large if `members` members are more than a listpack may hold: before many are
@@ -389,13 +364,6 @@ impl Zset {
         }
         let Form::Large(large) = &mut self.form else { unreachable!("it has just been made large") };
         large
-    }
-
-    fn pop<R>(&mut self, rank: usize, taken: impl FnOnce(Element<'_>, f64) -> R) -> Option<R> {
-        let (member, score) = self.pair(rank)?;
-        let result = taken(member, score);
-        self.remove_ranks(rank..rank + 1, |_, _| {});
-        Some(result)
     }
 }
 

@@ -102,20 +102,22 @@ fn sets_of_both_forms_do_as_the_model_does() {
                     let gone = score_ranks(&in_order(&model), &range);
                     if gone.len() * 3 < model.len() {
                         let mut seen = Vec::new();
-                        let count = zset
-                            .remove_score_range(&range, |member, score| seen.push((member.to_vec(), score)));
+                        let ranks = zset.ranks_of_scores(&range);
+                        let count =
+                            zset.remove_ranks(ranks, |member, score| seen.push((member.to_vec(), score)));
                         assert_eq!((&seen, count), (&gone, gone.len()));
                         model.retain(|member, _| !gone.iter().any(|(other, _)| other == member));
                     }
                 }
                 1..4 => {
-                    let popped = zset.pop_min(|member, score| (member.to_vec(), score));
+                    let popped = taken_at(&mut zset, Some(0));
                     let first = in_order(&model).into_iter().next();
                     assert_eq!(popped, first);
                     first.map(|(member, _)| model.remove(&member));
                 }
                 4..7 => {
-                    let popped = zset.pop_max(|member, score| (member.to_vec(), score));
+                    let last_rank = zset.len().checked_sub(1);
+                    let popped = taken_at(&mut zset, last_rank);
                     let last = in_order(&model).pop();
                     assert_eq!(popped, last);
                     last.map(|(member, _)| model.remove(&member));
@@ -144,6 +146,13 @@ fn sets_of_both_forms_do_as_the_model_does() {
     }
 }
 
+/// Takes out the pair of a rank.
+fn taken_at(zset: &mut Zset, rank: Option<usize>) -> Option<(Vec<u8>, f64)> {
+    let (rank, mut taken) = (rank?, None);
+    zset.remove_ranks(rank..rank + 1, |member, score| taken = Some((member.to_vec(), score)));
+    taken
+}
+
 #[test]
 fn ranges_of_members_are_those_of_the_model() {
     for members in [100, 3_000] {
@@ -161,10 +170,14 @@ fn ranges_of_members_are_those_of_the_model() {
             let within = |member: &[u8]| range.starts_by(member) && !range.ends_before(member);
             let expected: Vec<_> =
                 in_order(&model).into_iter().filter(|(member, _)| within(member)).collect();
-            assert_eq!(collected(zset.range_by_lex(&range, false)), expected, "{range:?}");
+            assert_eq!(
+                collected(zset.range_by_rank(zset.ranks_of_members(&range), false)),
+                expected,
+                "{range:?}"
+            );
             assert_eq!(zset.count_in_lex_range(&range), expected.len());
             let mut rest = zset.clone();
-            assert_eq!(rest.remove_lex_range(&range, |_, _| {}), expected.len());
+            assert_eq!(rest.remove_ranks(rest.ranks_of_members(&range), |_, _| {}), expected.len());
             assert_eq!(rest.len(), model.len() - expected.len());
         }
     }

@@ -3,10 +3,10 @@
 use tenon_base::Signal;
 use tenon_resp::Value;
 
-use crate::testing::{Bench, render};
+use crate::testing::Bench;
 
 fn shown(replies: &[Value]) -> String {
-    replies.iter().map(render).collect::<Vec<_>>().join("; ")
+    replies.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 const SCRIPT: &str = r#"EVAL "redis.call('SET', KEYS[1], 'v')\nreturn redis.call('GET', KEYS[1])" 1 k"#;

@@ -99,19 +99,8 @@ pub(in crate::server) static COMMANDS: &[Row<ServerHandler>] = &[Row {
             subcommands: &[],
         },
         Row {
-            name: "help",
-            run: super::help,
-            arity: 2,
             flags: Flags::LOADING.and(Flags::STALE).and(Flags::SENTINEL),
-            keys: &[],
-            categories: Categories::NONE,
-            tips: &[],
-            group: Group::Server,
-            since: "6.0.0",
-            complexity: "O(1)",
-            summary: "Explains the subcommands.",
-            arguments: &[],
-            subcommands: &[],
+            ..Row::help(super::help, Group::Server, "6.0.0")
         },
         Row {
             name: "list",

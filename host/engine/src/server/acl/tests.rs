@@ -163,7 +163,7 @@ fn a_request_that_waited_is_checked_again() {
     assert_eq!(bench.run(2, "BLPOP l 0"), "");
     bench.run(1, "ACL SETUSER ann resetkeys");
     bench.run(1, "RPUSH l x");
-    let replies: Vec<String> = bench.replies(2).iter().map(crate::testing::render).collect();
+    let replies: Vec<String> = bench.replies(2).iter().map(ToString::to_string).collect();
     assert_eq!(replies, ["(error) NOPERM No permissions to access a key"]);
     assert_eq!(bench.run(1, "LLEN l"), "1");
 }

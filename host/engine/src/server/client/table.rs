@@ -71,19 +71,10 @@ static SUBCOMMANDS: &[Row<ServerHandler>] = &[
         subcommands: &[],
     },
     Row {
-        name: "help",
-        run: super::help,
-        arity: 2,
         flags: Flags::LOADING.and(Flags::STALE).and(Flags::SENTINEL),
-        keys: &[],
         categories: Categories::CONNECTION,
-        tips: &[],
-        group: Group::Connection,
-        since: "5.0.0",
-        complexity: "O(1)",
         summary: "Tells what CLIENT can do.",
-        arguments: &[],
-        subcommands: &[],
+        ..Row::help(super::help, Group::Connection, "5.0.0")
     },
     Row {
         name: "id",

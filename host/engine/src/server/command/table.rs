@@ -84,19 +84,10 @@ static SUBCOMMANDS: &[Row<ServerHandler>] = &[
         subcommands: &[],
     },
     Row {
-        name: "help",
-        run: super::help,
-        arity: 2,
         flags: ANY_STATE,
-        keys: &[],
         categories: Categories::CONNECTION,
-        tips: &[],
-        group: Group::Server,
-        since: "5.0.0",
-        complexity: "O(1)",
         summary: "Tells what COMMAND can do.",
-        arguments: &[],
-        subcommands: &[],
+        ..Row::help(super::help, Group::Server, "5.0.0")
     },
     Row {
         name: "info",
