@@ -30,6 +30,8 @@ pub(crate) struct Replication {
     snapshot: Option<Snapshot>,
     /// Snapshots begun, for the names of files.
     snapshots_begun: u64,
+    /// The dump is there for the sake of replicas alone, and is to go once they have it.
+    leaves_dump: bool,
     /// The primary that is followed. Taken out while it is listened to.
     pub(crate) following: Option<Box<Following>>,
     /// Whether there is one.
@@ -62,6 +64,7 @@ impl Replication {
             primary: Primary::new(now.steady, id, settings(config)),
             snapshot: None,
             snapshots_begun: 0,
+            leaves_dump: false,
             following: None,
             is_following: false,
             waits: Vec::new(),

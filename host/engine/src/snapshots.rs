@@ -93,6 +93,8 @@ struct Running {
     began: Now,
     dirty: u64,
     bytes: u64,
+    /// It was told to end because nobody wants it any more.
+    is_given_up: bool,
 }
 
 impl History {
@@ -210,6 +212,11 @@ impl Snapshots {
         (u128::from(file_bytes) * memory_bytes as u128 / then.max(1) as u128) as u64
     }
 
+    /// Keys and bytes that are in the file that is being written.
+    pub(crate) fn written(&self) -> (u64, u64) {
+        self.control.written()
+    }
+
     /// Changes since the last good save.
     pub(crate) fn changes(&self, dirty_total: u64) -> u64 {
         dirty_total.saturating_sub(self.dirty_at_save)
@@ -254,12 +261,29 @@ impl Engine {
             self.snapshots.save.refused(now);
             return Err(sentence);
         }
+        self.replication.keep_dump();
+        self.start_save(now, world);
+        Ok(())
+    }
+
+    /// Begins a save whose file replicas are to be sent, if one can begin now.
+    pub(crate) fn begin_save_for_replicas(&mut self, now: Now, world: &mut World<'_>) -> bool {
+        if self.snapshots.running.is_some() || self.check_space(&self.directory(), world.disk).is_err() {
+            return false;
+        }
+        self.start_save(now, world);
+        self.snapshots.control.want_file();
+        true
+    }
+
+    fn start_save(&mut self, now: Now, world: &mut World<'_>) {
         tracing::info!("Background saving started");
-        let (walk, job) = self.cut_for_save(now);
+        let target = self.dump_path();
+        let temporary = target.with_file_name(format!("temp-{}.rdb", self.identity.pid));
+        let (walk, job) = self.cut_for_save(now, temporary, target);
         self.note_running(Kind::Save, now);
         self.snapshots.walk = Some(walk);
         self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
-        Ok(())
     }
 
     /// Saves while everybody waits.
@@ -274,7 +298,15 @@ impl Engine {
         world: &mut World<'_>,
         mut is_wanted: impl FnMut(&mut World<'_>) -> bool,
     ) -> SaveEnd {
-        let (walk, mut job) = self.cut_for_save(now);
+        // One that runs in the background goes on, unless it was given up: then it is not to come behind this one.
+        let running = Arc::clone(&self.snapshots.control);
+        if self.snapshots.running.as_ref().is_some_and(|running| running.is_given_up) {
+            running.await_renaming();
+        }
+        let target = self.dump_path();
+        let name = format!("temp-save-{}-{}.rdb", self.identity.pid, self.snapshots.cuts);
+        let (walk, mut job) = self.cut_for_save(now, target.with_file_name(name), target);
+        let control = std::mem::replace(&mut self.snapshots.control, running);
         let cut = walk.cut;
         self.snapshots.save.began = Some(now.steady);
         let (dirty, bytes) = (self.stats.dirty_total, self.journal.effect_bytes());
@@ -282,7 +314,7 @@ impl Engine {
         let end = loop {
             self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
             if !is_wanted(world) {
-                self.snapshots.control.cancel();
+                control.cancel();
                 self.keyspace.abort_cut(cut, AbortReason::Cancelled);
             }
             match job.step(world.disk) {
@@ -316,9 +348,7 @@ impl Engine {
         end
     }
 
-    fn cut_for_save(&mut self, now: Now) -> (Walk, SaveJob) {
-        let target = self.dump_path();
-        let temporary = target.with_file_name(format!("temp-{}.rdb", self.identity.pid));
+    fn cut_for_save(&mut self, now: Now, temporary: PathBuf, target: PathBuf) -> (Walk, SaveJob) {
         self.cut_for(now, Destination { temporary, target: Some(target) }, false, true)
     }
 
@@ -441,6 +471,7 @@ impl Engine {
             began: now,
             dirty: self.stats.dirty_total,
             bytes: self.journal.effect_bytes(),
+            is_given_up: false,
         });
     }
 
@@ -453,15 +484,21 @@ impl Engine {
         let Some(kind) = self.snapshots.running() else { return };
         self.end_walk();
         match kind {
-            Kind::Save => self.save_settled(now, &end),
+            Kind::Save => self.save_settled(now, &end, world),
             Kind::Rewrite => self.base_written(now, end),
         }
         self.begin_scheduled(now, world);
     }
 
-    fn save_settled(&mut self, now: Now, end: &SaveEnd) {
+    fn save_settled(&mut self, now: Now, end: &SaveEnd, world: &mut World<'_>) {
         let Some(running) = self.snapshots.running.take() else { return };
+        let former = self.snapshots.save;
         self.snapshots.save.ended(now, running.began.steady, end);
+        if end.is_err() && running.is_given_up {
+            // Nothing went wrong, so writes need not be refused.
+            self.snapshots.save.last = former.last;
+            self.snapshots.save.failures_in_a_row = former.failures_in_a_row;
+        }
         self.snapshots.save.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         match end {
             Ok(bytes) => {
@@ -471,15 +508,20 @@ impl Engine {
                 tracing::info!("DB saved on disk: {bytes} bytes");
                 tracing::info!("Background saving terminated with success");
             }
+            Err(_) if running.is_given_up => tracing::info!("Background saving was given up"),
             Err(error) => tracing::warn!("Background saving error: {error}"),
         }
+        let file = self.snapshots.control.take_file();
+        self.dump_for_replicas_ended(now, end, file, world);
     }
 
     /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
     pub(crate) fn abort_save(&mut self) {
-        if self.snapshots.running() != Some(Kind::Save) {
+        let Some(running) = self.snapshots.running.as_mut().filter(|running| running.kind == Kind::Save)
+        else {
             return;
-        }
+        };
+        running.is_given_up = true;
         self.snapshots.control.cancel();
         if let Some(cut) = self.snapshots.running_cut() {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);

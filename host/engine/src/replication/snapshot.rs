@@ -5,13 +5,15 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tenon_base::{Lane, Micros, Now, World};
+use tenon_base::{Disk, DiskFile, Lane, Micros, Now, World, describe};
 use tenon_config::Directive;
 use tenon_keyspace::{AbortReason, CutBounds, CutFeed, CutId, CutProgress};
 use tenon_replication::Framing;
 
 use super::{PUMP_PAUSE, Replication};
+use crate::dump_sender::DumpSender;
 use crate::engine::{Engine, Purpose};
+use crate::save_job::SaveEnd;
 use crate::snapshots::{DRAIN_PAUSE, FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
 use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
 
@@ -31,9 +33,21 @@ pub(super) struct Snapshot {
     /// Keys that there are to encode.
     keys: u64,
     is_marked: bool,
+    way: Way,
     /// The job has ended well: what is in the queue is all.
     is_made: bool,
     began: Micros,
+}
+
+/// Where a snapshot for replicas comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// A job of its own makes it.
+    Own,
+    /// A save that is under way, whose file will be sent.
+    Save,
+    /// The dump that a save has written, which is being read.
+    Dump,
 }
 
 impl Snapshot {
@@ -46,7 +60,12 @@ impl Snapshot {
 impl Replication {
     /// Whether a snapshot for replicas is being made.
     pub(crate) fn is_making_snapshot(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made)
+        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made && snapshot.way != Way::Dump)
+    }
+
+    /// A dump that somebody asked for stays, whoever is sent it, too.
+    pub(crate) fn keep_dump(&mut self) {
+        self.leaves_dump = false;
     }
 
     /// Whether so much presses that the snapshot would have to be given up soon.
@@ -58,11 +77,12 @@ impl Replication {
         self.delay_max > Micros(0) && self.snapshot.as_ref().and_then(is_pressing).unwrap_or(false)
     }
 
-    /// Since when a snapshot for replicas is under way: one that is sent while it is made, until all of it was handed
-    /// over, as Redis counts it.
+    /// Since when a snapshot for replicas is under way that is no save: one that is sent while it is made, until all of
+    /// it was handed over, as Redis counts it.
     pub(crate) fn snapshot_since(&self) -> Option<Micros> {
         let snapshot = self.snapshot.as_ref()?;
-        (!snapshot.is_made || snapshot.is_marked).then_some(snapshot.began)
+        let is_under_way = !snapshot.is_made || snapshot.is_marked;
+        (snapshot.way == Way::Own && is_under_way).then_some(snapshot.began)
     }
 }
 
@@ -114,20 +134,63 @@ impl Engine {
                 let spent = now.steady.since(snapshot.began).millis();
                 tracing::info!("The snapshot for replicas is made: {bytes} bytes in {spent} ms");
             }
-            Err(reason) => {
-                self.replication.snapshot = None;
-                let mut actions = std::mem::take(&mut self.replication.actions);
-                self.replication.primary.snapshot_failed(&reason, world.outputs, &mut actions);
-                self.carry_out_actions(&mut actions, world);
-                self.replication.actions = actions;
-            }
+            Err(reason) => self.snapshot_for_replicas_failed(&reason, world),
         }
+    }
+
+    /// A save has ended: if replicas wait for its dump, they are sent it.
+    pub(crate) fn dump_for_replicas_ended(
+        &mut self,
+        now: Now,
+        end: &SaveEnd,
+        file: Option<Arc<dyn DiskFile>>,
+        world: &mut World<'_>,
+    ) {
+        let awaited = self.replication.snapshot.as_mut().filter(|snapshot| snapshot.way == Way::Save);
+        let Some(snapshot) = awaited else { return };
+        match (end, file) {
+            (Ok(bytes), Some(file)) => {
+                snapshot.way = Way::Dump;
+                snapshot.queue.set_encoded(*bytes, snapshot.keys);
+                let job = DumpSender::new(file, *bytes, Arc::clone(&snapshot.queue));
+                self.start_job(Purpose::SnapshotForReplicas, Lane::Save, Box::new(job), world);
+                self.pump_snapshot(now, world);
+            }
+            (Ok(_), None) => self.snapshot_for_replicas_failed("its file cannot be read", world),
+            (Err(reason), _) => self.snapshot_for_replicas_failed(reason, world),
+        }
+    }
+
+    fn snapshot_for_replicas_failed(&mut self, reason: &str, world: &mut World<'_>) {
+        self.replication.snapshot = None;
+        let mut actions = std::mem::take(&mut self.replication.actions);
+        self.replication.primary.snapshot_failed(reason, world.outputs, &mut actions);
+        self.carry_out_actions(&mut actions, world);
+        self.replication.actions = actions;
     }
 
     pub(super) fn begin_snapshot_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
         let offset = self.journal.offset();
         let (framing, filter) = self.replication.primary.snapshot_begun(now.steady, offset, world.outputs);
         self.journal.replica_seam();
+        let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
+        // One that leaves something out is no dump.
+        let is_dump = framing == Framing::Sized && !filter.is_any();
+        if is_dump && self.begin_save_for_replicas(now, world) {
+            self.replication.leaves_dump = self.config.bool(Directive::RdbDelSyncFiles);
+            self.replication.snapshot = Some(Snapshot {
+                cut: None,
+                walk_at: now.steady,
+                queue: Arc::default(),
+                preimages: None,
+                keys,
+                is_marked: false,
+                way: Way::Save,
+                is_made: false,
+                began: now.steady,
+            });
+            return;
+        }
         let preimage_bytes_max = self.preimage_bytes_max();
         let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max };
         let cut = (!filter.excludes_data).then(|| self.keyspace.begin_cut(bounds));
@@ -137,7 +200,6 @@ impl Engine {
         self.replication.snapshots_begun += 1;
         let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
         let feed = cut.and_then(|cut| self.keyspace.cut_feed(cut));
-        let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
         let plan = SyncPlan {
             feed: feed.clone(),
             options: self.rdb_options(),
@@ -163,6 +225,7 @@ impl Engine {
             preimages: feed.map(|feed| (feed, preimage_bytes_max)),
             keys,
             is_marked: framing == Framing::Marked,
+            way: Way::Own,
             is_made: false,
             began: now.steady,
         });
@@ -177,6 +240,10 @@ impl Engine {
                 && let Some(piece) = snapshot.queue.take()
             {
                 replication.primary.snapshot_piece(piece, world.outputs);
+            }
+            if snapshot.way == Way::Save {
+                let (keys, bytes) = self.snapshots.written();
+                snapshot.queue.set_encoded(bytes, keys);
             }
             if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.keys) {
                 replication.primary.expect_snapshot(bytes);
@@ -213,6 +280,13 @@ impl Engine {
 
     pub(super) fn abandon_snapshot(&mut self) {
         let Some(snapshot) = &self.replication.snapshot else { return };
+        if snapshot.way == Way::Save && !self.config.save_points().is_empty() {
+            tracing::info!(
+                "The save for replicas goes on as any other: none of them is left, but saves are configured"
+            );
+            self.replication.snapshot = None;
+            return;
+        }
         tracing::info!("The snapshot for replicas is given up: none of them is left");
         if snapshot.is_marked {
             // A line that tools wait for. The child is a job here, and killed by being told.
@@ -221,12 +295,41 @@ impl Engine {
         self.cancel_snapshot();
     }
 
+    /// Removes the dump that replicas were sent, where nobody has asked that anything be kept on disk
+    /// (`rdb-del-sync-files`).
+    pub(crate) fn remove_dump_for_replicas(&mut self, world: &mut World<'_>) {
+        self.replication.leaves_dump &= self.config.bool(Directive::RdbDelSyncFiles);
+        let is_persistent = self.config.bool(Directive::AppendOnly) || !self.config.save_points().is_empty();
+        let is_needed = self.snapshots.running().is_some()
+            || self.replication.snapshot.is_some()
+            || self.replication.primary.is_synchronizing();
+        if !self.replication.leaves_dump || is_persistent || is_needed {
+            return;
+        }
+        self.replication.leaves_dump = false;
+        let path = self.dump_path();
+        tracing::info!("Removing the RDB file used to feed replicas in a persistence-less instance");
+        let job = move |disk: &dyn Disk| {
+            if let Err(error) = disk.remove(&path) {
+                tracing::warn!("{} cannot be removed: {}", path.display(), describe(&error));
+            }
+        };
+        self.start_job(Purpose::Free, Lane::Free, Box::new(job), world);
+    }
+
     /// The job ends by itself, and its end is heard.
     fn cancel_snapshot(&mut self) {
         let Some(snapshot) = &self.replication.snapshot else { return };
+        if snapshot.way == Way::Save {
+            self.replication.snapshot = None;
+            return self.abort_save();
+        }
         snapshot.queue.cancel();
         if let Some(cut) = snapshot.cut {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
