@@ -5,6 +5,7 @@ mod hostile;
 mod old_types;
 mod round_trip;
 mod streams;
+mod valkey;
 
 use std::ops::ControlFlow;
 
