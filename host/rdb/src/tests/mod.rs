@@ -2,6 +2,7 @@
 
 mod arriving;
 mod hostile;
+mod memory;
 mod old_types;
 mod round_trip;
 mod streams;
