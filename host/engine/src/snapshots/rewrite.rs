@@ -6,6 +6,7 @@ use tenon_aof::{RewriteRefused, RewriteStage};
 use tenon_base::{Disk, Lane, Now, World};
 use tenon_config::Directive;
 use tenon_keyspace::AbortReason;
+use tenon_policy::rewrite_is_limited;
 
 use super::Kind;
 use crate::engine::{Engine, Purpose};
@@ -100,6 +101,13 @@ impl Engine {
             );
         }
         self.snapshots.rewrite.ended(now, running.began.steady, &end);
+        if end.is_err() && rewrite_is_limited(now.unix().0, &self.snapshots.rewrite.facts(now, false)) {
+            // Begins in the words of Redis, for which tools look.
+            tracing::warn!(
+                "Background AOF rewrite has repeatedly failed and triggered the limit: the next automatic one waits for \
+                 minutes, BGREWRITEAOF begins one at once"
+            );
+        }
         self.snapshots.rewrite.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         self.set_readers();
     }
