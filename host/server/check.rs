@@ -17,8 +17,10 @@ Usage: tenon check rdb FILE
        tenon check aof DIRECTORY [--repair]
        tenon check backup DIRECTORY
 
-  rdb FILE          reads every key of a dump, compares the checksum, says what is in it
-  aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir)
+  rdb FILE          reads every key of a dump, compares the checksum, says what is in it and what a load would
+                    pass over
+  aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir); the manifest
+                    itself may be named, too
   backup DIRECTORY  compares what BACKUP START wrote with its manifest, and reads every key of it
   --repair          cuts the last file off at the first place that is not sound, and keeps what is cut off
                     in a file beside it; refused while a server uses the directory

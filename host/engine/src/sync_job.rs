@@ -16,7 +16,7 @@ use tenon_replication::Framing;
 use crate::leftovers::create_temporary;
 
 /// Bytes of a piece.
-const PIECE_BYTES: usize = 64 * 1024;
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of pieces that wait in memory.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// About what the driver waits after a step that is starved.
@@ -66,6 +66,11 @@ impl SyncQueue {
         all.checked_div(u128::from(encoded)).map(|all| u64::try_from(all).unwrap_or(u64::MAX))
     }
 
+    /// So many keys are so many bytes, all in all.
+    pub(crate) fn set_encoded(&self, bytes: u64, keys: u64) {
+        self.state().encoded = (bytes, keys);
+    }
+
     fn note_encoded(&self, bytes: u64, keys: u64) {
         let encoded = &mut self.state().encoded;
         encoded.0 += bytes;
@@ -77,22 +82,22 @@ impl SyncQueue {
         self.state().is_cancelled = true;
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.state().is_cancelled
     }
 
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.state().bytes < WAITING_BYTES_MAX
     }
 
-    fn push(&self, piece: Vec<u8>) {
+    pub(crate) fn push(&self, piece: Vec<u8>) {
         let mut state = self.state();
         state.bytes += piece.len();
         state.pieces.push_back(piece);
     }
 
     /// Puts what frames the snapshot before it, and lets all of it be taken.
-    fn release(&self, preamble: Vec<u8>) {
+    pub(crate) fn release(&self, preamble: Vec<u8>) {
         let mut state = self.state();
         state.bytes += preamble.len();
         state.pieces.push_front(preamble);

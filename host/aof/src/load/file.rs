@@ -141,7 +141,7 @@ impl FileLoad<'_, '_> {
 
     /// Loads the RDB part, if the file starts with one; returns what follows it.
     fn rdb(&mut self) -> Result<u64, AofError> {
-        /// How RDB files begin: the second one's reader says why it is not read.
+        /// How RDB files begin, those of Redis and those of Valkey 9.
         const MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
         let unreadable = self.unreadable();
         let start = self.window.bytes(0, self.from.end, MAGICS[1].len()).map_err(unreadable)?;

@@ -139,6 +139,7 @@ fn two() -> Vec<u8> {
 }
 
 mod damaged;
+mod memory;
 
 #[test]
 fn batches_load_and_say_where_they_end() {

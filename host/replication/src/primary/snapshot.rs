@@ -149,6 +149,11 @@ impl Primary {
         }
     }
 
+    /// Whether a replica waits for a snapshot, or has not got all of it.
+    pub fn is_synchronizing(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.state == State::Waiting || replica.is_syncing())
+    }
+
     /// How many replicas the snapshot is for.
     pub fn syncing_count(&self) -> usize {
         self.replicas.iter().filter(|replica| replica.is_syncing() && !replica.is_dropped).count()
