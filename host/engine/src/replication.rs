@@ -193,6 +193,7 @@ impl Engine {
         self.replication.primary.tick(now.steady, world.outputs, &mut actions);
         if self.replication.primary.take_wants_acks() {
             self.say_aside(&[b"REPLCONF", b"GETACK", b"*"]);
+            self.name_place();
         }
         self.carry_out_actions(&mut actions, world);
         self.replication.actions = actions;
