@@ -59,8 +59,8 @@ struct Snapshot {
     queue: Arc<SyncQueue>,
     /// What the cut has handed over of what writers change, and how much of it may wait.
     preimages: Option<(Arc<CutFeed>, usize)>,
-    /// Keys that there are to encode.
-    keys: u64,
+    /// Memory of what there is to encode.
+    memory_bytes: u64,
     is_marked: bool,
     /// The job has ended well: what is in the queue is all.
     is_made: bool,
@@ -390,7 +390,7 @@ impl Engine {
         self.replication.snapshots_begun += 1;
         let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
         let feed = cut.and_then(|cut| self.keyspace.cut_feed(cut));
-        let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
+        let memory_bytes = self.keyspace.entries_memory() as u64;
         let plan = SyncPlan {
             feed: feed.clone(),
             options: self.rdb_options(),
@@ -414,7 +414,7 @@ impl Engine {
             walk_at: now.steady,
             queue,
             preimages: feed.map(|feed| (feed, preimage_bytes_max)),
-            keys,
+            memory_bytes,
             is_marked: framing == Framing::Marked,
             is_made: false,
             began: now.steady,
@@ -431,7 +431,7 @@ impl Engine {
             {
                 replication.primary.snapshot_piece(piece, world.outputs);
             }
-            if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.keys) {
+            if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.memory_bytes) {
                 replication.primary.expect_snapshot(bytes);
             }
             if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {
