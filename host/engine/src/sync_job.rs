@@ -143,6 +143,13 @@ pub(crate) struct SyncPlan {
     pub(crate) key_delay_us: i64,
 }
 
+impl SyncPlan {
+    /// Whether so much of what writers change waits that it is to be encoded now, whoever else waits.
+    fn is_pressed(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.pressure_bytes() > self.preimage_bytes_max / 2)
+    }
+}
+
 /// One snapshot for replicas.
 pub(crate) struct SyncJob {
     plan: SyncPlan,
@@ -280,8 +287,7 @@ impl SyncJob {
             return Err(io::Error::other(abort_text(feed)));
         }
         // A slow receiver slows the walk down, but what changes must not pile up for its sake.
-        let is_pressed = feed.pressure_bytes() > self.plan.preimage_bytes_max / 2;
-        if self.plan.framing == Framing::Marked && !out.queue.has_room() && !is_pressed {
+        if self.plan.framing == Framing::Marked && !out.queue.has_room() && !self.plan.is_pressed() {
             self.state = State::Encoding(encoder);
             return Ok(Step::Starved);
         }
@@ -351,6 +357,10 @@ impl SyncJob {
 }
 
 impl Job for SyncJob {
+    fn is_urgent(&self) -> bool {
+        self.plan.is_pressed()
+    }
+
     fn step(&mut self, disk: &dyn Disk) -> Step {
         if self.owed_delay_us >= STARVED_US && !self.out.queue.is_cancelled() {
             self.owed_delay_us -= STARVED_US;
@@ -455,6 +465,24 @@ mod tests {
             least >= Some(bytes * 3 / 4) && most <= Some(bytes * 5 / 4),
             "{least:?} to {most:?} of {bytes}"
         );
+    }
+
+    #[test]
+    fn it_is_urgent_once_changed_data_presses() {
+        let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+        let put = |keyspace: &mut Keyspace| {
+            let value = Value::String(Text::from_vec(vec![b'x'; 10_000]));
+            keyspace.db_mut(0).insert(b"key", value, None);
+        };
+        put(&mut keyspace);
+        let cut = keyspace.begin_cut(CutBounds { waiting_bytes_max: 4 << 20, preimage_bytes_max: 1 << 20 });
+        let plan =
+            SyncPlan { feed: keyspace.cut_feed(cut), preimage_bytes_max: 2_000, ..plan(Framing::Marked) };
+        let job = SyncJob::new(plan, Arc::default());
+        assert!(!job.is_urgent());
+        put(&mut keyspace);
+        assert!(job.is_urgent(), "{}", keyspace.cut_memory());
+        keyspace.end_cut(cut);
     }
 
     #[test]
