@@ -89,8 +89,7 @@ impl Replication {
 
     /// When settling is due if nothing else happens. In a pause nothing of a stream is run.
     pub(crate) fn wake_at(&self, is_paused: bool) -> Option<Micros> {
-        let follows_up =
-            self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
+        let follows_up = self.following.as_ref().is_some_and(|one| one.may_run_gathered());
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
         let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
@@ -146,6 +145,7 @@ impl Engine {
         self.replication.primary.tick(now.steady, world.outputs, &mut actions);
         if self.replication.primary.take_wants_acks() {
             self.say_aside(&[b"REPLCONF", b"GETACK", b"*"]);
+            self.name_place();
         }
         self.carry_out_actions(&mut actions, world);
         self.replication.actions = actions;

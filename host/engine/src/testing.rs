@@ -221,8 +221,12 @@ impl Bench {
 
     /// In the middle of the next long work a client hangs up.
     pub(crate) fn meanwhile_leaves(&mut self, client: u64) {
-        let heard = Heard::Closed { connection: connection(client) };
-        self.meantime.coming.push_back((heard, Vec::new()));
+        self.meanwhile_ends(connection(client));
+    }
+
+    /// The same of any connection.
+    pub(crate) fn meanwhile_ends(&mut self, connection: ConnectionId) {
+        self.meantime.coming.push_back((Heard::Closed { connection }, Vec::new()));
     }
 
     /// In the middle of the next long work a signal comes.

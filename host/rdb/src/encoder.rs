@@ -173,6 +173,11 @@ impl Encoder {
         self.writer.written_bytes()
     }
 
+    /// Bytes that the sink was given so far.
+    pub fn handed_on_bytes(&self) -> u64 {
+        self.writer.handed_on_bytes()
+    }
+
     /// Keys written so far.
     pub fn entries(&self) -> u64 {
         self.entries

@@ -302,8 +302,13 @@ impl Upstream {
         }
     }
 
-    /// The snapshot is loaded: the stream follows.
+    /// The snapshot is loaded: the stream follows. Where the link was lost meanwhile it is asked for at once, from where
+    /// the snapshot ends.
     pub fn loaded(&mut self, now: Micros) {
+        if self.link.is_none() {
+            self.state = State::Resting(now);
+            return;
+        }
         (self.heard_at, self.up_since) = (now, now);
         if matches!(self.state, State::Greeting(_)) {
             // It was there before the primary has said that it sends the stream.

@@ -77,6 +77,11 @@ impl Arriving {
         (self.received_bytes, Some(self.progress.total_bytes).filter(|&total| total > 0))
     }
 
+    /// Whether all of it is here.
+    pub(super) fn has_come(&self) -> bool {
+        self.surplus.is_some()
+    }
+
     /// Whether nothing was read of a link lately because nothing was to be.
     pub(super) fn is_deaf_on(&self, link: Option<ConnectionId>) -> bool {
         self.is_deaf && link == Some(self.link)

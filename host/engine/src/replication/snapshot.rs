@@ -31,8 +31,9 @@ pub(super) struct Snapshot {
     queue: Arc<SyncQueue>,
     /// What the cut has handed over of what writers change, and how much of it may wait.
     preimages: Option<(Arc<CutFeed>, usize)>,
-    /// Keys that there are to encode.
+    /// Keys that there are to encode, and their memory.
     keys: u64,
+    memory_bytes: u64,
     is_marked: bool,
     way: Way,
     /// The job has ended well: what is in the queue is all.
@@ -47,8 +48,8 @@ enum Way {
     Own,
     /// A save that is under way, whose file will be sent.
     Save,
-    /// The dump that a save has written, which is being read.
-    Dump,
+    /// The dump of so many bytes that a save has written, which is being read.
+    Dump { bytes: u64 },
 }
 
 impl Snapshot {
@@ -66,7 +67,9 @@ impl Snapshot {
 impl Replication {
     /// Whether a snapshot for replicas is being made.
     pub(crate) fn is_making_snapshot(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made && snapshot.way != Way::Dump)
+        self.snapshot
+            .as_ref()
+            .is_some_and(|snapshot| !snapshot.is_made && !matches!(snapshot.way, Way::Dump { .. }))
     }
 
     /// A dump that somebody asked for stays, whoever is sent it, too.
@@ -153,8 +156,7 @@ impl Engine {
         let Some(snapshot) = awaited else { return };
         match (end, file) {
             (Ok(bytes), Some(file)) => {
-                snapshot.way = Way::Dump;
-                snapshot.queue.set_encoded(*bytes, snapshot.keys);
+                snapshot.way = Way::Dump { bytes: *bytes };
                 let job = DumpSender::new(file, *bytes, Arc::clone(&snapshot.queue));
                 self.start_job(Purpose::SnapshotForReplicas, Lane::Save, Box::new(job), world);
                 self.pump_snapshot(now, world);
@@ -177,6 +179,7 @@ impl Engine {
         let (framing, filter) = self.replication.primary.snapshot_begun(now.steady, offset, world.outputs);
         self.journal.replica_seam();
         let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
+        let memory_bytes = self.keyspace.entries_memory() as u64;
         // One that leaves something out is no dump.
         let is_dump = framing == Framing::Sized && !filter.is_any();
         if is_dump && self.begin_save_for_replicas(now, world) {
@@ -187,6 +190,7 @@ impl Engine {
                 queue: Arc::default(),
                 preimages: None,
                 keys,
+                memory_bytes,
                 is_marked: false,
                 way: Way::Save,
                 is_made: false,
@@ -227,6 +231,7 @@ impl Engine {
             queue,
             preimages: feed.map(|feed| (feed, preimage_bytes_max)),
             keys,
+            memory_bytes,
             is_marked: framing == Framing::Marked,
             way: Way::Own,
             is_made: false,
@@ -244,11 +249,16 @@ impl Engine {
             {
                 replication.primary.snapshot_piece(piece, world.outputs);
             }
-            if snapshot.way == Way::Save {
-                let (keys, bytes) = self.snapshots.written();
-                snapshot.queue.set_encoded(bytes, keys);
-            }
-            if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.keys) {
+            let expected_bytes = match snapshot.way {
+                Way::Own => snapshot.queue.expected_bytes(snapshot.memory_bytes),
+                Way::Save => {
+                    let (keys, bytes) = self.snapshots.written();
+                    let all = u128::from(bytes) * u128::from(snapshot.keys.max(keys));
+                    all.checked_div(u128::from(keys)).and_then(|all| u64::try_from(all).ok())
+                }
+                Way::Dump { bytes } => Some(bytes),
+            };
+            if let Some(bytes) = expected_bytes {
                 replication.primary.expect_snapshot(bytes);
             }
             if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {

@@ -103,6 +103,27 @@ fn what_comes_while_a_snapshot_is_loaded_is_the_stream_behind_it() {
 }
 
 #[test]
+fn who_loses_the_link_while_it_loads_asks_to_go_on_behind_the_snapshot() {
+    let (mut upstream, mut outputs) = asked();
+    said(&mut outputs);
+    let announced = format!("+FULLRESYNC {} 100\r\n$3\r\nRDB", "e".repeat(40));
+    hear(&mut upstream, &mut outputs, &announced);
+    upstream.arrived();
+    upstream.lost(Micros(10));
+    upstream.loaded(Micros(20));
+    assert!(!upstream.is_up() && upstream.state_name() == "connect");
+    assert!(upstream.take_connect(Micros(20)), "at once");
+    upstream.linked(Micros(20), LINK, &mut outputs);
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        said(&mut outputs);
+        assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+    }
+    assert_eq!(said(&mut outputs), format!("PSYNC {ID} 42"));
+    hear(&mut upstream, &mut outputs, "+CONTINUE\r\n");
+    assert!(upstream.is_up());
+}
+
+#[test]
 fn a_snapshot_may_come_over_a_link_of_its_own() {
     let greeting = Greeting { takes_two_links: true, port: 7_000, ..Greeting::default() };
     let (mut upstream, mut outputs) = upstream(greeting);
