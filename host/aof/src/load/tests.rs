@@ -253,8 +253,16 @@ fn where_redis_went_on_its_rules_apply() {
     let taken = commands(&["SELECT 0", "SET redis 1"]);
     // It went on behind a whole file of ours, or behind a torn batch that it cut to whole commands.
     let whole = [one().as_slice(), &two(), &taken].concat();
-    let (loaded, run) = Place::of(&[&whole]).load();
-    assert_eq!((run.len(), loaded.plain_end, loaded.needs_new_increment), (8, true, true));
+    let (loaded, transcript) = Place::of(&[&whole]).load_with(OPTIONS);
+    let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let run = transcript.commands.len();
+    assert_eq!((run, loaded.plain_end, loaded.needs_new_increment), (8, true, true));
+    let told = format!("From offset {} on the AOF file appendonly.aof.1", whole.len() - taken.len());
+    assert!(
+        transcript.notices.len() == 1 && transcript.notices[0].starts_with(&told),
+        "{:?}",
+        transcript.notices
+    );
     let cut = HEADER_BYTES + command("SET b 2").len();
     let torn = [one().as_slice(), &two()[..cut], &taken].concat();
     let place = Place::of(&[&torn]);
