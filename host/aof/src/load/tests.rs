@@ -439,3 +439,40 @@ fn hostile_bytes_end_in_an_answer() {
         }
     }
 }
+
+#[test]
+fn what_a_lost_manifest_named_is_told_of_and_not_written_over() {
+    let place = Place::of(&[&one(), &two()]);
+    for other in [
+        "appendonly.aof.7.base.rdb",
+        "appendonly.aof.x.base.rdb",
+        "other.aof.9.incr.aof",
+        "appendonly.aof.99",
+    ] {
+        place.disk.put(&place.directory.file(other), b"somebody's");
+    }
+    let manifest = place.directory.file(&place.directory.manifest_name());
+    place.disk.remove(&manifest).expect("the manifest was there");
+    let (result, transcript) = place.load_with(OPTIONS);
+    let mut loaded = result.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!loaded.found && transcript.commands.is_empty());
+    assert!(
+        transcript.notices[0].starts_with("There is no manifest in /d/aof, but"),
+        "{:?}",
+        transcript.notices
+    );
+    assert_eq!(loaded.manifest.add_increment(NAME), "appendonly.aof.3.incr.aof");
+    assert_eq!(loaded.manifest.replace_base(NAME, true), "appendonly.aof.8.base.rdb");
+}
+
+#[test]
+fn a_file_that_the_manifest_names_and_that_is_gone_is_called_so() {
+    let place = Place::of(&[&one(), &two()]);
+    let gone = place.directory.file("appendonly.aof.1.incr.aof");
+    place.disk.remove(&gone).expect("it was there");
+    let refused = place.load_with(OPTIONS).0.expect_err("a file is missing").to_string();
+    assert!(
+        refused.contains("aof.1.incr.aof failed: No such file") && refused.contains("the manifest names it"),
+        "{refused}"
+    );
+}
