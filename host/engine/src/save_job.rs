@@ -203,6 +203,10 @@ impl SaveJob {
 
     fn advance(&mut self, disk: &dyn Disk) -> io::Result<Option<Step>> {
         match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin(format) if !self.feed.lay_out() => {
+                self.state = State::Begin(format);
+                Ok(None)
+            }
             State::Begin(format) => {
                 let encoder = self.begin(format, disk)?;
                 self.state = State::Encoding(encoder);
@@ -215,7 +219,6 @@ impl SaveJob {
     }
 
     fn begin(&mut self, format: Format, disk: &dyn Disk) -> io::Result<SnapshotEncoder> {
-        self.feed.lay_out();
         self.output.file = Some(create_temporary(disk, &self.destination.temporary)?);
         let (output, feed) = (&mut self.output, &self.feed);
         let mut sink = |bytes: &[u8]| output.write(bytes, feed);

@@ -23,10 +23,11 @@ use crate::engine::{Engine, Purpose};
 use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
 use crate::walks::Walk;
 
-/// Work of one slice of a walk: 50 us where memory is at hand, a quarter of a millisecond where it is not.
-pub(crate) const SLICE_UNITS: usize = 1_000;
-/// A walk takes at most this share of the engine's time: one part in so many.
-pub(crate) const WALK_SHARE: u64 = 4;
+/// Work of one slice of a walk: 30 us where memory is at hand, a tenth of a millisecond where it is not.
+pub(crate) const SLICE_UNITS: usize = 600;
+/// A walk takes at most this share of the engine's time: one part in so many. The longest of a thousand waits grow with
+/// it, because the more the engine does, the more often it meets what else runs on its processor.
+pub(crate) const WALK_SHARE: u64 = 6;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// Between two looks at what a cut still holds once all of it was handed over.

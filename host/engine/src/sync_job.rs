@@ -223,6 +223,10 @@ impl SyncJob {
             return Err(io::Error::other("nobody waits for it any more"));
         }
         match std::mem::replace(&mut self.state, State::Ended) {
+            State::Begin if self.plan.feed.as_ref().is_some_and(|feed| !feed.lay_out()) => {
+                self.state = State::Begin;
+                Ok(Step::Again)
+            }
             State::Begin => self.begin(disk),
             State::Encoding(encoder) => self.encode(encoder, disk),
             State::Draining(bytes) => self.drain(bytes),
@@ -231,9 +235,6 @@ impl SyncJob {
     }
 
     fn begin(&mut self, disk: &dyn Disk) -> io::Result<Step> {
-        if let Some(feed) = &self.plan.feed {
-            feed.lay_out();
-        }
         if self.plan.framing == Framing::Marked {
             self.out.queue.release(format!("$EOF:{}\r\n", self.plan.mark).into_bytes());
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use super::pace::{Felt, Probe, Question, write_paced};
+use super::pace::{Heard, Probe, Question, write_paced};
 use super::process::{children_private_bytes, resident_bytes};
 use super::server::Server;
 
@@ -15,8 +15,8 @@ const SAMPLED_EVERY: Duration = Duration::from_millis(50);
 
 /// Some work of a server under load, and the same time without it.
 pub(super) struct Beside {
-    pub(super) during: Felt,
-    pub(super) control: Felt,
+    pub(super) during: Heard,
+    pub(super) control: Heard,
     pub(super) took: Duration,
     /// Resident memory when it began, and the most that server and children had of their own meanwhile, in bytes.
     pub(super) before_bytes: u64,

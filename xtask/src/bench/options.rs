@@ -22,6 +22,7 @@ usage: cargo xtask bench [OPTION...]
   --eviction      instead: how many reads find their key under maxmemory, with a tenth of the keys fitting
   --scripts       instead: processor time per call of small scripts and functions, pipeline 16 and none
   --stall         instead: how long BGSAVE and BGREWRITEAOF stall clients, and the memory they take
+  --saves N       with --stall: of each job in a round (3)
   --large         with --stall: one large value of every type, each written all the while
   --always        instead: appendfsync always: writes a second, writes per fsync, reads beside them
   --slow-disk     instead: what clients wait under everysec while each fsync takes five seconds
@@ -36,6 +37,8 @@ usage: cargo xtask bench [OPTION...]
 /// What to run and how long.
 pub(super) struct Options {
     pub(super) rounds: usize,
+    /// Of each job in a round.
+    pub(super) saves: usize,
     pub(super) seconds: f64,
     pub(super) only: String,
     pub(super) server: Option<PathBuf>,
@@ -67,6 +70,7 @@ impl Options {
     pub(super) fn parse(words: &[&str]) -> Result<Option<Options>, String> {
         let mut options = Options {
             rounds: 5,
+            saves: 3,
             seconds: 3.0,
             only: String::new(),
             server: None,
@@ -91,7 +95,7 @@ impl Options {
             rate: 40_000,
         };
         if words.contains(&"--quick") {
-            (options.rounds, options.seconds) = (1, 1.0);
+            (options.rounds, options.saves, options.seconds) = (1, 1, 1.0);
             (options.keys, options.memory_keys, options.members) = (100_000, 500_000, 200_000);
             (options.small_keys, options.large_members) = (10_000, 10_000);
         }
@@ -113,6 +117,7 @@ impl Options {
                 "--replication" => options.replication = true,
                 "--scripts" => options.scripts = true,
                 "--rounds" => options.rounds = at_least(1, word, words.next())?,
+                "--saves" => options.saves = at_least(1, word, words.next())?,
                 "--seconds" => options.seconds = at_least(0.1, word, words.next())?,
                 "--only" => options.only = (*words.next().ok_or(missing(word))?).to_owned(),
                 "--server" => options.server = Some(PathBuf::from(words.next().ok_or(missing(word))?)),

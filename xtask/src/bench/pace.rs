@@ -36,7 +36,11 @@ pub(super) struct Probe {
     latencies: Mutex<Vec<Duration>>,
 }
 
-/// What the probe felt in one window.
+/// Every latency of one window, or of several.
+#[derive(Debug, Default)]
+pub(super) struct Heard(Vec<Duration>);
+
+/// What the probe felt: a summary of what it heard.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Felt {
     pub(super) longest: Duration,
@@ -45,10 +49,10 @@ pub(super) struct Felt {
 }
 
 impl Probe {
-    /// Everything heard since the last call, summed up.
-    pub(super) fn take(&self) -> Felt {
+    /// Everything heard since the last call.
+    pub(super) fn take(&self) -> Heard {
         let taken = self.latencies.lock().map(|mut latencies| std::mem::take(&mut *latencies));
-        summed_up(taken.unwrap_or_default())
+        Heard(taken.unwrap_or_default())
     }
 
     /// Sends PING and SET in turn, or what else it is to ask, one each millisecond, until told to stop.
@@ -89,12 +93,21 @@ fn with_missed(latency: Duration) -> impl Iterator<Item = Duration> {
     (0..=missed).map(move |turn| latency.saturating_sub(TICK * turn))
 }
 
-fn summed_up(mut latencies: Vec<Duration>) -> Felt {
-    latencies.sort_unstable();
-    let at = |index: usize| latencies.get(index).copied().unwrap_or_default();
-    let last = latencies.len().saturating_sub(1);
-    let below = |part: usize, of: usize| at((latencies.len() * part / of).min(last));
-    Felt { longest: at(last), p999: below(999, 1000), p9999: below(9999, 10_000) }
+impl Heard {
+    /// One window of them all. A save may be over in two seconds, in which the probe asks two thousand times: what only
+    /// one in a thousand exceeds has to be looked for in several saves together.
+    pub(super) fn together<'a>(windows: impl IntoIterator<Item = &'a Heard>) -> Heard {
+        Heard(windows.into_iter().flat_map(|heard| &heard.0).copied().collect())
+    }
+
+    pub(super) fn felt(&self) -> Felt {
+        let mut latencies = self.0.clone();
+        latencies.sort_unstable();
+        let at = |index: usize| latencies.get(index).copied().unwrap_or_default();
+        let last = latencies.len().saturating_sub(1);
+        let below = |part: usize, of: usize| at((latencies.len() * part / of).min(last));
+        Felt { longest: at(last), p999: below(999, 1000), p9999: below(9999, 10_000) }
+    }
 }
 
 /// Sends `rate` SETs a second to random keys until told to stop, catching up when delayed.
@@ -140,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_longest_and_the_thousandth_are_told_apart() {
-        let felt = summed_up((1..=10_000).map(Duration::from_micros).collect());
+        let halves = [1..=5_000, 5_001..=10_000].map(|half| Heard(half.map(Duration::from_micros).collect()));
+        let felt = Heard::together(&halves).felt();
         assert_eq!(
             felt,
             Felt {
@@ -149,6 +163,6 @@ mod tests {
                 p9999: Duration::from_micros(10_000),
             }
         );
-        assert_eq!(summed_up(Vec::new()).longest, Duration::ZERO);
+        assert_eq!(Heard::default().felt().longest, Duration::ZERO);
     }
 }

@@ -152,6 +152,7 @@ fn observe(primary: &Server, replica: &Server, probe: &Probe) -> Result<Outcome,
         return Err(format!("{}: it took {syncs} full synchronizations", primary.name));
     }
     let grown = (peak_bytes - before_bytes).saturating_sub(backlog_bytes.unwrap_or(0));
+    let (during, control) = (during.felt(), control.felt());
     Ok(Outcome { during, control, took, growth: grown as f64 / before_bytes as f64 })
 }
 

@@ -180,7 +180,7 @@ fn measure(contender: &Contender, options: &Options, way: Way) -> Result<Outcome
         sleep(Duration::from_secs(1));
         probe.take();
         let info = watch(port, WATCHED);
-        let felt = probe.take();
+        let felt = probe.take().felt();
         stop.store(true, Ordering::Relaxed);
         for thread in load {
             thread.join().map_err(|_| "a client thread panicked".to_owned())??;

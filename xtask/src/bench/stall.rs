@@ -9,7 +9,7 @@ use super::beside::{Beside, under_load, watch};
 use super::figures::{Bar, Row, median, print_header};
 use super::load::VALUE_BYTES;
 use super::options::Options;
-use super::pace::{Felt, Probe, Question};
+use super::pace::{Felt, Heard, Probe, Question};
 use super::server::{Aof, Contender, Server};
 use super::wire::{Wire, connect, preload};
 
@@ -92,64 +92,88 @@ const LARGE: [Large; 5] = [
 ];
 
 /// One job under load, and the same time without it.
-struct Outcome {
-    during: Felt,
-    control: Felt,
+struct Run {
+    during: Heard,
+    control: Heard,
     took: Duration,
     /// Peak over the memory before, as a share of it.
     growth: f64,
 }
 
-/// One line of the report, from one round.
-type Figure = fn(&Outcome) -> f64;
+/// All runs of a job with one server.
+struct Summary {
+    during: Vec<Felt>,
+    control: Vec<Felt>,
+    /// What was felt in all runs together: what is rare needs many questions.
+    together: Felt,
+    control_together: Felt,
+    took: Vec<f64>,
+    growth: Vec<f64>,
+}
 
-/// Runs every round on a fresh server and prints medians.
+/// One line of the report.
+type Figure = fn(&Summary) -> f64;
+
+/// Runs every round on a fresh server and prints medians of all runs.
 pub(super) fn run(options: &Options, contenders: &[Contender; 2]) -> Result<(), String> {
-    let mut outcomes: [[Vec<Outcome>; 2]; 2] = Default::default();
+    let mut runs: [[Vec<Run>; 2]; 2] = Default::default();
     for round in 1..=options.rounds {
-        for (contender, outcomes) in contenders.iter().zip(&mut outcomes) {
+        for (contender, jobs) in contenders.iter().zip(&mut runs) {
             eprintln!("round {round} of {}, {} ...", options.rounds, contender.name);
-            let [save, rewrite] = run_round(options, contender)?;
-            outcomes[0].push(save);
-            outcomes[1].push(rewrite);
+            for ran in run_round(options, contender)? {
+                jobs.iter_mut().zip(ran).for_each(|(runs, run)| runs.push(run));
+            }
         }
     }
     print_header();
-    let [tenon, redis] = &outcomes;
+    let [tenon, redis] = runs.map(|jobs| jobs.map(|runs| Summary::of(&runs)));
     for (index, job) in JOBS.iter().enumerate() {
         let rows: [(&str, &str, Bar, Figure); 8] = [
-            ("longest stall over control", "ms", Bar::AtMost(10.0), |outcome| {
-                milliseconds(outcome.during.longest) - milliseconds(outcome.control.longest)
+            ("longest stall over control", "ms", Bar::AtMost(10.0), |all| {
+                middle(&all.during, longest) - middle(&all.control, longest)
             }),
-            ("longest stall", "ms", Bar::None, |outcome| milliseconds(outcome.during.longest)),
-            ("longest stall, control", "ms", Bar::None, |outcome| milliseconds(outcome.control.longest)),
-            ("99.9 % below", "ms", Bar::None, |outcome| milliseconds(outcome.during.p999)),
-            ("99.9 % over control", "times", Bar::AtMost(2.0), |outcome| {
-                outcome.during.p999.as_secs_f64() / outcome.control.p999.as_secs_f64().max(1e-6)
+            ("longest stall", "ms", Bar::None, |all| middle(&all.during, longest)),
+            ("longest stall, control", "ms", Bar::None, |all| middle(&all.control, longest)),
+            ("99.9 % below", "ms", Bar::None, |all| milliseconds(all.together.p999)),
+            ("99.9 % over control", "times", Bar::AtMost(2.0), |all| {
+                all.together.p999.as_secs_f64() / all.control_together.p999.as_secs_f64().max(1e-6)
             }),
-            ("99.99 % over control", "ms", Bar::AtMost(10.0), |outcome| {
-                milliseconds(outcome.during.p9999) - milliseconds(outcome.control.p9999)
+            ("99.99 % over control", "ms", Bar::AtMost(10.0), |all| {
+                milliseconds(all.together.p9999) - milliseconds(all.control_together.p9999)
             }),
-            ("memory growth", "%", Bar::AtMost(10.0), |outcome| outcome.growth * 100.0),
-            ("duration", "s", Bar::RatioAtMost(1.0), |outcome| outcome.took.as_secs_f64()),
+            ("memory growth", "%", Bar::AtMost(10.0), |all| median(all.growth.iter().copied()) * 100.0),
+            ("duration", "s", Bar::RatioAtMost(1.0), |all| median(all.took.iter().copied())),
         ];
         for (what, unit, bar, figure) in rows {
             let name = format!("{}, {what}", if index == 0 { "save" } else { "rewrite" });
-            let [tenon, redis] =
-                [&tenon[index], &redis[index]].map(|outcomes| median(outcomes.iter().map(figure)));
+            let [tenon, redis] = [&tenon[index], &redis[index]].map(figure);
             Row { name, unit, tenon, redis, bar, note: job.command.to_owned() }.print();
         }
     }
     let (keys, members, rate) = (options.keys, options.members, options.rate);
     let large = if options.large { "one value of every type" } else { "one sorted set" };
     println!(
-        "\n{keys} keys of {VALUE_BYTES} bytes, {large} of {members}, {rate} SET/s, median of {}",
-        options.rounds
+        "\n{keys} keys of {VALUE_BYTES} bytes, {large} of {members}, {rate} SET/s, {} of each job: medians, and what \
+         99.9 % of all questions together were below",
+        options.rounds * options.saves
     );
     Ok(())
 }
 
-fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], String> {
+impl Summary {
+    fn of(runs: &[Run]) -> Summary {
+        Summary {
+            during: runs.iter().map(|run| run.during.felt()).collect(),
+            control: runs.iter().map(|run| run.control.felt()).collect(),
+            together: Heard::together(runs.iter().map(|run| &run.during)).felt(),
+            control_together: Heard::together(runs.iter().map(|run| &run.control)).felt(),
+            took: runs.iter().map(|run| run.took.as_secs_f64()).collect(),
+            growth: runs.iter().map(|run| run.growth).collect(),
+        }
+    }
+}
+
+fn run_round(options: &Options, contender: &Contender) -> Result<Vec<[Run; 2]>, String> {
     let server = contender.start(Aof::Everysec, None, &[])?;
     preload(server.port, options.keys, VALUE_BYTES)?;
     let kinds = if options.large { &LARGE[..] } else { &LARGE[..1] };
@@ -166,12 +190,14 @@ fn run_round(options: &Options, contender: &Contender) -> Result<[Outcome; 2], S
     };
     under_load(server.port, options.rate, options.keys, &asked, |probe| {
         let [save, rewrite] = &JOBS;
-        Ok([observe(&server, probe, save)?, observe(&server, probe, rewrite)?])
+        (0..options.saves)
+            .map(|_| Ok([observe(&server, probe, save)?, observe(&server, probe, rewrite)?]))
+            .collect()
     })
 }
 
 /// The job and then its control, each after the server has settled.
-fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String> {
+fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Run, String> {
     let (mut asking, mut wire) = (Wire::connect(server.port)?, Wire::connect(server.port)?);
     let begin = || asking.command(&[job.command]).map(drop);
     let is_over = || Ok(wire.info("persistence", job.running)? == "0");
@@ -184,7 +210,7 @@ fn observe(server: &Server, probe: &Probe, job: &Job) -> Result<Outcome, String>
             server.name, job.command, job.status
         ));
     }
-    Ok(Outcome { during, control, took, growth: (peak_bytes - before_bytes) as f64 / before_bytes as f64 })
+    Ok(Run { during, control, took, growth: (peak_bytes - before_bytes) as f64 / before_bytes as f64 })
 }
 
 /// Adds members 0 to `members`, a hundred a command where the type takes so many.
@@ -234,6 +260,14 @@ fn read_replies(stream: &mut impl BufRead, replies: u32) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn longest(felt: &Felt) -> f64 {
+    milliseconds(felt.longest)
+}
+
+fn middle(runs: &[Felt], figure: fn(&Felt) -> f64) -> f64 {
+    median(runs.iter().map(figure))
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -79,7 +79,8 @@ pub struct CutFeed {
     rooms: Mutex<Vec<Vec<u64>>>,
     rooms_max: usize,
     rooms_bytes: AtomicUsize,
-    is_laid_out: AtomicBool,
+    /// How many the encoder has made so far: all at first, so that a walk has what it needs.
+    rooms_laid_out: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -123,21 +124,21 @@ impl CutFeed {
         CutFeed { rooms_max: rooms_bytes / BATCH_BYTES, ..CutFeed::default() }
     }
 
-    /// Lays out room for batches, on the encoder's thread. Memory that the system has not given yet is slow to touch
-    /// first, milliseconds where it comes in huge pages, and the keyspace's thread must not wait for that.
-    pub fn lay_out(&self) {
-        for _ in 0..self.rooms_max {
-            let mut room = Vec::with_capacity(ROOM_WORDS);
-            room.resize(ROOM_WORDS, u64::MAX);
-            room.clear();
-            self.keep(room);
-        }
-        self.is_laid_out.store(true, Ordering::Relaxed);
+    /// Lays out room for one batch more, on the encoder's thread, and says whether that was all. Memory that the system
+    /// has not given yet is slow to touch first, milliseconds for all of it, and the keyspace's thread must not wait for
+    /// that, not even for the processor: so a piece at a time.
+    pub fn lay_out(&self) -> bool {
+        let mut room = Vec::with_capacity(ROOM_WORDS);
+        room.resize(ROOM_WORDS, u64::MAX);
+        room.clear();
+        self.keep(room);
+        self.rooms_laid_out.fetch_add(1, Ordering::Relaxed);
+        self.is_laid_out()
     }
 
     /// Whether the encoder has laid out room: a walk that begins earlier has to find its own.
     pub fn is_laid_out(&self) -> bool {
-        self.is_laid_out.load(Ordering::Relaxed)
+        self.rooms_laid_out.load(Ordering::Relaxed) >= self.rooms_max
     }
 
     /// Takes back a batch that is encoded: its room is used again.
@@ -342,7 +343,8 @@ mod tests {
     #[test]
     fn room_is_laid_out_once_and_used_again() {
         let feed = CutFeed::new(3 * BATCH_BYTES);
-        feed.lay_out();
+        assert_eq!([feed.lay_out(), feed.lay_out(), feed.is_laid_out()], [false; 3]);
+        assert!(feed.lay_out() && feed.is_laid_out());
         let laid_out: Vec<_> = std::iter::from_fn(|| Some(feed.room())).take(3).collect();
         let places: Vec<_> = laid_out.iter().map(|room| room.as_ptr()).collect();
         for room in laid_out {

@@ -183,7 +183,7 @@ impl Database {
             }
             let mut earliest = UnixMillis(i64::MAX);
             for bucket in 0..BUCKETS {
-                self.table.prefetch_entries(Address { page, bucket: (bucket + AHEAD) % BUCKETS });
+                self.table.prefetch_entries(Address { page, bucket: (bucket + AHEAD) % BUCKETS }, 1);
                 for entry in self.table.entries_of(Address { page, bucket }) {
                     progress.examined += 1;
                     let Some(expires) = entry.expires_at() else { continue };

@@ -210,10 +210,13 @@ impl Table {
         }
     }
 
-    /// Fetches all entries of a bucket into the cache. A hint.
-    pub(crate) fn prefetch_entries(&self, address: Address) {
+    /// Fetches the beginnings of all entries of a bucket into the cache, so many lines of each. A hint.
+    pub(crate) fn prefetch_entries(&self, address: Address, lines: usize) {
         // SAFETY: the bucket is live, and `&self` keeps it from being changed.
-        unsafe { (*self.bucket(address)).entries().for_each(|entry| prefetch(entry.pointer())) }
+        let entries = unsafe { (*self.bucket(address)).entries() };
+        for entry in entries {
+            (0..lines).for_each(|line| prefetch(entry.pointer().wrapping_add(line * LINE_BYTES)));
+        }
     }
 
     /// Adds an entry whose key is not there yet.
@@ -473,7 +476,7 @@ impl Drop for Table {
             for bucket in 0..BUCKETS {
                 let address = Address { page, bucket };
                 if bucket + AHEAD < BUCKETS {
-                    self.prefetch_entries(Address { page, bucket: bucket + AHEAD });
+                    self.prefetch_entries(Address { page, bucket: bucket + AHEAD }, 1);
                 }
                 // SAFETY: the table owns its buckets and entries, and each is drained once.
                 unsafe { (*self.bucket(address)).drain(|_, entry| entry.free()) };
