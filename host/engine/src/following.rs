@@ -41,6 +41,8 @@ pub(crate) struct Following {
     pub(crate) database: usize,
     /// What is here came from this primary, or from where it has it from.
     has_synced: bool,
+    /// What it offered last was refused, because it has lost its data.
+    pub(crate) is_refused: bool,
     /// The stream cannot be run any more.
     is_lost: bool,
     /// A command of the stream was refused, and the configuration says that this is not to be borne.
@@ -78,6 +80,7 @@ impl Engine {
             batch: Batch::new(),
             database,
             has_synced: false,
+            is_refused: false,
             is_lost: false,
             has_diverged: false,
             reply: Vec::new(),
@@ -166,7 +169,7 @@ impl Engine {
         if is_ready && upstream.take_connect(now.steady) {
             let mut greeting = greeting(&self.config);
             greeting.takes_two_links &= !following.aside.has_failed;
-            following.change_greeting(&greeting);
+            following.change_greeting(now.steady, &greeting);
             let upstream = &following.upstream;
             let address = upstream.address();
             let address = (address.0.to_owned(), address.1);
@@ -338,9 +341,20 @@ impl Engine {
 
 impl Following {
     /// Takes up what the configuration now says, on every link.
-    pub(crate) fn change_greeting(&mut self, greeting: &Greeting) {
+    pub(crate) fn change_greeting(&mut self, now: Micros, greeting: &Greeting) {
         let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
-        links.into_iter().for_each(|link| link.change_greeting(greeting.clone()));
+        links.into_iter().for_each(|link| link.change_greeting(now, greeting.clone()));
+    }
+
+    /// Says why the link to the primary is going to be closed, and when the next attempt follows.
+    fn refuse(&mut self, reason: &str) {
+        self.upstream.refuse();
+        match self.upstream.pause().0 / 1_000_000 {
+            0 | 1 => tracing::warn!("The link to the primary is given up: {reason}"),
+            seconds => tracing::warn!(
+                "The link to the primary is given up: {reason}; the next attempt follows in {seconds} seconds"
+            ),
+        }
     }
 
     /// Bytes of the stream that came while clients are paused.

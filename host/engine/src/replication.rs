@@ -110,7 +110,10 @@ impl Engine {
         self.replication.delay_max = settings.sync_delay_max;
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
         if let Some(following) = &mut self.replication.following {
-            following.change_greeting(&greeting(&self.config));
+            following.change_greeting(now.steady, &greeting(&self.config));
+            if following.is_refused && self.config.bool(Directive::ReplicaFollowEmptyPrimary) {
+                following.upstream.hurry(now.steady);
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tenon_base::{Lane, Micros, Now, World};
-use tenon_keyspace::{CutBounds, CutFeed, CutId, CutProgress};
+use tenon_keyspace::{AbortReason, CutBounds, CutFeed, CutId, CutProgress};
 
 use crate::engine::{Engine, Purpose};
 use crate::save_job::Format;
@@ -154,7 +154,10 @@ impl Engine {
                 return None;
             }
             CutProgress::Aborted(reason) => {
-                tracing::warn!("The snapshot was given up: {reason} (see 'snapshot-memory-max')");
+                // Whoever cancels says so.
+                if reason != AbortReason::Cancelled {
+                    tracing::warn!("The snapshot was given up: {reason} (see 'snapshot-memory-max')");
+                }
                 self.keyspace.end_cut(walk.cut);
                 return None;
             }

@@ -305,7 +305,7 @@ impl Engine {
         let (id, offset) = incoming.place();
         let Some(mut arriving) = incoming.into_arriving() else { return Ok(()) };
         let Some(report) = arriving.report.take() else { return Ok(()) };
-        let outcome = self.refuse_emptiness(has_synced, id, || report.keys == 0);
+        let outcome = self.refuse_emptiness(has_synced, id, report.keys == 0);
         let outcome = outcome.and_then(|()| {
             self.append_sealed(now, world);
             self.take_over(&mut arriving.fresh, &report)

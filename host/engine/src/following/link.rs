@@ -55,8 +55,8 @@ impl Engine {
     }
 
     pub(super) fn give_up_link(&mut self, now: Now, reason: &str, world: &mut World<'_>) {
-        tracing::warn!("The link to the primary is given up: {reason}");
         if let Some(following) = &mut self.replication.following {
+            following.refuse(reason);
             following.give_up_aside();
         }
         self.drop_upstream(now, world);
@@ -68,6 +68,9 @@ impl Engine {
         let Some(following) = &mut self.replication.following else { return };
         if following.upstream.link() == Some(connection) {
             tracing::warn!("Connection with master lost.");
+            if following.upstream.is_syncing() && !following.has_whole_snapshot() {
+                following.upstream.refuse();
+            }
             self.lose_upstream(now, world);
         } else if following.aside.link.as_ref().is_some_and(|link| link.link() == Some(connection)) {
             tracing::warn!("Connection with master lost, which the snapshot came over.");

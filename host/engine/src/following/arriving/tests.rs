@@ -307,6 +307,25 @@ fn a_primary_that_lost_its_data_is_not_followed_into_emptiness() {
 }
 
 #[test]
+fn who_names_the_empty_primary_again_insists() {
+    let (mut bench, _) = follower("swapdb", &[]);
+    let again = "REPLICAOF primary.example 6379";
+    announce(&mut bench, ID);
+    hear(&mut bench, &marked(&rdb_of(&["SET a 1"])));
+    assert_eq!(bench.run(1, again), "OK Already connected to specified master");
+    bench.input(Input::Closed { connection: LINK });
+    bench.sleep(1_100);
+    announce(&mut bench, OTHER_ID);
+    hear(&mut bench, &marked(&rdb_of(&[])));
+    expect_another_attempt(&mut bench, "name it with REPLICAOF again");
+    assert_eq!(bench.run(1, again), "OK");
+    announce(&mut bench, OTHER_ID);
+    hear(&mut bench, &marked(&rdb_of(&[])));
+    assert_eq!(bench.run(1, "GET a"), "(nil)");
+    assert_eq!(bench.run(1, again), "OK Already connected to specified master");
+}
+
+#[test]
 fn whom_it_follows_may_change_in_the_midst_of_it() {
     let rdb = rdb_of(&["SET new 1"]);
     for command in ["REPLICAOF NO ONE", "REPLICAOF other.example 6379"] {
