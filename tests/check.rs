@@ -151,10 +151,26 @@ fn nothing_is_repaired_under_a_running_server() {
 
 #[test]
 fn words_that_are_not_understood_are_answered_with_the_usage() {
-    for words in [&["rdb"][..], &["aof"], &["tea", "pot"], &[]] {
+    for (words, sentence) in [
+        (&["rdb"][..], "The file behind rdb is missing"),
+        (&["rdb", "file", "more"], "'more' is not understood here"),
+        (&["aof"], "The directory behind aof is missing"),
+        (&["aof", "--repair"], "The directory behind aof is missing"),
+        (&["aof", "dir", "--repare"], "'--repare' is not understood: expected a directory, and --repair"),
+        (&["aof", "--repare", "dir"], "'--repare' is not understood: expected a directory, and --repair"),
+        (&["aof", "dir", "other"], "'other' is not understood: expected a directory, and --repair"),
+        (&["backup"], "The directory behind backup is missing"),
+        (&["tea", "pot"], "'tea' is not understood: expected rdb, aof or backup"),
+        (&[], "What is to be checked is missing: expected rdb, aof or backup"),
+    ] {
         let output = check(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert!(complaint(&output).starts_with("Usage: tenon check rdb FILE"), "{}", complaint(&output));
+        let expected = format!("{sentence}\n\nUsage: tenon check rdb FILE");
+        assert!(complaint(&output).starts_with(&expected), "{words:?}: {}", complaint(&output));
+    }
+    for words in [&["--help"][..], &["rdb", "--help"], &["aof", "-h"], &["backup", "--help"]] {
+        let output = check(words);
+        assert!(output.status.success() && said(&output).starts_with("Usage: tenon check"), "{words:?}");
     }
     let output = check(&["aof", "/nonexistent"]);
     assert!(

@@ -179,6 +179,40 @@ fn a_transfer_that_is_cut_or_corrupt_or_lied_about_costs_nothing_in_any_mode() {
 }
 
 #[test]
+fn a_link_that_is_lost_while_a_whole_snapshot_is_loaded_costs_no_second_one() {
+    for (mode, diskless, is_redis) in [
+        ("swapdb", "yes", false),
+        ("on-empty-db", "no", false),
+        ("disabled", "yes", false),
+        ("swapdb", "no", true),
+    ] {
+        let what = format!("{mode}, diskless {diskless}, redis {is_redis}");
+        let arguments = ["--save", "", "--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+        let arguments = [&arguments[..], &["--repl-diskless-sync", diskless]].concat();
+        let head = if is_redis { Server::redis(&arguments) } else { Some(Server::tenon(&arguments)) };
+        let Some(head) = head else { continue };
+        let replica = tenon(&["--repl-diskless-load", mode, "--key-load-delay", "700"]);
+        let (mut writer, mut follower) = (head.client(), replica.client());
+        let mut chance = Chance::announced("commands");
+        write_some(&mut writer, &mut chance, 300);
+        writer.command(&["SELECT", "0"]);
+        writer.command(&["DEBUG", "POPULATE", "3000"]);
+        follow(&mut follower, head.port());
+        wait_until("all of it was sent", || {
+            field(&mut writer, "replication", "slave0").contains("state=online")
+        });
+        // Two seconds of work.
+        wait_until("it is loaded", || replica.log().contains("Loading DB in memory"));
+        std::thread::sleep(Duration::from_millis(200));
+        writer.command(&["CLIENT", "KILL", "TYPE", "replica"]);
+        write_some(&mut writer, &mut chance, 300);
+        assert_equal(&mut writer, &mut follower);
+        let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+        assert_eq!(counts, ["1", "1"], "{what}\n{}", replica.log());
+    }
+}
+
+#[test]
 fn what_a_primary_only_claims_takes_no_memory() {
     // A string of four gigabytes, a list of 2^60 elements, a compressed string of which a gigabyte comes out: some bytes
     // of each, and silence.

@@ -184,28 +184,41 @@ fn a_restarted_primary_is_followed_without_a_full_synchronization() {
 #[test]
 fn an_idle_primary_that_was_restarted_is_gone_on_from() {
     for is_killed in [false, true] {
-        let mut primary = primary(&["--appendonly", "yes", "--repl-ping-replica-period", "1"]);
-        let Some(replica) = replica_of(&primary, &[]) else { return };
-        let (mut writer, mut follower) = (primary.client(), replica.client());
-        wait_for_link(&mut follower);
-        writer.command(&["SET", "last", "word"]);
-        // What is said from now on is in the stream alone.
-        let offset = |client: &mut Client| field(client, "replication", "master_repl_offset");
-        let written = offset(&mut writer);
-        wait_until("it is pinged", || {
-            offset(&mut writer) != written && offset(&mut writer) == offset(&mut follower)
-        });
-        match is_killed {
-            true => primary.kill9(),
-            false => primary.terminate(),
-        }
-        primary.restart();
-        let mut writer = primary.client();
-        writer.command(&["SET", "another", "word"]);
-        assert_equal(&mut writer, &mut follower);
-        let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
-        assert_eq!(counts, ["0", "1"], "killed: {is_killed}\n{}", primary.log());
+        goes_on_behind_a_word_aside("1", is_killed, |_| ());
     }
+}
+
+#[test]
+fn a_primary_that_was_killed_behind_a_wait_is_gone_on_from() {
+    goes_on_behind_a_word_aside("1000", true, |writer| {
+        let said = writer.pipeline(&[vec!["SET", "very last", "word"], vec!["WAIT", "1", "10000"]]);
+        assert_eq!(said[1].to_string(), "(integer) 1");
+    });
+}
+
+/// What a primary says to its replicas of its own accord is in no log, and costs no full synchronization.
+fn goes_on_behind_a_word_aside(ping_period: &str, is_killed: bool, act: impl FnOnce(&mut Client)) {
+    let mut primary = primary(&["--appendonly", "yes", "--repl-ping-replica-period", ping_period]);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    let (mut writer, mut follower) = (primary.client(), replica.client());
+    wait_for_link(&mut follower);
+    writer.command(&["SET", "last", "word"]);
+    let offset = |client: &mut Client| field(client, "replication", "master_repl_offset");
+    let written = offset(&mut writer);
+    act(&mut writer);
+    wait_until("it is spoken to", || {
+        offset(&mut writer) != written && offset(&mut writer) == offset(&mut follower)
+    });
+    match is_killed {
+        true => primary.kill9(),
+        false => primary.terminate(),
+    }
+    primary.restart();
+    let mut writer = primary.client();
+    writer.command(&["SET", "another", "word"]);
+    assert_equal(&mut writer, &mut follower);
+    let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+    assert_eq!(counts, ["0", "1"], "killed: {is_killed}\n{}", primary.log());
 }
 
 #[test]

@@ -131,7 +131,14 @@ fn back_to_a_time_and_to_an_offset() {
     assert_restores(&first_offset.to_string(), &log, &["a"]);
     assert_restores(&(first_offset + 1).to_string(), &log, &["a"]);
     let told = assert_restores(&last_offset.to_string(), &log, &[]);
-    assert!(told.contains("left out: nothing, the log ends there"), "{told}");
+    assert!(told.contains("left out: nothing, the log ends there\n"), "{told}");
+    assert!(told.contains(": 2 files, "), "{told}");
+    // A time without its sign is an offset that no log has come to.
+    let told = assert_restores("1795000000", &log, &[]);
+    assert!(
+        told.contains("ends there, before offset 1795000000 (seconds since 1970 would be --to @1795000000)"),
+        "{told}"
+    );
     assert_restores("2100-01-01T00:00:00Z", &log, &[]);
     let refused = assert_refused(&before_all, &log, "The log does not reach back to the state at 20");
     assert!(refused.contains("its base appendonly.aof.1.base.rdb is of 20"), "{refused}");
@@ -283,18 +290,25 @@ fn words_that_are_not_understood_are_answered_with_the_usage() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tenon"));
         tools::run(command.arg("restore").args(words), b"", PATIENCE)
     };
-    for words in [
-        &[][..],
-        &["dir"],
-        &["--to", "1", "dir"],
-        &["--to", "1", "--into", "new"],
-        &["--to", "1", "dir", "--into"],
-        &["--to", "1", "--to", "2", "dir", "--into", "new"],
-        &["--to", "1", "dir", "other", "--into", "new"],
+    for (words, sentence) in [
+        (&[][..], "What to restore is missing: --to and a log, or --from and a backup"),
+        (&["dir"], "What to restore is missing"),
+        (&["--to", "1", "dir"], "Where to restore to is missing: --into and a new directory"),
+        (&["--from", "backup"], "Where to restore to is missing"),
+        (&["--to", "1", "--into", "new"], "The log to restore is missing"),
+        (&["--to", "1", "dir", "--into"], "What follows --into is missing"),
+        (&["--to", "1", "--to", "2", "dir", "--into", "new"], "--to is there twice"),
+        (
+            &["--to", "1", "dir", "other", "--into", "new"],
+            "One log can be restored at once, not 'dir' and 'other'",
+        ),
+        (&["--from", "backup", "dir", "--into", "new"], "--from names what to restore"),
+        (&["--at", "1", "dir", "--into", "new"], "--at is not understood: expected --to, --from or --into"),
     ] {
         let output = run(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert!(complaint(&output).starts_with("Usage: tenon restore --to"), "{}", complaint(&output));
+        assert!(complaint(&output).starts_with(sentence), "{words:?}: {}", complaint(&output));
+        assert!(complaint(&output).contains("\n\nUsage: tenon restore --to"), "{}", complaint(&output));
     }
     let output = run(&["--to", "yesterday", "dir", "--into", "new"]);
     assert_eq!(output.status.code(), Some(2));

@@ -21,6 +21,8 @@ const VALUE_BYTES: usize = 1_024;
 const ELEMENTS: u64 = 5_000;
 const ELEMENT_BYTES: usize = 4_000;
 const TICK: Duration = Duration::from_millis(5);
+/// Clients that write: one alone is busy with what it says and hears.
+const WRITERS: u64 = 2;
 /// What a snapshot may hold beside `snapshot-memory-max`: what was walked and waits, as much room for it again, batches
 /// that are being filled or encoded, and what an encoder gathers.
 const BESIDE_BYTES: u64 = (8 + 16 + 4) << 20;
@@ -71,17 +73,18 @@ fn filled(scale: &Scale) -> Server {
     server
 }
 
-/// Writes at a pace until told to stop: SETs of small keys, and for each nineteen of them an LSET of the list. Returns how
-/// many it made.
+/// One of the writers: at its part of the pace until told to stop, SETs of small keys, and for each nineteen of them an
+/// LSET of the list. Returns how many it made.
 fn write_paced(server: &Server, scale: &Scale, chance: &mut Chance, is_over: &AtomicBool) -> u64 {
     let (mut client, value) = (server.client(), "y".repeat(VALUE_BYTES));
     let (element, mut count, mut next) = ("z".repeat(ELEMENT_BYTES + 5), 0, Instant::now());
-    let a_tick = (scale.writes_a_second as u128 * TICK.as_millis() / 1_000) as usize;
-    let until = Instant::now() + 2 * scale.patience;
+    let (mut owed, until) = (0, Instant::now() + 2 * scale.patience);
     while !is_over.load(Ordering::Relaxed) && Instant::now() < until {
         next += TICK;
         sleep(next.saturating_duration_since(Instant::now()));
-        let batch: Vec<Vec<String>> = (0..a_tick)
+        // What makes no whole write within a tick is for the next one.
+        owed += scale.writes_a_second * TICK.as_millis() as u64;
+        let batch: Vec<Vec<String>> = (0..owed / (1_000 * WRITERS))
             .map(|at| {
                 if at % 20 == 0 {
                     let at = chance.below(ELEMENTS).to_string();
@@ -90,6 +93,7 @@ fn write_paced(server: &Server, scale: &Scale, chance: &mut Chance, is_over: &At
                 vec!["SET".to_owned(), format!("key:{}", chance.below(scale.keys)), value.clone()]
             })
             .collect();
+        owed %= 1_000 * WRITERS;
         client.pipeline(&batch);
         count += batch.len() as u64;
     }
@@ -119,7 +123,13 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
     let writes = scope(|scope| {
         client.command(&["BACKUP", "START"]);
         client.command(&["BGSAVE"]);
-        let writer = scope.spawn(|| write_paced(&server, &scale, &mut chance, &is_over));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                let mut chance = chance.branch(number);
+                let (server, scale, is_over) = (&server, &scale, &is_over);
+                scope.spawn(move || write_paced(server, scale, &mut chance, is_over))
+            })
+            .collect();
         loop {
             held.fetch_max(number(&mut client, "persistence", "current_cow_size"), Ordering::Relaxed);
             used.fetch_max(number(&mut client, "memory", "used_memory"), Ordering::Relaxed);
@@ -132,7 +142,7 @@ fn two_snapshots_at_once_stay_within_their_bounds_while_one_is_written_slowly() 
             sleep(Duration::from_millis(20));
         }
         is_over.store(true, Ordering::Relaxed);
-        writer.join().expect("it writes until told to stop")
+        writers.into_iter().map(|writer| writer.join().expect("it writes until told to stop")).sum::<u64>()
     });
     let took = began.elapsed();
     let (held, used) = (held.into_inner(), used.into_inner().saturating_sub(used_before));

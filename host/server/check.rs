@@ -17,8 +17,10 @@ Usage: tenon check rdb FILE
        tenon check aof DIRECTORY [--repair]
        tenon check backup DIRECTORY
 
-  rdb FILE          reads every key of a dump, compares the checksum, says what is in it
-  aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir)
+  rdb FILE          reads every key of a dump, compares the checksum, says what is in it and what a load would
+                    pass over
+  aof DIRECTORY     reads the append-only files that the manifest in DIRECTORY names (appendonlydir); the manifest
+                    itself may be named, too
   backup DIRECTORY  compares what BACKUP START wrote with its manifest, and reads every key of it
   --repair          cuts the last file off at the first place that is not sound, and keeps what is cut off
                     in a file beside it; refused while a server uses the directory
@@ -31,16 +33,18 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
     let path = |word: &[u8]| PathBuf::from(OsString::from_vec(word.to_vec()));
     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
     let result = match words.as_slice() {
-        [b"--help" | b"-h"] => {
+        [b"--help" | b"-h"] | [_, b"--help" | b"-h"] => {
             say(HELP.trim_end());
             return ExitCode::SUCCESS;
         }
         [b"rdb", file] => rdb::check(&path(file)),
         [b"backup", directory] => backup::check(&path(directory)).map(drop),
-        [b"aof", directory] => aof::check(&path(directory)),
-        [b"aof", b"--repair", directory] | [b"aof", directory, b"--repair"] => aof::repair(&path(directory)),
-        _ => {
-            let _ = write!(std::io::stderr(), "{HELP}");
+        [b"aof", directory] if *directory != b"--repair" => aof::check(&path(directory)),
+        [b"aof", b"--repair", directory] | [b"aof", directory, b"--repair"] if *directory != b"--repair" => {
+            aof::repair(&path(directory))
+        }
+        words => {
+            let _ = write!(std::io::stderr(), "{}\n\n{HELP}", complaint(words));
             return ExitCode::from(2);
         }
     };
@@ -51,6 +55,33 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with words that are not understood.
+fn complaint(words: &[&[u8]]) -> String {
+    let shown = |word: &[u8]| format!("'{}'", word.escape_ascii());
+    match words {
+        [] => "What is to be checked is missing: expected rdb, aof or backup".to_owned(),
+        [b"rdb"] => "The file behind rdb is missing".to_owned(),
+        [kind @ (b"aof" | b"backup"), rest @ ..] if rest.iter().all(|word| *word == b"--repair") => {
+            format!("The directory behind {} is missing", kind.escape_ascii())
+        }
+        [b"rdb" | b"backup", _, word, ..] => format!("{} is not understood here", shown(word)),
+        [b"aof", rest @ ..] => {
+            let is_option = |word: &&&[u8]| word.starts_with(b"--") && **word != b"--repair";
+            let word = rest.iter().find(is_option).or(rest.last());
+            format!(
+                "{} is not understood: expected a directory, and --repair",
+                shown(word.unwrap_or(&&b""[..]))
+            )
+        }
+        [word, ..] => format!("{} is not understood: expected rdb, aof or backup", shown(word)),
+    }
+}
+
+/// So many of something, in words.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A line of the report. Whoever closed the pipe does not want it.

@@ -14,7 +14,8 @@ Usage: tenon check-config [FILE.toml | redis.conf] [-] [--directive value ...]
 Reads a configuration as a start would: the file with what it includes, standard input, options. Loads the policies, the
 certificates and the keys that it names. Says what has no effect, and what would stop the start.
 
-Exit status: 0 a server would start with it; 1 it would not; 2 the words are not understood.
+Exit status: 0 a server would start with it; 1 it would not, or not with the policies that it names; 2 the words are
+not understood.
 ";
 
 /// Understands the words behind `check-config` and does it.

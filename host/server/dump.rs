@@ -26,9 +26,11 @@ Usage: tenon dump FILE --json
   --json            one JSON object a line, told apart by \"kind\"
 
   of a dump         rdb (version), aux (name, value), library (code), key (database, key, type, encoding,
-                    expires_at_ms, value), rdb_end (keys, bytes, checksum)
-  of a log          log (base, increments), file, batch (at, written_at_ms, offset), timestamp, command
-                    (at, transaction, database, words), log_end; a base that is a dump has the lines of one
+                    expires_at_ms, idle_seconds or frequency, value), rdb_end (keys, bytes, checksum); what a
+                    load passes over: empty and module_value (database, key), module_data, slot_import (name)
+  of a log          log (base, increments), file (name, bytes), batch (at, bytes, written_at_ms, offset,
+                    database, replication_id), timestamp (at, unix_seconds), command (at, transaction,
+                    database, words), log_end (commands, bytes); a base that is a dump has the lines of one
 
 Text is a JSON string. Bytes that are not UTF-8 are {\"escaped\": \"...\"}, with \\xHH for each of them and \\\\ for a
 backslash. Hashes, sorted sets and the fields of streams are lists of pairs, in the order of the file.
@@ -98,7 +100,8 @@ fn dump(path: &Path, lines: &mut Lines) -> Result<(), Ended> {
     let length = file.length().map_err(unreadable)?;
     let read = file.read_at(0, &mut start).map_err(unreadable)?;
     match &start[..read] {
-        b"REDIS" => {
+        // The second is as much of it as fits.
+        b"REDIS" | b"VALKE" => {
             let bytes = rdb::dump(&file, lines).map_err(|ended| match ended {
                 Ended::Input(sentence) => Ended::Input(format!("{}: {sentence}", path.display())),
                 output => output,
@@ -109,9 +112,32 @@ fn dump(path: &Path, lines: &mut Lines) -> Result<(), Ended> {
         [b'*' | b'#', ..] => aof::dump_file(path, lines),
         [] => Err(Ended::Input(format!("{} is empty", path.display()))),
         other => Err(Ended::Input(format!(
-            "{} is neither a dump nor an append-only file: found \"{}\" at offset 0, expected \"REDIS\", '*' or '#'",
+            "{} is neither a dump nor an append-only file: found \"{}\" at offset 0, expected \"REDIS\", \"VALKEY\", '*' or '#'",
             path.display(),
             other.escape_ascii()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HELP;
+
+    /// The words in the first pair of quotes behind each of these calls.
+    fn named(source: &'static str, calls: [&str; 5]) -> Vec<&'static str> {
+        let after = calls.iter().flat_map(|call| source.split(call).skip(1));
+        after.filter_map(|rest| rest.strip_prefix('"')?.split('"').next()).collect()
+    }
+
+    #[test]
+    fn the_help_names_every_line_and_what_is_in_it() {
+        let calls = [".begin_line(", ".number(", ".number_or_null(", ".named_text(", ".name("];
+        let sources = [include_str!("dump/rdb.rs"), include_str!("dump/aof.rs")];
+        let words: Vec<&str> = HELP.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let names: Vec<&str> = sources.iter().flat_map(|source| named(source, calls)).collect();
+        assert!(names.contains(&"module_value") && names.contains(&"log_end"), "{names:?}");
+        for name in names {
+            assert!(words.contains(&name), "{name} is printed, and not in the help");
+        }
     }
 }

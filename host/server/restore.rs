@@ -62,8 +62,7 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
     let request = match parse(words) {
         Ok(request) => request,
         Err(complaint) => {
-            let complaint = complaint.map_or_else(String::new, |complaint| format!("{complaint}\n\n"));
-            let _ = write!(io::stderr(), "{complaint}{HELP}");
+            let _ = write!(io::stderr(), "{complaint}\n\n{HELP}");
             return ExitCode::from(2);
         }
     };
@@ -80,40 +79,57 @@ pub(crate) fn run(words: &[Vec<u8>]) -> ExitCode {
     }
 }
 
-/// The words in any order. The error is what to say before the usage, if there is anything.
-fn parse(words: &[Vec<u8>]) -> Result<Request, Option<String>> {
+/// The words in any order. The error is what to say before the usage.
+fn parse(words: &[Vec<u8>]) -> Result<Request, String> {
     let (mut to, mut from, mut into, mut backup) = (None, None, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        let shown = word.escape_ascii();
         let place = match word.as_slice() {
             b"--to" => &mut to,
             b"--into" => &mut into,
             b"--from" => &mut backup,
-            option if option.starts_with(b"--") => return Err(None),
-            _ => {
-                if from.replace(word).is_some() {
-                    return Err(None);
-                }
-                continue;
+            option if option.starts_with(b"--") => {
+                return Err(format!("{shown} is not understood: expected --to, --from or --into"));
             }
+            _ => match from.replace(word) {
+                None => continue,
+                Some(first) => {
+                    let first = first.escape_ascii();
+                    return Err(format!("One log can be restored at once, not '{first}' and '{shown}'"));
+                }
+            },
         };
-        if place.replace(words.next().ok_or(None)?).is_some() {
-            return Err(None);
+        let value = words.next().ok_or_else(|| format!("What follows {shown} is missing"))?;
+        if place.replace(value).is_some() {
+            return Err(format!("{shown} is there twice"));
         }
     }
     let path = |word: &Vec<u8>| PathBuf::from(OsString::from_vec(word.clone()));
     match (to, from, backup, into) {
         (Some(to), Some(from), None, Some(into)) => {
-            let to = Target::parse(&String::from_utf8_lossy(to)).map_err(Some)?;
+            let to = Target::parse(&String::from_utf8_lossy(to))?;
             Ok(Request::Log { to, from: path(from), into: path(into) })
         }
         (None, None, Some(backup), Some(into)) => {
             Ok(Request::Backup { from: path(backup), into: path(into) })
         }
-        (Some(_), _, Some(_), _) => Err(Some(
-            "--to goes with a log, and a backup shows one moment: leave out --to, or --from".to_owned(),
-        )),
-        _ => Err(None),
+        (Some(_), _, Some(_), _) => {
+            Err("--to goes with a log, and a backup shows one moment: leave out --to, or \
+                                         --from"
+                .to_owned())
+        }
+        (None, Some(_), Some(_), _) => {
+            Err("--from names what to restore: leave out the log, or --from".to_owned())
+        }
+        (None, _, None, _) => {
+            Err("What to restore is missing: --to and a log, or --from and a backup".to_owned())
+        }
+        (_, _, _, None) => Err("Where to restore to is missing: --into and a new directory".to_owned()),
+        (Some(_), None, None, Some(_)) => {
+            Err("The log to restore is missing: the directory that holds its manifest (appendonlydir)"
+                .to_owned())
+        }
     }
 }
 
@@ -128,7 +144,8 @@ fn restore(to: &Target, from: &Path, into: &Path) -> Result<(), String> {
         say(line);
     }
     let made = copy::copy(&directory, &manifest, &found, into)?;
-    say(&format!("{}: {} files, {} bytes", made.path().display(), made.files, made.bytes));
+    let files = crate::check::counted(made.files, "file");
+    say(&format!("{}: {files}, {} bytes", made.path().display(), made.bytes));
     say(&format!("start with: tenon --dir {} --appendonly yes{}", into.display(), made.directives()));
     Ok(())
 }

@@ -61,12 +61,15 @@ impl Directory {
         })
     }
 
-    /// The manifest on disk; an empty one if there is none.
+    /// The manifest on disk. An empty one if there is none, whose numbers go on behind those of the files that are there:
+    /// what a lost manifest named is not written over.
     pub fn read_manifest(&self, disk: &dyn Disk) -> Result<Manifest, AofError> {
         let (name, path) = (self.manifest_name(), self.file(&self.manifest_name()));
         let failed = |error| AofError::Disk { action: "Reading the AOF manifest", path: path.clone(), error };
         let file = match disk.open(&path, false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Manifest::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(self.behind_what_is_there(disk));
+            }
             other => other.map_err(failed)?,
         };
         let length = file.length().map_err(failed)?;
@@ -75,6 +78,29 @@ impl Directory {
         }
         let text = read_whole(&*file, length as usize).map_err(failed)?;
         Ok(Manifest::parse(&text, &name)?)
+    }
+
+    fn behind_what_is_there(&self, disk: &dyn Disk) -> Manifest {
+        let mut manifest = Manifest::default();
+        for listed in disk.list(&self.path).unwrap_or_default() {
+            let Some((sequence, is_base)) = self.sequence_of(&listed.name) else { continue };
+            let last = if is_base { &mut manifest.base_sequence } else { &mut manifest.increment_sequence };
+            *last = sequence.max(*last);
+        }
+        manifest
+    }
+
+    /// The number in a name that only this log's files have, and whether it is a base's.
+    fn sequence_of(&self, name: &str) -> Option<(i64, bool)> {
+        let (sequence, kind) = name.strip_prefix(&self.file_name)?.strip_prefix('.')?.split_once('.')?;
+        let is_base = match kind {
+            "base.rdb" | "base.aof" => true,
+            "incr.aof" => false,
+            _ => return None,
+        };
+        // Some numbers follow it.
+        let sequence = sequence.parse().ok().filter(|sequence| (1..i64::MAX / 2).contains(sequence))?;
+        Some((sequence, is_base))
     }
 
     /// The path of one of the log's files.
@@ -139,6 +165,11 @@ pub(crate) fn open_existing(
     let opened = disk.open(&path, false).and_then(|file| file.length().map(|length| (file, length)));
     match opened {
         Ok((file, length)) => Ok((path, file, length)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let named = "No such file or directory, but the manifest names it: bring it back from a copy";
+            let error = io::Error::new(io::ErrorKind::NotFound, named);
+            Err(AofError::Disk { action: "Opening the AOF file", path, error })
+        }
         Err(error) => Err(AofError::Disk { action: "Opening the AOF file", path, error }),
     }
 }

@@ -40,6 +40,15 @@ pub fn load(
     sink: &mut dyn LoadSink,
 ) -> Result<Loaded, AofError> {
     let mut manifest = directory.read_manifest(disk)?;
+    if manifest.is_lost() {
+        let text = format!(
+            "There is no manifest in {}, but there are files of a log of that name. Nothing of them is loaded, and they \
+             are left as they are: if they are not what a first start left that was cut short, stop this server, bring \
+             the manifest back from a copy, and start again",
+            directory.path().display()
+        );
+        sink.notice(LoadNotice { text, is_warning: true });
+    }
     if let Some(old_file) = old_file {
         upgrade(disk, directory, old_file, &mut manifest, sink)?;
     }

@@ -1,7 +1,7 @@
 //! The log at work: batches in, positions reached out.
 //!
 //! Loads nothing (see `load`), decides neither when to sync nor what a reply waits for. Writes on the caller's thread,
-//! unless writes beside an fsync are slow; everything else on a disk is a job, whose end is told to `job_ended`.
+//! unless an fsync may be in the way; everything else on a disk is a job, whose end is told to `job_ended`.
 //! Always: nothing is called synced that an fsync did not cover; what is not safe stays in memory; positions only
 //! rise; and whatever is stopped wherever, the manifest on disk loads every record called durable, in order, once.
 
@@ -19,6 +19,7 @@ mod upkeep;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tenon_base::{DiskFile, Lane, Micros, Now, describe};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset};
@@ -65,7 +66,7 @@ pub struct Log {
     dirt: Dirt,
     sync: Option<RunningSync>,
     aside: Option<AsideWrite>,
-    /// Fsyncs beside which writes are still to be made aside.
+    /// Fsyncs beside which all writes are still to be made aside.
     aside_syncs: u8,
     failure: Option<Failure>,
     /// The attempt that was under way when the log was switched off.
@@ -131,6 +132,10 @@ struct RunningSync {
     id: JobId,
     began: Micros,
     covers: Mark,
+    /// Set by the job right before it asks the disk.
+    has_begun: Arc<AtomicBool>,
+    /// A write that began behind that came back soon.
+    lets_write: bool,
 }
 
 /// Lengths of the files that are not appended to any more.
@@ -181,9 +186,11 @@ impl Log {
             return None;
         }
         let file = Arc::clone(&self.current.as_ref()?.file);
-        let job = Box::new(SyncJob(file));
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let job = Box::new(SyncJob { file, has_begun: Arc::clone(&has_begun) });
         let id = self.next_job();
-        self.sync = Some(RunningSync { id, began: now.steady, covers: self.written });
+        let (began, covers) = (now.steady, self.written);
+        self.sync = Some(RunningSync { id, began, covers, has_begun, lets_write: false });
         self.statistics.last_began = Some(now.steady);
         let Generation { oldest, commits } = std::mem::take(&mut self.dirt.later);
         let covered = &mut self.dirt.covered;
@@ -428,7 +435,7 @@ impl Log {
     /// Writes what was appended and not written yet; nothing while the disk fails, and only up to a switch.
     fn flush_here(&mut self, now: Now) {
         let Some(current) = self.current.as_ref().filter(|_| self.failure.is_none()) else { return };
-        let to = self.switching.as_ref().map_or(self.appended, |switching| switching.at);
+        let to = self.write_end();
         if to.bytes <= self.written.bytes {
             return;
         }
@@ -440,6 +447,11 @@ impl Log {
         }
         self.written = to;
         self.keep_less();
+    }
+
+    /// Behind what may be written by now: nothing behind a switch.
+    fn write_end(&self) -> Mark {
+        self.switching.as_ref().map_or(self.appended, |switching| switching.at)
     }
 
     /// Lets go of what is safe.

@@ -110,6 +110,11 @@ impl Manifest {
         self.base.is_none() && self.increments.is_empty()
     }
 
+    /// Whether there is nothing to load, but files that some manifest has named.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_empty() && self.history.is_empty() && (self.base_sequence, self.increment_sequence) != (0, 0)
+    }
+
     /// The files to load, in order.
     pub fn live(&self) -> impl Iterator<Item = &ManifestFile> {
         self.base.iter().chain(&self.increments)

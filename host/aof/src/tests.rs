@@ -20,6 +20,8 @@ mod appended;
 const ID: ReplicationId = ReplicationId([b'c'; 40]);
 const NAME: &str = "appendonly.aof";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a server that has just been started may take for a word; whoever else has its port may never answer.
+const GREETING: Duration = Duration::from_secs(2);
 
 fn settings(timestamps: bool) -> Settings {
     Settings {
@@ -146,7 +148,7 @@ impl Redis {
     fn start(directory: &Path) -> Option<Redis> {
         let deadline = Instant::now() + PATIENCE;
         let mut redis = Redis::spawn(directory)?;
-        while !redis.says("PING").is_some_and(|reply| reply.starts_with("+PONG")) {
+        while !redis.says_within(GREETING, "PING").is_some_and(|reply| reply.starts_with("+PONG")) {
             assert!(Instant::now() < deadline, "redis-server does not answer");
             std::thread::sleep(Duration::from_millis(20));
             // A port that was free a moment ago may be somebody else's by now.
@@ -168,8 +170,12 @@ impl Redis {
 
     /// Sends requests on one connection and returns the replies, as they come, up to that of a last PING.
     fn says(&self, requests: &str) -> Option<String> {
+        self.says_within(PATIENCE, requests)
+    }
+
+    fn says_within(&self, patience: Duration, requests: &str) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.1)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
         stream.write_all(format!("{requests}\r\nPING end\r\n").as_bytes()).ok()?;
         let mut replies = String::new();
         let mut buffer = [0; 4096];

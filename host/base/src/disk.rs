@@ -88,7 +88,8 @@ pub struct Listed {
 pub trait Job: Send {
     /// Does a little.
     fn step(&mut self, disk: &dyn Disk) -> Step;
-    /// Whether it is to be done even where others wait for the processor: memory grows until it is.
+    /// Whether it is to be done even where others wait for the processor: replies wait for it, or memory grows until it
+    /// is done. Asked before each step: it may become so, or cease to be.
     fn is_urgent(&self) -> bool {
         false
     }

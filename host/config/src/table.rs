@@ -39,7 +39,6 @@ const BY_SYSTEM: &str =
     "the system places threads; taskset, or CPUAffinity= of systemd, keeps them to some cores";
 const ALWAYS_BY_PARTS: &str = "what is written to a file goes to the disk part by part, always";
 const ALWAYS_TOLD: &str = "a crash is always told in the log";
-const ALWAYS_REMOVED: &str = "files of a synchronization are removed when it has ended, always";
 const ALWAYS_ELSEWHERE: &str = "what a synchronization replaces is freed on another thread, always";
 const ALWAYS_CHECKED: &str = "payloads and files are checked in depth, always";
 const WHOLE_BATCHES: &str = "replicas are sent whole batches, so there is nothing to gather";
@@ -171,7 +170,7 @@ directives! {
     RdbCompression => Row { name: "rdbcompression", alias: None, kind: Bool, default: "yes",
         mutable: true, flags: PLAIN, effect: Acts },
     RdbDelSyncFiles => Row { name: "rdb-del-sync-files", alias: None, kind: Bool, default: "no",
-        mutable: true, flags: PLAIN, effect: Meaningless(ALWAYS_REMOVED) },
+        mutable: true, flags: PLAIN, effect: Acts },
     StopWritesOnBgsaveError => Row { name: "stop-writes-on-bgsave-error", alias: None,
         kind: Bool, default: "yes",
         mutable: true, flags: PLAIN, effect: Acts },

@@ -70,7 +70,7 @@ fn gather(directory: &Path, sources: &mut String) {
 }
 
 /// Directives that Redis 7.2 does not have.
-const OWN: [&str; 18] = [
+const OWN: [&str; 20] = [
     "metrics-port",
     "metrics-bind",
     "log-format",
@@ -84,6 +84,8 @@ const OWN: [&str; 18] = [
     "aof-stall-timeout",
     "repl-sync-delay-max",
     "dual-channel-replication-enabled",
+    "replica-follow-empty-primary",
+    "replica-serve-unsynced",
     "policy-directory",
     "policy-fsync",
     "policy-snapshot",

@@ -1,4 +1,5 @@
-//! The end of every turn: the machine settles, its requests are carried out, replies leave, and some of what was pushed.
+//! The end of every turn: the machine settles, replies leave, it goes on with what nobody waits for, its requests are
+//! carried out, and some of what was pushed leaves.
 //! Always: a message to thousands lets those be heard in between who wait for replies.
 
 use std::future::{Future, poll_fn};
@@ -78,6 +79,7 @@ fn end_turn<M: Machine + 'static>(worker: &Shared<M>, dirty: &mut Vec<u32>) {
         for slot in dirty.drain(..) {
             worker.borrow_mut().send(slot);
         }
+        worker.borrow_mut().linger();
         let requests = worker.borrow_mut().take_requests();
         if requests.is_empty() {
             break;

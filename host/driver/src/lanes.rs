@@ -67,13 +67,7 @@ impl Lanes {
     pub(crate) fn run(&mut self, ticket: Ticket, lane: Lane, job: Box<dyn Job>) {
         if lane == Lane::Save {
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
-            spawn("save", move || {
-                if job.is_urgent() {
-                    finish(ticket, job, &*disk, &mailbox);
-                } else {
-                    finish(ticket, job, &Courteous(&*disk), &mailbox);
-                }
-            });
+            spawn("save", move || finish(ticket, job, &*disk, &Courteous(&*disk), &mailbox));
             return;
         }
         let queue = self.queues.entry(lane).or_insert_with(|| {
@@ -81,7 +75,7 @@ impl Lanes {
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
             spawn(lane_name(lane), move || {
                 for (ticket, job) in receiver {
-                    finish(ticket, job, &*disk, &mailbox);
+                    finish(ticket, job, &*disk, &*disk, &mailbox);
                 }
             });
             sender
@@ -90,9 +84,11 @@ impl Lanes {
     }
 }
 
-/// A job that panics ends with its message as a `String`, which no machine takes for success.
-fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, mailbox: &Mailbox) {
+/// Runs a job to its end, on `leisurely` while it is not urgent. One that panics ends with its message as a `String`, which
+/// no machine takes for success.
+fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, leisurely: &dyn Disk, mailbox: &Mailbox) {
     let result = loop {
+        let disk = if job.is_urgent() { disk } else { leisurely };
         match catch_unwind(AssertUnwindSafe(|| job.step(disk))) {
             Ok(Step::Again) if job.is_urgent() => {}
             Ok(Step::Again) => thread::yield_now(), // the engine may wait for this processor

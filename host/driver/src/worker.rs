@@ -226,6 +226,20 @@ impl<M: Machine + 'static> Worker<M> {
         self.outputs.take_dirty(dirty);
     }
 
+    /// Lets the machine go on with what nobody waits for.
+    pub(crate) fn linger(&mut self) {
+        let now = self.clock.now();
+        let mut world = World {
+            outputs: &mut self.outputs,
+            stopwatch: &mut self.clock,
+            interlude: &mut NoInterlude,
+            disk: &*self.disk,
+        };
+        let machine = &mut self.machine;
+        let lingered = catch_unwind(AssertUnwindSafe(|| machine.linger(now, &mut world)));
+        self.survive(lingered);
+    }
+
     /// Asks the machine for what a monitoring system wants to know.
     pub(crate) fn report(&mut self, report: Report) -> Option<Reported> {
         let now = self.clock.now();

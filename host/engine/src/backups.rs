@@ -43,6 +43,8 @@ struct Running {
     keys: u64,
     control: Arc<SaveControl>,
     spill: Arc<Spill>,
+    /// Somebody has said BACKUP ABORT.
+    is_unwanted: bool,
 }
 
 struct Last {
@@ -51,11 +53,12 @@ struct Last {
     duration: Micros,
     keys: u64,
     end: SaveEnd,
+    is_unwanted: bool,
 }
 
 /// What BACKUP STATUS tells.
 pub(crate) struct BackupStatus {
-    /// `none`, `running`, `ok` or `failed`.
+    /// `none`, `running`, `ok`, `failed` or `aborted`.
     pub(crate) status: &'static str,
     /// Of the running one, or of the one that ended last.
     pub(crate) directory: String,
@@ -88,9 +91,9 @@ impl Backups {
         self.running.is_some()
     }
 
-    /// Whether the last one failed.
+    /// Whether the last one failed; one that was aborted did not.
     pub(crate) fn has_failed(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.end.is_err())
+        self.last.as_ref().is_some_and(|last| last.end.is_err() && !last.is_unwanted)
     }
 
     pub(crate) fn walk(&mut self) -> &mut Option<Walk> {
@@ -98,7 +101,7 @@ impl Backups {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.walk.as_ref().map(Walk::at)
+        self.walk.as_ref().map(Walk::wake_at)
     }
 
     pub(crate) fn status(&self, now: Now) -> BackupStatus {
@@ -133,7 +136,11 @@ impl Backups {
         }
         let Some(last) = &self.last else { return none };
         BackupStatus {
-            status: if last.end.is_ok() { "ok" } else { "failed" },
+            status: match (&last.end, last.is_unwanted) {
+                (Ok(_), _) => "ok",
+                (Err(_), true) => "aborted",
+                (Err(_), false) => "failed",
+            },
             directory: last.path.display().to_string(),
             moment_unix_ms: last.began.unix().0,
             keys_done: if last.end.is_ok() { last.keys } else { 0 },
@@ -141,7 +148,7 @@ impl Backups {
             bytes: *last.end.as_ref().unwrap_or(&0),
             elapsed_ms: last.duration.millis(),
             remaining_ms: last.end.is_ok().then_some(0),
-            error: last.end.as_ref().err().cloned().unwrap_or_default(),
+            error: last.end.as_ref().err().filter(|_| !last.is_unwanted).cloned().unwrap_or_default(),
             ..none
         }
     }
@@ -179,8 +186,14 @@ impl Engine {
         let (feed, spill) = (Arc::clone(walk.feed()), Arc::clone(walk.spill()));
         let save = SaveJob::new(feed, format, destination, Arc::clone(&control), Arc::clone(&spill));
         tracing::info!("Backup into {} started", path.display());
-        self.backups.running =
-            Some(Running { path: path.clone(), began: now, keys: manifest.keys(), control, spill });
+        self.backups.running = Some(Running {
+            path: path.clone(),
+            began: now,
+            keys: manifest.keys(),
+            control,
+            spill,
+            is_unwanted: false,
+        });
         self.backups.walk = Some(walk);
         let users = self.config.text_lossy(Directive::AclFile).into_owned();
         let users = (!users.is_empty()).then(|| self.directory().join(users));
@@ -210,7 +223,8 @@ impl Engine {
 
     /// Gives up the backup that is being written. False if there is none.
     pub(crate) fn abort_backup(&mut self) -> bool {
-        let Some(running) = &self.backups.running else { return false };
+        let Some(running) = &mut self.backups.running else { return false };
+        running.is_unwanted = true;
         running.control.cancel();
         if let Some(walk) = &self.backups.walk {
             self.keyspace.abort_cut(walk.cut, AbortReason::Cancelled);
@@ -243,11 +257,12 @@ impl Engine {
                 self.snapshots.note_size(*bytes, self.keyspace.used_memory());
                 tracing::info!("Backup into {path} is complete: {} keys, {bytes} bytes", running.keys);
             }
+            Err(_) if running.is_unwanted => tracing::info!("Backup into {path} was aborted, and removed"),
             Err(sentence) => tracing::warn!("Backup into {path} failed and was removed: {sentence}"),
         }
         let duration = now.steady.since(running.began.steady);
-        let (path, began, keys) = (running.path, running.began, running.keys);
-        self.backups.last = Some(Last { path, began, duration, keys, end });
+        let Running { path, began, keys, is_unwanted, .. } = running;
+        self.backups.last = Some(Last { path, began, duration, keys, end, is_unwanted });
     }
 
     /// Looks at the directory of backups for a client that is parked.

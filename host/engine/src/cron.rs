@@ -125,6 +125,7 @@ impl Engine {
                 Timer::Second => {
                     self.cron.second_at = now.steady + Micros(1_000_000);
                     self.ask_for_snapshot(now, world);
+                    self.remove_dump_for_replicas(world);
                 }
                 Timer::Watch => {
                     self.cron.watch_at = now.steady + Micros(500_000);

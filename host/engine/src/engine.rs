@@ -124,6 +124,8 @@ pub struct Engine {
     pub(crate) load: Option<Load>,
     /// What was saved is here, and clients are served.
     pub(crate) is_started: bool,
+    /// Somebody has asked for something since the engine last lingered.
+    was_asked: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
     /// What was loaded, for INFO and for policies.
@@ -278,6 +280,7 @@ impl Engine {
             pause: Pause::default(),
             load: None,
             is_started: false,
+            was_asked: false,
             is_over: false,
             loaded: LoadSums::default(),
             dump_lock: None,
@@ -417,7 +420,10 @@ impl Machine for Engine {
 
     fn handle(&mut self, now: Now, input: Input<'_>, world: &mut World<'_>) {
         match input {
-            Input::Received { connection, bytes } => self.received(now, connection, bytes, world),
+            Input::Received { connection, bytes } => {
+                self.was_asked = true;
+                self.received(now, connection, bytes, world);
+            }
             Input::Connected { connection, peer } => self.connected(now, connection, peer, world),
             Input::Closed { connection } => self.ended(now, connection, world),
             Input::Completed { ticket, result } => self.completed(now, ticket, result, world),
@@ -446,8 +452,6 @@ impl Machine for Engine {
         self.settle_eviction(now, world);
         self.settle_waits(now, world);
         self.speak_to_replicas(now, world);
-        self.walk_cuts(now, world);
-        self.walk_for_replicas(now, world);
         self.settle_pause(now, world);
         self.settle_migrations(now, world);
         self.settle_waiting(now, world);
@@ -464,6 +468,14 @@ impl Machine for Engine {
         self.free_garbage(world);
         self.free_tracked_keys(world);
         self.stats.count_turn(world.stopwatch.read().since(now.steady));
+    }
+
+    fn linger(&mut self, now: Now, world: &mut World<'_>) {
+        let has_clients = std::mem::take(&mut self.was_asked);
+        if self.is_started && !self.is_over {
+            self.walk_cuts(now, has_clients, world);
+            self.walk_for_replicas(now, has_clients, world);
+        }
     }
 
     fn wake_at(&self) -> Option<Micros> {

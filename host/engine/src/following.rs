@@ -5,14 +5,12 @@
 use std::collections::HashSet;
 
 use tenon_aof::{Log, Phase};
-use tenon_base::{ConnectionId, Micros, Now, Output, Peer, Ticket, World};
-use tenon_config::Directive;
+use tenon_base::{ConnectionId, Micros, Now, Peer, Ticket, World};
 use tenon_journal::{ReplicationId, ReplicationOffset};
 use tenon_replication::{Greeting, Heard, Second, Upstream};
 use tenon_resp::Batch;
 
-use crate::engine::{Engine, Purpose};
-use crate::sockets::outgoing_tls;
+use crate::engine::Engine;
 use aside::Aside;
 pub(crate) use greeting::greeting;
 use snapshot::Incoming;
@@ -20,6 +18,7 @@ use snapshot::Incoming;
 mod arriving;
 mod aside;
 mod greeting;
+mod link;
 mod own_keys;
 mod snapshot;
 mod stream;
@@ -42,6 +41,8 @@ pub(crate) struct Following {
     pub(crate) database: usize,
     /// What is here came from this primary, or from where it has it from.
     has_synced: bool,
+    /// What it offered last was refused, because it has lost its data.
+    pub(crate) is_refused: bool,
     /// The stream cannot be run any more.
     is_lost: bool,
     /// A command of the stream was refused, and the configuration says that this is not to be borne.
@@ -79,6 +80,7 @@ impl Engine {
             batch: Batch::new(),
             database,
             has_synced: false,
+            is_refused: false,
             is_lost: false,
             has_diverged: false,
             reply: Vec::new(),
@@ -152,10 +154,9 @@ impl Engine {
         };
         if let Some(silent) = links.into_iter().find(|link| is_heard(link) && link.is_silent(now.steady)) {
             tracing::warn!("{}", silent.silence());
-            following.give_up_aside();
-            return self.drop_upstream(now, world);
+            return self.lose_upstream(now, world);
         }
-        if following.aside.has_gathered() && following.upstream.is_up() && !self.pause.is_on() {
+        if following.may_run_gathered() && !self.pause.is_on() {
             self.run_gathered(now, world);
         }
         let Some(following) = &mut self.replication.following else { return };
@@ -163,10 +164,12 @@ impl Engine {
         if upstream.take_ack_due(now.steady) {
             upstream.acknowledge(offset, synced, world.outputs);
         }
-        if upstream.take_connect(now.steady) {
+        // What is here comes first: it says from where on the rest is asked for.
+        let is_ready = following.incoming.is_none() && !following.aside.has_gathered();
+        if is_ready && upstream.take_connect(now.steady) {
             let mut greeting = greeting(&self.config);
             greeting.takes_two_links &= !following.aside.has_failed;
-            following.change_greeting(&greeting);
+            following.change_greeting(now.steady, &greeting);
             let upstream = &following.upstream;
             let address = upstream.address();
             let address = (address.0.to_owned(), address.1);
@@ -174,50 +177,6 @@ impl Engine {
             if let Some(following) = &mut self.replication.following {
                 following.ticket = Some(ticket);
             }
-        }
-    }
-
-    /// Asks for a connection to the primary.
-    pub(crate) fn connect_to_primary(
-        &mut self,
-        (host, port): (String, u16),
-        world: &mut World<'_>,
-    ) -> Ticket {
-        let ticket = self.ticket(Purpose::Link);
-        let patience = Micros(greeting(&self.config).timeout.0.max(1));
-        let source = Some(self.config.text_lossy(Directive::BindSourceAddr).into_owned());
-        let (source, tls) = (source.filter(|source| !source.is_empty()), outgoing_tls(&self.config));
-        world.outputs.request(Output::Connect { ticket, host, port, patience, source, tls });
-        ticket
-    }
-
-    /// An attempt to connect has ended.
-    pub(crate) fn linked(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        result: Result<(ConnectionId, Peer), String>,
-        world: &mut World<'_>,
-    ) {
-        if self.replication.following.as_ref().is_some_and(|one| one.aside.ticket == Some(ticket)) {
-            return self.linked_aside(now, result, world);
-        }
-        let following = self.replication.following.as_mut().filter(|one| one.ticket == Some(ticket));
-        match (following, result) {
-            (Some(following), Ok((connection, peer))) => {
-                following.ticket = None;
-                following.peer = Some(peer);
-                following.upstream.linked(now.steady, connection, world.outputs);
-            }
-            (Some(following), Err(reason)) => {
-                tracing::warn!("Error condition on socket for SYNC: {reason}");
-                following.ticket = None;
-                following.upstream.lost(now.steady);
-            }
-            (None, Ok((connection, _))) => {
-                world.outputs.request(Output::Close { connection, at_once: true });
-            }
-            (None, Err(_)) => {}
         }
     }
 
@@ -270,51 +229,6 @@ impl Engine {
         self.replication.following = Some(following);
         if let Some(reason) = failure {
             self.give_up_link(now, &reason, world);
-        }
-    }
-
-    fn give_up_link(&mut self, now: Now, reason: &str, world: &mut World<'_>) {
-        tracing::warn!("The link to the primary is given up: {reason}");
-        if let Some(following) = &mut self.replication.following {
-            following.give_up_aside();
-        }
-        self.drop_upstream(now, world);
-        self.hand_over_refused(now, world);
-    }
-
-    /// The connection to the primary has ended.
-    pub(crate) fn upstream_closed(&mut self, now: Now, connection: ConnectionId, world: &mut World<'_>) {
-        let Some(following) = &mut self.replication.following else { return };
-        if following.upstream.link() == Some(connection) {
-            tracing::warn!("Connection with master lost.");
-            following.give_up_aside();
-            following.upstream.lost(now.steady);
-            self.tell_of_short_snapshot();
-            self.forget_sync(world);
-        } else if following.aside.link.as_ref().is_some_and(|link| link.link() == Some(connection)) {
-            tracing::warn!("Connection with master lost, which the snapshot came over.");
-            following.give_up_aside();
-            self.tell_of_short_snapshot();
-            self.drop_upstream(now, world);
-        }
-    }
-
-    /// Ends the link to the primary; another attempt follows while it is followed.
-    pub(crate) fn drop_upstream(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(following) = &mut self.replication.following else { return };
-        if let Some(connection) = following.upstream.link() {
-            world.outputs.request(Output::Close { connection, at_once: true });
-        }
-        following.upstream.lost(now.steady);
-        self.forget_sync(world);
-    }
-
-    /// Lets go of what was not complete: it comes again.
-    fn forget_sync(&mut self, world: &mut World<'_>) {
-        let Some(following) = &mut self.replication.following else { return };
-        following.aside.forget(world);
-        if let Some(arriving) = following.forget_incoming(world) {
-            self.free_elsewhere(arriving, world);
         }
     }
 
@@ -427,9 +341,20 @@ impl Engine {
 
 impl Following {
     /// Takes up what the configuration now says, on every link.
-    pub(crate) fn change_greeting(&mut self, greeting: &Greeting) {
+    pub(crate) fn change_greeting(&mut self, now: Micros, greeting: &Greeting) {
         let links = std::iter::once(&mut self.upstream).chain(&mut self.aside.link);
-        links.into_iter().for_each(|link| link.change_greeting(greeting.clone()));
+        links.into_iter().for_each(|link| link.change_greeting(now, greeting.clone()));
+    }
+
+    /// Says why the link to the primary is going to be closed, and when the next attempt follows.
+    fn refuse(&mut self, reason: &str) {
+        self.upstream.refuse();
+        match self.upstream.pause().0 / 1_000_000 {
+            0 | 1 => tracing::warn!("The link to the primary is given up: {reason}"),
+            seconds => tracing::warn!(
+                "The link to the primary is given up: {reason}; the next attempt follows in {seconds} seconds"
+            ),
+        }
     }
 
     /// Bytes of the stream that came while clients are paused.
@@ -440,6 +365,12 @@ impl Following {
     /// Whether a part of the stream is here that waits to be run.
     pub(crate) fn has_gathered(&self) -> bool {
         self.aside.has_gathered()
+    }
+
+    /// Whether some of that may be run: the snapshot before it is loaded.
+    pub(crate) fn may_run_gathered(&self) -> bool {
+        let is_lost = self.upstream.link().is_none() && self.incoming.is_none();
+        self.aside.has_gathered() && (self.upstream.is_up() || is_lost)
     }
 
     /// Bytes of the stream that are here and were not run.

@@ -53,10 +53,11 @@ enum Leftover {
 impl Leftover {
     fn of(name: &str, own_pid: u32) -> Option<Leftover> {
         let rest = name.strip_prefix("temp-")?;
-        let numbers = rest
-            .strip_prefix("changed-")
-            .and_then(|rest| rest.strip_suffix(".part"))
-            .or_else(|| rest.strip_prefix("sync-")?.strip_suffix(".rdb"));
+        let numbers =
+            rest.strip_prefix("changed-").and_then(|rest| rest.strip_suffix(".part")).or_else(|| {
+                let rest = rest.strip_prefix("sync-").or_else(|| rest.strip_prefix("save-"))?;
+                rest.strip_suffix(".rdb")
+            });
         if let Some((pid, count)) = numbers.and_then(|numbers| numbers.split_once('-')) {
             return (is_number(pid) && is_number(count)).then_some(Leftover::Ours);
         }
@@ -116,7 +117,13 @@ mod tests {
     fn what_nobody_writes_any_more_is_removed_and_the_rest_stays() {
         let disk = MemoryDisk::new();
         let put = |name: &str| disk.put(&Path::new("/data").join(name), b"bytes");
-        let left = ["temp-changed-9-2.part", "temp-sync-12-1.rdb", "temp-4711.rdb", "temp-7.replica.rdb"];
+        let left = [
+            "temp-changed-9-2.part",
+            "temp-sync-12-1.rdb",
+            "temp-save-12-1.rdb",
+            "temp-4711.rdb",
+            "temp-7.replica.rdb",
+        ];
         let kept = [
             "dump.rdb",
             "temp-8.rdb",

@@ -8,6 +8,7 @@ mod command_base;
 mod connections;
 mod cron;
 mod departure;
+mod dump_sender;
 mod durability;
 mod engine; // read me first
 mod eviction;

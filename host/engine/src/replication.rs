@@ -1,32 +1,25 @@
-//! Replication as the engine does it: the stream that replicas are sent, the cuts that their snapshots are made of,
-//! and clients that wait for replicas or for the disk. Who is sent what is decided in `tenon_replication`.
-//! Always: a replica's stream begins at the very unit behind its cut.
-
-use std::any::Any;
-use std::sync::Arc;
+//! Replication as the engine does it: the stream that replicas are sent, and clients that wait for replicas or for the
+//! disk. Their snapshots are made in [`snapshot`]. Who is sent what is decided in `tenon_replication`.
+//! Always: whoever waits is told what replicas and the disk have confirmed, never what was merely sent.
 
 use tenon_aof::Log;
-use tenon_base::{ConnectionId, Lane, Micros, Now, World};
+use tenon_base::{ConnectionId, Micros, Now, World};
 use tenon_config::{Config, Directive};
 use tenon_journal::{BatchBytes, LogPosition, ReplicationId, ReplicationOffset, Targets};
-use tenon_keyspace::{AbortReason, CutBounds, CutFeed, CutId, CutProgress};
-use tenon_replication::{Action, Framing, OutputLimit, Primary, Second, Settings};
+use tenon_replication::{Action, OutputLimit, Primary, Second, Settings};
 use tenon_resp::OwnedArgs;
 
-use crate::engine::{Engine, Purpose};
+use crate::engine::Engine;
 use crate::execute::write_error;
 use crate::following::{Following, greeting};
 use crate::session::Parked;
-use crate::snapshots::{DRAIN_PAUSE, FULL_PAUSE, SLICE_UNITS, WAITING_BYTES_MAX, WALK_SHARE};
-use crate::sync_job::{SyncEnd, SyncJob, SyncPlan, SyncQueue};
 use crate::waiting::FORCED;
+use snapshot::Snapshot;
+
+mod snapshot;
 
 /// Between two looks at a snapshot that is on its way.
 const PUMP_PAUSE: Micros = Micros(2_000);
-/// Where more pre-images wait than this share of what they may take, in quarters, writers wait for them.
-const PRESSING_QUARTERS: usize = 3;
-/// Digits of the mark that ends a snapshot.
-const MARK_DIGITS: usize = 40;
 
 /// What a client learns whose disk has no log any more.
 pub(crate) const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
@@ -37,6 +30,8 @@ pub(crate) struct Replication {
     snapshot: Option<Snapshot>,
     /// Snapshots begun, for the names of files.
     snapshots_begun: u64,
+    /// The dump is there for the sake of replicas alone, and is to go once they have it.
+    leaves_dump: bool,
     /// The primary that is followed. Taken out while it is listened to.
     pub(crate) following: Option<Box<Following>>,
     /// Whether there is one.
@@ -49,29 +44,6 @@ pub(crate) struct Replication {
     delay_max: Micros,
     actions: Vec<Action>,
     pump_at: Option<Micros>,
-}
-
-/// The snapshot that is being made for replicas.
-struct Snapshot {
-    /// None once everything was handed over and let go of, or where keys are left out.
-    cut: Option<CutId>,
-    walk_at: Micros,
-    queue: Arc<SyncQueue>,
-    /// What the cut has handed over of what writers change, and how much of it may wait.
-    preimages: Option<(Arc<CutFeed>, usize)>,
-    /// Keys that there are to encode.
-    keys: u64,
-    is_marked: bool,
-    /// The job has ended well: what is in the queue is all.
-    is_made: bool,
-    began: Micros,
-}
-
-impl Snapshot {
-    /// Whether nothing of the cut is held for it any more.
-    fn is_let_go_of(&self) -> bool {
-        self.preimages.as_ref().is_none_or(|(feed, _)| feed.is_drained())
-    }
 }
 
 /// A client in WAIT or WAITAOF.
@@ -92,6 +64,7 @@ impl Replication {
             primary: Primary::new(now.steady, id, settings(config)),
             snapshot: None,
             snapshots_begun: 0,
+            leaves_dump: false,
             following: None,
             is_following: false,
             waits: Vec::new(),
@@ -114,35 +87,14 @@ impl Replication {
         self.delay_max
     }
 
-    /// Whether a snapshot for replicas is being made.
-    pub(crate) fn is_making_snapshot(&self) -> bool {
-        self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_made)
-    }
-
-    /// Whether so much presses that the snapshot would have to be given up soon.
-    fn presses(&self) -> bool {
-        let is_pressing = |snapshot: &Snapshot| {
-            let (feed, max) = snapshot.preimages.as_ref()?;
-            Some(!snapshot.is_made && feed.pressure_bytes() > max / 4 * PRESSING_QUARTERS)
-        };
-        self.delay_max > Micros(0) && self.snapshot.as_ref().and_then(is_pressing).unwrap_or(false)
-    }
-
-    /// Since when a snapshot for replicas is under way: one that is sent while it is made, until all of it was handed
-    /// over, as Redis counts it.
-    pub(crate) fn snapshot_since(&self) -> Option<Micros> {
-        let snapshot = self.snapshot.as_ref()?;
-        (!snapshot.is_made || snapshot.is_marked).then_some(snapshot.began)
-    }
-
     /// When settling is due if nothing else happens. In a pause nothing of a stream is run.
     pub(crate) fn wake_at(&self, is_paused: bool) -> Option<Micros> {
-        let follows_up =
-            self.following.as_ref().is_some_and(|one| one.upstream.is_up() && one.has_gathered());
+        let follows_up = self.following.as_ref().is_some_and(|one| one.may_run_gathered());
         let gathered = (follows_up && !is_paused).then_some(Micros(0));
         let waits = self.waits.iter().filter_map(|wait| wait.until);
         let arriving = self.following.as_ref().and_then(|following| following.load_due_at());
-        self.pump_at.into_iter().chain(gathered).chain(arriving).chain(waits).min()
+        let walk = self.snapshot.as_ref().and_then(Snapshot::walks_at);
+        self.pump_at.into_iter().chain(walk).chain(gathered).chain(arriving).chain(waits).min()
     }
 }
 
@@ -158,7 +110,10 @@ impl Engine {
         self.replication.delay_max = settings.sync_delay_max;
         self.replication.primary.change_settings(now.steady, settings, world.outputs);
         if let Some(following) = &mut self.replication.following {
-            following.change_greeting(&greeting(&self.config));
+            following.change_greeting(now.steady, &greeting(&self.config));
+            if following.is_refused && self.config.bool(Directive::ReplicaFollowEmptyPrimary) {
+                following.upstream.hurry(now.steady);
+            }
         }
     }
 
@@ -193,6 +148,7 @@ impl Engine {
         self.replication.primary.tick(now.steady, world.outputs, &mut actions);
         if self.replication.primary.take_wants_acks() {
             self.say_aside(&[b"REPLCONF", b"GETACK", b"*"]);
+            self.name_place();
         }
         self.carry_out_actions(&mut actions, world);
         self.replication.actions = actions;
@@ -236,63 +192,6 @@ impl Engine {
             || replication.presses() && !replication.is_following;
         if replication.holds_writers && replication.pump_at.is_none() {
             replication.pump_at = Some(now.steady + PUMP_PAUSE);
-        }
-    }
-
-    /// Moves the walk of a snapshot for replicas on by a slice, if it is its turn.
-    pub(crate) fn walk_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(snapshot) = &mut self.replication.snapshot else { return };
-        let Some(cut) = snapshot.cut else { return };
-        self.keyspace.weigh_cut(cut);
-        self.snapshots.note_held(self.keyspace.cut_memory());
-        if snapshot.walk_at > now.steady {
-            return;
-        }
-        let began = world.stopwatch.read();
-        let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);
-        let ended = world.stopwatch.read();
-        match progress {
-            CutProgress::Walking => {
-                snapshot.walk_at = ended + Micros(ended.since(began).0 * (WALK_SHARE - 1));
-            }
-            CutProgress::Waiting => snapshot.walk_at = ended + FULL_PAUSE,
-            CutProgress::Done if !snapshot.is_let_go_of() => snapshot.walk_at = ended + DRAIN_PAUSE,
-            // Why it was given up is told by the job, which finds out by itself.
-            CutProgress::Done | CutProgress::Aborted(_) => {
-                self.keyspace.end_cut(cut);
-                snapshot.cut = None;
-            }
-        }
-    }
-
-    /// The job that made a snapshot for replicas has ended.
-    pub(crate) fn snapshot_for_replicas_ended(
-        &mut self,
-        now: Now,
-        result: Box<dyn Any + Send>,
-        world: &mut World<'_>,
-    ) {
-        let end = result.downcast::<SyncEnd>().map_or_else(
-            |other| Err(other.downcast_ref::<String>().cloned().unwrap_or_else(|| "no result".to_owned())),
-            |end| *end,
-        );
-        let Some(snapshot) = &mut self.replication.snapshot else { return };
-        if let Some(cut) = snapshot.cut.take() {
-            self.keyspace.end_cut(cut);
-        }
-        match end {
-            Ok(bytes) => {
-                snapshot.is_made = true;
-                let spent = now.steady.since(snapshot.began).millis();
-                tracing::info!("The snapshot for replicas is made: {bytes} bytes in {spent} ms");
-            }
-            Err(reason) => {
-                self.replication.snapshot = None;
-                let mut actions = std::mem::take(&mut self.replication.actions);
-                self.replication.primary.snapshot_failed(&reason, world.outputs, &mut actions);
-                self.carry_out_actions(&mut actions, world);
-                self.replication.actions = actions;
-            }
         }
     }
 
@@ -377,81 +276,6 @@ impl Engine {
         }
     }
 
-    fn begin_snapshot_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
-        let offset = self.journal.offset();
-        let (framing, filter) = self.replication.primary.snapshot_begun(now.steady, offset, world.outputs);
-        self.journal.replica_seam();
-        let preimage_bytes_max = self.preimage_bytes_max();
-        let bounds = CutBounds { waiting_bytes_max: WAITING_BYTES_MAX, preimage_bytes_max };
-        let cut = (!filter.excludes_data).then(|| self.keyspace.begin_cut(bounds));
-        if cut.is_some() {
-            self.note_cut();
-        }
-        self.replication.snapshots_begun += 1;
-        let name = format!("temp-sync-{}-{}.rdb", self.identity.pid, self.replication.snapshots_begun);
-        let feed = cut.and_then(|cut| self.keyspace.cut_feed(cut));
-        let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
-        let plan = SyncPlan {
-            feed: feed.clone(),
-            options: self.rdb_options(),
-            aux: Box::new(self.aux(now, false)),
-            sizes: if filter.excludes_data { Vec::new() } else { self.database_sizes() },
-            libraries: if filter.excludes_functions { Vec::new() } else { self.scripts.libraries.texts() },
-            framing,
-            mark: self.dice.hex(MARK_DIGITS),
-            spill: self.directory().join(name),
-            preimage_bytes_max,
-            key_delay_us: self.config.integer(Directive::RdbKeySaveDelay),
-        };
-        if framing == Framing::Marked {
-            // A line that tools wait for; no other process is at work.
-            tracing::info!("Background RDB transfer started by pid {}", self.identity.pid);
-        }
-        let queue = Arc::new(SyncQueue::default());
-        let job = SyncJob::new(plan, Arc::clone(&queue));
-        self.replication.snapshot = Some(Snapshot {
-            cut,
-            walk_at: now.steady,
-            queue,
-            preimages: feed.map(|feed| (feed, preimage_bytes_max)),
-            keys,
-            is_marked: framing == Framing::Marked,
-            is_made: false,
-            began: now.steady,
-        });
-        self.start_job(Purpose::SnapshotForReplicas, Lane::Save, Box::new(job), world);
-    }
-
-    /// Hands over what was made of the snapshot, as far as the slowest replica lets it.
-    fn pump_snapshot(&mut self, now: Now, world: &mut World<'_>) {
-        let replication = &mut self.replication;
-        if let Some(snapshot) = &replication.snapshot {
-            while replication.primary.has_room_for_snapshot(world.outputs)
-                && let Some(piece) = snapshot.queue.take()
-            {
-                replication.primary.snapshot_piece(piece, world.outputs);
-            }
-            if let Some(bytes) = snapshot.queue.expected_bytes(snapshot.keys) {
-                replication.primary.expect_snapshot(bytes);
-            }
-            if snapshot.is_made && (snapshot.queue.is_empty() || !replication.primary.has_snapshot()) {
-                if snapshot.is_marked {
-                    // A line that tools wait for.
-                    let count = replication.primary.syncing_count();
-                    tracing::info!(
-                        "Diskless rdb transfer, done reading from pipe, {count} replicas still up."
-                    );
-                }
-                replication.primary.snapshot_complete(world.outputs);
-                replication.snapshot = None;
-            }
-        }
-        let walk_at = replication.snapshot.as_ref().and_then(|made| made.cut.map(|_| made.walk_at));
-        let is_busy = replication.snapshot.is_some() || replication.primary.has_snapshot();
-        let pump_at = is_busy.then(|| now.steady + PUMP_PAUSE);
-        replication.pump_at = walk_at.into_iter().chain(pump_at).min();
-    }
-
     fn carry_out_actions(&mut self, actions: &mut Vec<Action>, world: &mut World<'_>) {
         for action in actions.drain(..) {
             match action {
@@ -477,37 +301,6 @@ impl Engine {
         let mut actions = Vec::new();
         self.replication.primary.close_backlog(world.outputs, &mut actions);
         self.carry_out_actions(&mut actions, world);
-    }
-
-    /// FLUSHALL: what a snapshot for replicas still tells of is gone. It would keep all of that in memory, and the
-    /// replicas would load it to throw it away; so they are to ask for another, which is soon made.
-    pub(crate) fn restart_snapshot_for_replicas(&mut self, world: &mut World<'_>) {
-        if !self.replication.is_making_snapshot() {
-            return;
-        }
-        let mut actions = Vec::new();
-        self.replication.primary.snapshot_failed("all keys are removed", world.outputs, &mut actions);
-        self.carry_out_actions(&mut actions, world);
-        self.cancel_snapshot();
-    }
-
-    fn abandon_snapshot(&mut self) {
-        let Some(snapshot) = &self.replication.snapshot else { return };
-        tracing::info!("The snapshot for replicas is given up: none of them is left");
-        if snapshot.is_marked {
-            // A line that tools wait for. The child is a job here, and killed by being told.
-            tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
-        }
-        self.cancel_snapshot();
-    }
-
-    /// The job ends by itself, and its end is heard.
-    fn cancel_snapshot(&mut self) {
-        let Some(snapshot) = &self.replication.snapshot else { return };
-        snapshot.queue.cancel();
-        if let Some(cut) = snapshot.cut {
-            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
-        }
     }
 
     /// Has the log name the place that replicas have come to with words that are in no log: a restart would not know it

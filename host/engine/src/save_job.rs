@@ -6,8 +6,8 @@ mod format;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_base::{Disk, DiskFile, Job, Step, describe};
 use tenon_keyspace::{AbortReason, CutFeed};
@@ -33,15 +33,23 @@ pub(crate) struct Destination {
 }
 
 /// What the engine may say to a snapshot that is being written, and what that says of itself.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct SaveControl {
     /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
     key_delay_us: AtomicI64,
     /// At most so many bytes are written a second, about; 0 is no limit.
     bytes_per_second: AtomicU64,
     is_cancelled: AtomicBool,
+    place: Mutex<Place>,
     written_keys: AtomicU64,
     written_bytes: AtomicU64,
+}
+
+/// Where a finished snapshot is.
+#[derive(Default)]
+struct Place {
+    is_wanted: bool,
+    file: Option<Arc<dyn DiskFile>>,
 }
 
 impl SaveControl {
@@ -62,6 +70,26 @@ impl SaveControl {
     /// Another delay, from the next step on. With none, what is owed is forgotten too.
     pub(crate) fn set_key_delay(&self, key_delay_us: i64) {
         self.key_delay_us.store(key_delay_us, Ordering::Relaxed);
+    }
+
+    /// Asks for the file itself, which can be read as it is whatever takes its name later.
+    pub(crate) fn want_file(&self) {
+        self.place().is_wanted = true;
+    }
+
+    /// The file, if it was asked for and the snapshot is complete.
+    pub(crate) fn take_file(&self) -> Option<Arc<dyn DiskFile>> {
+        self.place().file.take()
+    }
+
+    /// Waits until a snapshot that was given up cannot take its place any more.
+    pub(crate) fn await_renaming(&self) {
+        drop(self.place());
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        // A panic elsewhere leaves it whole: each change is one assignment.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the snapshot up, also if all that it needs has been handed over.
@@ -266,9 +294,17 @@ impl SaveJob {
     fn put_in_place(&mut self, disk: &dyn Disk) -> io::Result<Step> {
         let file = self.output.file.as_ref().expect("a save creates its file first");
         file.sync()?;
+        // Held while the file takes its place: whoever gave the snapshot up may wait until that is over.
+        let mut place = self.control.place();
+        if self.control.is_cancelled.load(Ordering::Relaxed) {
+            return Err(io::Error::other(abort_text(&self.feed)));
+        }
         if let Some(target) = &self.destination.target {
             disk.rename(&self.destination.temporary, target)?;
             disk.sync_directory(target.parent().unwrap_or(Path::new(".")))?;
+        }
+        if place.is_wanted {
+            place.file = self.output.file.take();
         }
         let end: SaveEnd = Ok(self.output.written);
         Ok(Step::Done(Box::new(end)))

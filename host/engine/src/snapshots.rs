@@ -1,5 +1,5 @@
-//! Saves and rewrites: when they begin, how the walk over the keyspace is paced beside the clients, what they
-//! leave behind. At most one of them at a time, as in Redis.
+//! Saves and rewrites: when they begin and what they leave behind. At most one of them at a time, as in Redis. What
+//! is a rewrite's alone is in [`rewrite`], how the walk over the keyspace is paced in `walks`.
 //! Always: a save begins between units, and shows the keyspace as it was at that moment.
 
 use std::any::Any;
@@ -8,14 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tenon_aof::{CommandBase, Origin, Phase, RewriteRefused, RewriteStage};
-use tenon_base::{Disk, Job, Lane, Micros, Now, Step, World};
+use tenon_aof::{CommandBase, Origin};
+use tenon_base::{Disk, Lane, Micros, Now, World};
 use tenon_config::{Config, Directive};
 use tenon_keyspace::{AbortReason, CutId};
-use tenon_policy::{
-    Job as JobFacts, NEVER, Outcome as PolicyOutcome, SavePoint, SnapshotFacts, SnapshotVerdict,
-    rewrite_is_limited,
-};
+use tenon_policy::{Job as JobFacts, NEVER, Outcome as PolicyOutcome, rewrite_is_limited};
 use tenon_rdb::{AccessField, Aux, DatabaseSize, EncoderOptions};
 
 use crate::command_base::CommandEncoder;
@@ -23,11 +20,15 @@ use crate::engine::{Engine, Purpose};
 use crate::save_job::{Destination, Format, SaveControl, SaveEnd, SaveJob};
 use crate::walks::Walk;
 
+mod foreground;
+mod policy;
+mod rewrite;
+
 /// Work of one slice of a walk: 30 us where memory is at hand, a tenth of a millisecond where it is not.
 pub(crate) const SLICE_UNITS: usize = 600;
 /// A walk takes at most this share of the engine's time: one part in so many. The longest of a thousand waits grow with
 /// it, because the more the engine does, the more often it meets what else runs on its processor.
-pub(crate) const WALK_SHARE: u64 = 6;
+pub(crate) const WALK_SHARE: u64 = 5;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// Between two looks at what a cut still holds once all of it was handed over.
@@ -40,10 +41,6 @@ const PREIMAGE_BYTES_MIN: usize = 16 * 1024 * 1024;
 const SIZED_MEMORY_BYTES_MIN: usize = 1 << 20;
 /// Of data that was never written, one part in so many of its memory is taken for the least that it is on disk.
 const UNSIZED_SHARE: usize = 20;
-/// Between two attempts to switch the log on, after the first failure.
-const SWITCH_ON_PAUSE_MS: u64 = 500;
-/// ... doubled by each failure, to 32 seconds.
-const SWITCH_ON_DOUBLINGS_MAX: u32 = 6;
 
 /// Saves and rewrites of one tenant.
 pub(crate) struct Snapshots {
@@ -98,6 +95,8 @@ struct Running {
     began: Now,
     dirty: u64,
     bytes: u64,
+    /// It was told to end because nobody wants it any more.
+    is_given_up: bool,
 }
 
 impl History {
@@ -215,13 +214,18 @@ impl Snapshots {
         (u128::from(file_bytes) * memory_bytes as u128 / then.max(1) as u128) as u64
     }
 
+    /// Keys and bytes that are in the file that is being written.
+    pub(crate) fn written(&self) -> (u64, u64) {
+        self.control.written()
+    }
+
     /// Changes since the last good save.
     pub(crate) fn changes(&self, dirty_total: u64) -> u64 {
         dirty_total.saturating_sub(self.dirty_at_save)
     }
 
     pub(crate) fn wake_at(&self) -> Option<Micros> {
-        self.walk.as_ref().map(Walk::at)
+        self.walk.as_ref().map(Walk::wake_at)
     }
 
     /// Everything in memory is in a file, or was just loaded from one.
@@ -259,71 +263,32 @@ impl Engine {
             self.snapshots.save.refused(now);
             return Err(sentence);
         }
-        tracing::info!("Background saving started");
-        let (walk, job) = self.cut_for_save(now);
-        self.note_running(Kind::Save, now);
-        self.snapshots.walk = Some(walk);
-        self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
+        self.replication.keep_dump();
+        self.start_save(now, world);
         Ok(())
     }
 
-    /// Saves while everybody waits.
-    pub(crate) fn save_now(&mut self, now: Now, world: &mut World<'_>) -> SaveEnd {
-        self.save_while(now, world, |_| true)
+    /// Begins a save whose file replicas are to be sent, if one can begin now.
+    pub(crate) fn begin_save_for_replicas(&mut self, now: Now, world: &mut World<'_>) -> bool {
+        if self.snapshots.running.is_some() || self.check_space(&self.directory(), world.disk).is_err() {
+            return false;
+        }
+        self.start_save(now, world);
+        self.snapshots.control.want_file();
+        true
     }
 
-    /// As [`Engine::save_now`], for as long as it is wanted.
-    pub(crate) fn save_while(
-        &mut self,
-        now: Now,
-        world: &mut World<'_>,
-        mut is_wanted: impl FnMut(&mut World<'_>) -> bool,
-    ) -> SaveEnd {
-        let (walk, mut job) = self.cut_for_save(now);
-        let cut = walk.cut;
-        self.snapshots.save.began = Some(now.steady);
-        let (dirty, bytes) = (self.stats.dirty_total, self.journal.effect_bytes());
-        let began = world.stopwatch.read();
-        let end = loop {
-            self.keyspace.advance_cut(cut, SLICE_UNITS * 100);
-            if !is_wanted(world) {
-                self.snapshots.control.cancel();
-                self.keyspace.abort_cut(cut, AbortReason::Cancelled);
-            }
-            match job.step(world.disk) {
-                Step::Again => {}
-                Step::Starved if self.config.integer(Directive::RdbKeySaveDelay) != 0 => {
-                    world.interlude.sleep(Micros(500));
-                }
-                Step::Starved => {}
-                Step::Done(end) => {
-                    break end.downcast::<SaveEnd>().map_or_else(|_| Err("no result".into()), |end| *end);
-                }
-            }
-        };
-        self.keyspace.end_cut(cut);
-        let ended = Now { steady: world.stopwatch.read(), unix_us: world.stopwatch.unix_us() };
-        let former = self.snapshots.save.last;
-        self.snapshots.save.ended(ended, began, &end);
-        if end.is_err() {
-            // Whoever waited for it knows; only what failed in the background makes writes be refused.
-            self.snapshots.save.last = former;
-        }
-        match &end {
-            Ok(file_bytes) => {
-                self.snapshots.note_size(*file_bytes, self.keyspace.used_memory());
-                tracing::info!("DB saved on disk");
-                self.snapshots.nothing_changed(dirty, bytes);
-                self.snapshots.last_save_unix = ended.unix().seconds();
-            }
-            Err(error) => tracing::warn!("Error saving DB on disk: {error}"),
-        }
-        end
-    }
-
-    fn cut_for_save(&mut self, now: Now) -> (Walk, SaveJob) {
+    fn start_save(&mut self, now: Now, world: &mut World<'_>) {
+        tracing::info!("Background saving started");
         let target = self.dump_path();
         let temporary = target.with_file_name(format!("temp-{}.rdb", self.identity.pid));
+        let (walk, job) = self.cut_for_save(now, temporary, target);
+        self.note_running(Kind::Save, now);
+        self.snapshots.walk = Some(walk);
+        self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
+    }
+
+    fn cut_for_save(&mut self, now: Now, temporary: PathBuf, target: PathBuf) -> (Walk, SaveJob) {
         self.cut_for(now, Destination { temporary, target: Some(target) }, false, true)
     }
 
@@ -446,6 +411,7 @@ impl Engine {
             began: now,
             dirty: self.stats.dirty_total,
             bytes: self.journal.effect_bytes(),
+            is_given_up: false,
         });
     }
 
@@ -458,15 +424,21 @@ impl Engine {
         let Some(kind) = self.snapshots.running() else { return };
         self.end_walk();
         match kind {
-            Kind::Save => self.save_settled(now, &end),
+            Kind::Save => self.save_settled(now, &end, world),
             Kind::Rewrite => self.base_written(now, end),
         }
         self.begin_scheduled(now, world);
     }
 
-    fn save_settled(&mut self, now: Now, end: &SaveEnd) {
+    fn save_settled(&mut self, now: Now, end: &SaveEnd, world: &mut World<'_>) {
         let Some(running) = self.snapshots.running.take() else { return };
+        let former = self.snapshots.save;
         self.snapshots.save.ended(now, running.began.steady, end);
+        if end.is_err() && running.is_given_up {
+            // Nothing went wrong, so writes need not be refused.
+            self.snapshots.save.last = former.last;
+            self.snapshots.save.failures_in_a_row = former.failures_in_a_row;
+        }
         self.snapshots.save.last_held_bytes = self.snapshots.held_bytes_peak as u64;
         match end {
             Ok(bytes) => {
@@ -476,15 +448,20 @@ impl Engine {
                 tracing::info!("DB saved on disk: {bytes} bytes");
                 tracing::info!("Background saving terminated with success");
             }
+            Err(_) if running.is_given_up => tracing::info!("Background saving was given up"),
             Err(error) => tracing::warn!("Background saving error: {error}"),
         }
+        let file = self.snapshots.control.take_file();
+        self.dump_for_replicas_ended(now, end, file, world);
     }
 
     /// Gives up the running save, if there is one: FLUSHALL, SHUTDOWN NOSAVE.
     pub(crate) fn abort_save(&mut self) {
-        if self.snapshots.running() != Some(Kind::Save) {
+        let Some(running) = self.snapshots.running.as_mut().filter(|running| running.kind == Kind::Save)
+        else {
             return;
-        }
+        };
+        running.is_given_up = true;
         self.snapshots.control.cancel();
         if let Some(cut) = self.snapshots.running_cut() {
             self.keyspace.abort_cut(cut, AbortReason::Cancelled);
@@ -500,93 +477,6 @@ impl Engine {
     /// `rdb-key-save-delay` may be another; what is being written goes on with it.
     pub(crate) fn save_settings_changed(&self) {
         self.snapshots.control.set_key_delay(self.config.integer(Directive::RdbKeySaveDelay));
-    }
-
-    /// Gives up a running rewrite, because the log that it is for is switched off.
-    pub(crate) fn abort_rewrite(&mut self, now: Now) {
-        if self.snapshots.running() != Some(Kind::Rewrite) {
-            return;
-        }
-        tracing::info!("Killing the running AOF rewrite, which has no child process: its job gives up");
-        let stage = self.durability.log().and_then(|log| log.rewrite_stage());
-        if stage != Some(RewriteStage::Writing) {
-            // No job of it runs whose end would be heard.
-            return self.rewrite_settled(now, Err("the log is switched off".to_owned()));
-        }
-        self.snapshots.control.cancel();
-        if let Some(cut) = self.snapshots.running_cut() {
-            self.keyspace.abort_cut(cut, AbortReason::Cancelled);
-        }
-    }
-
-    /// Begins a rewrite of the log, or switches the log on.
-    pub(crate) fn begin_rewrite(&mut self, now: Now, disk: &dyn Disk) -> Result<(), String> {
-        if self.snapshots.running.is_some() {
-            return Err("a save or rewrite is in progress".to_owned());
-        }
-        if let Err(sentence) = self.check_space(&self.directory(), disk) {
-            self.snapshots.rewrite.refused(now);
-            return Err(sentence);
-        }
-        let Some(log) = self.durability.log_mut() else { return Err("there is no log".to_owned()) };
-        log.begin_rewrite().map_err(|refused| match refused {
-            RewriteRefused::Running => "Background append only file rewriting already in progress".to_owned(),
-            RewriteRefused::Failing => "the disk fails".to_owned(),
-        })?;
-        self.note_running(Kind::Rewrite, now);
-        Ok(())
-    }
-
-    /// The next increment is there: what is in memory now becomes the base, what comes goes into the increment.
-    pub(crate) fn begin_rewrite_cut(&mut self, now: Now, world: &mut World<'_>) {
-        let Some(log) = self.durability.log_mut() else { return };
-        if log.rewrite_stage() != Some(RewriteStage::Ready) {
-            return;
-        }
-        let Some(temporary) = log.rewrite_path() else { return };
-        let is_rdb = log.rewrite_is_rdb();
-        log.switch_increment(now, self.journal.position(), self.journal.offset());
-        self.set_readers();
-        let (walk, job) = self.cut_for(now, Destination { temporary, target: None }, true, is_rdb);
-        self.snapshots.walk = Some(walk);
-        self.start_job(Purpose::Save, Lane::Save, Box::new(job), world);
-    }
-
-    fn base_written(&mut self, now: Now, end: SaveEnd) {
-        let Some(log) = self.durability.log_mut() else { return };
-        match end {
-            Ok(bytes) => {
-                log.finish_rewrite(bytes);
-                if log.rewrite_stage() != Some(RewriteStage::Finishing) {
-                    // It was written to its end just before it was given up.
-                    self.rewrite_settled(now, Err("the log is switched off".to_owned()));
-                }
-            }
-            Err(error) => {
-                tracing::warn!("Writing the base of the append-only file failed: {error}");
-                log.abort_rewrite(now);
-                // The log says nothing of what it was told to give up.
-                self.rewrite_settled(now, Err(error));
-            }
-        }
-    }
-
-    /// A rewrite is over, well or badly.
-    pub(crate) fn rewrite_settled(&mut self, now: Now, end: SaveEnd) {
-        if self.snapshots.running() != Some(Kind::Rewrite) {
-            return;
-        }
-        let Some(running) = self.snapshots.running.take() else { return };
-        self.end_walk();
-        if end.is_err() && self.config.bool(Directive::AppendOnly) && !self.durability.is_on() {
-            // In the words of Redis, for which tools look.
-            tracing::warn!(
-                "Removing the temp incr aof file: the log that it was for could not be switched on"
-            );
-        }
-        self.snapshots.rewrite.ended(now, running.began.steady, &end);
-        self.snapshots.rewrite.last_held_bytes = self.snapshots.held_bytes_peak as u64;
-        self.set_readers();
     }
 
     /// Begins what was asked for while something else was at work.
@@ -606,90 +496,7 @@ impl Engine {
             let _ = self.begin_save(now, world);
         }
     }
-
-    /// Asks the snapshot policy, once a second.
-    pub(crate) fn ask_for_snapshot(&mut self, now: Now, world: &mut World<'_>) {
-        self.begin_scheduled(now, world);
-        self.switch_on_again(now, world.disk);
-        let facts = self.snapshot_facts(now, world);
-        let stopwatch = &mut *world.stopwatch;
-        match self.policies.ask_snapshot(&facts, || stopwatch.read_ns()) {
-            SnapshotVerdict::None => {}
-            SnapshotVerdict::Save => {
-                tracing::info!(
-                    "{} changes in {} seconds. Saving...",
-                    facts.changes_since_save,
-                    facts.save.since_success_ms / 1_000
-                );
-                // What went wrong is in the log.
-                let _ = self.begin_save(now, world);
-            }
-            SnapshotVerdict::RewriteAof => {
-                let growth =
-                    facts.aof_bytes.saturating_sub(facts.aof_base_bytes) * 100 / facts.aof_base_bytes.max(1);
-                tracing::info!("Starting automatic rewriting of AOF on {growth}% growth");
-                if let Err(sentence) = self.begin_rewrite(now, world.disk) {
-                    tracing::warn!("The rewrite cannot begin: {sentence}");
-                }
-            }
-        }
-    }
-
-    /// Tries again to switch the log on, where its first base could not be written: the configuration says that it
-    /// is on. Each failure doubles the pause.
-    fn switch_on_again(&mut self, now: Now, disk: &dyn Disk) {
-        let is_wanted = self.config.bool(Directive::AppendOnly) && !self.durability.is_on();
-        if !is_wanted || self.snapshots.running.is_some() {
-            return;
-        }
-        let last = self.snapshots.rewrite.facts(now, false);
-        if last.since_attempt_ms < SWITCH_ON_PAUSE_MS << last.failures_in_a_row.min(SWITCH_ON_DOUBLINGS_MAX) {
-            return;
-        }
-        if let Err(sentence) = self.begin_rewrite(now, disk) {
-            tracing::warn!("The append-only file cannot be switched on yet: {sentence}");
-        }
-    }
-
-    fn snapshot_facts(&self, now: Now, world: &World<'_>) -> SnapshotFacts {
-        let log = self.durability.log();
-        let sizes = log.map(|log| log.sizes()).unwrap_or_default();
-        let memory_max = self.config.memory(Directive::MaxMemory);
-        let points = self.config.save_points().iter();
-        let running = self.snapshots.running();
-        SnapshotFacts {
-            now_ms: now.steady.since(self.identity.started.steady).millis(),
-            wall_unix_ms: now.unix().0,
-            utc_offset_minutes: self.identity.utc_offset_minutes,
-            save_points: points
-                .map(|point| SavePoint { seconds: point.seconds, changes: point.changes })
-                .collect(),
-            keys: (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum(),
-            used_memory_bytes: self.keyspace.used_memory() as u64,
-            memory_limit_bytes: if memory_max == 0 { NEVER } else { memory_max },
-            disk_free_bytes: world.disk.free_bytes(&self.directory()),
-            changes_since_save: self.snapshots.changes(self.stats.dirty_total),
-            bytes_since_save: self.journal.effect_bytes().saturating_sub(self.snapshots.bytes_at_save),
-            changes_total: self.stats.dirty_total,
-            commands_total: self.stats.commands_processed,
-            save: self.snapshots.save.facts(now, running == Some(Kind::Save)),
-            rewrite: self.snapshots.rewrite.facts(now, running == Some(Kind::Rewrite)),
-            aof_enabled: log.is_some_and(|log| log.phase() == Phase::On),
-            aof_bytes: sizes.current,
-            aof_base_bytes: sizes.base,
-            aof_replay_bytes: sizes.replayed,
-            rewrite_percentage: u32::try_from(self.config.integer(Directive::AutoAofRewritePercentage))
-                .unwrap_or(0),
-            rewrite_min_bytes: self.config.memory(Directive::AutoAofRewriteMinSize),
-            load_bytes_per_second: self.loaded.rates.base,
-            replay_bytes_per_second: self.loaded.rates.replay,
-            full_syncs_running: u32::from(self.replication.is_making_snapshot()),
-            is_replica: self.replication.is_following,
-        }
-    }
 }
 
 #[cfg(test)]
 mod held_tests;
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use tenon_replication::Framing;
 use crate::leftovers::create_temporary;
 
 /// Bytes of a piece.
-const PIECE_BYTES: usize = 64 * 1024;
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes of pieces that wait in memory.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// About what the driver waits after a step that is starved.
@@ -38,8 +38,30 @@ struct QueueState {
     /// The pieces may be taken: a sized snapshot's only once it is whole.
     is_released: bool,
     is_cancelled: bool,
-    /// Bytes and keys that were encoded.
-    encoded: (u64, u64),
+    encoded: Encoded,
+}
+
+/// How far the encoding is.
+#[derive(Debug, Default)]
+struct Encoded {
+    /// Bytes before the first key.
+    head_bytes: u64,
+    /// Bytes up to the last key that is whole, and what the keys so far took in memory.
+    bytes: u64,
+    memory_bytes: u64,
+    /// Bytes up to now, in the midst of a key.
+    bytes_now: u64,
+}
+
+impl Encoded {
+    /// About how many bytes it will be of data that takes so much memory.
+    fn expected_bytes(&self, memory_bytes: u64) -> Option<u64> {
+        let all = u128::from(memory_bytes.max(self.memory_bytes));
+        let keys = u128::from(self.bytes - self.head_bytes) * all;
+        let keys = keys.checked_div(u128::from(self.memory_bytes))?;
+        let all = u128::from(self.head_bytes) + keys;
+        Some(u64::try_from(all).unwrap_or(u64::MAX).max(self.bytes_now))
+    }
 }
 
 impl SyncQueue {
@@ -59,17 +81,13 @@ impl SyncQueue {
         self.state().pieces.is_empty()
     }
 
-    /// About how many bytes a snapshot of so many keys is, once some of it is encoded.
-    pub(crate) fn expected_bytes(&self, keys: u64) -> Option<u64> {
-        let (bytes, encoded) = self.state().encoded;
-        let all = u128::from(bytes) * u128::from(keys.max(encoded));
-        all.checked_div(u128::from(encoded)).map(|all| u64::try_from(all).unwrap_or(u64::MAX))
+    /// About how many bytes a snapshot is of data that takes so much memory, once some of it is encoded.
+    pub(crate) fn expected_bytes(&self, memory_bytes: u64) -> Option<u64> {
+        self.state().encoded.expected_bytes(memory_bytes)
     }
 
-    fn note_encoded(&self, bytes: u64, keys: u64) {
-        let encoded = &mut self.state().encoded;
-        encoded.0 += bytes;
-        encoded.1 += keys;
+    fn note_encoded(&self, note: impl FnOnce(&mut Encoded)) {
+        note(&mut self.state().encoded);
     }
 
     /// Nobody wants the snapshot any more.
@@ -77,22 +95,22 @@ impl SyncQueue {
         self.state().is_cancelled = true;
     }
 
-    fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.state().is_cancelled
     }
 
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.state().bytes < WAITING_BYTES_MAX
     }
 
-    fn push(&self, piece: Vec<u8>) {
+    pub(crate) fn push(&self, piece: Vec<u8>) {
         let mut state = self.state();
         state.bytes += piece.len();
         state.pieces.push_back(piece);
     }
 
     /// Puts what frames the snapshot before it, and lets all of it be taken.
-    fn release(&self, preamble: Vec<u8>) {
+    pub(crate) fn release(&self, preamble: Vec<u8>) {
         let mut state = self.state();
         state.bytes += preamble.len();
         state.pieces.push_front(preamble);
@@ -123,6 +141,13 @@ pub(crate) struct SyncPlan {
     pub(crate) preimage_bytes_max: usize,
     /// `rdb-key-save-delay`: microseconds for each key, or keys for each microsecond if negative.
     pub(crate) key_delay_us: i64,
+}
+
+impl SyncPlan {
+    /// Whether so much of what writers change waits that it is to be encoded now, whoever else waits.
+    fn is_pressed(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.pressure_bytes() > self.preimage_bytes_max / 2)
+    }
 }
 
 /// One snapshot for replicas.
@@ -245,6 +270,8 @@ impl SyncJob {
         let out = &mut self.out;
         encoder.begin(&self.plan.aux, &self.plan.sizes, &mut |bytes| out.write(bytes, disk))?;
         encoder.functions(&self.plan.libraries, &mut |bytes| out.write(bytes, disk))?;
+        let head_bytes = encoder.written_bytes();
+        out.queue.note_encoded(|encoded| (encoded.head_bytes, encoded.bytes) = (head_bytes, head_bytes));
         self.state = State::Encoding(Box::new(encoder));
         Ok(Step::Again)
     }
@@ -260,20 +287,24 @@ impl SyncJob {
             return Err(io::Error::other(abort_text(feed)));
         }
         // A slow receiver slows the walk down, but what changes must not pile up for its sake.
-        let is_pressed = feed.pressure_bytes() > self.plan.preimage_bytes_max / 2;
-        if self.plan.framing == Framing::Marked && !out.queue.has_room() && !is_pressed {
+        if self.plan.framing == Framing::Marked && !out.queue.has_room() && !self.plan.is_pressed() {
             self.state = State::Encoding(encoder);
             return Ok(Step::Starved);
         }
         if let Some(batch) = feed.pop() {
-            let mut written = 0;
+            let mut written = encoder.handed_on_bytes();
             encoder.batch(&batch, &mut |bytes| {
                 written += bytes.len() as u64;
+                out.queue.note_encoded(|encoded| encoded.bytes_now = written);
                 out.write(bytes, disk)
             })?;
-            let keys = batch.len();
+            let (keys, memory) = (batch.len(), batch.entries_memory() as u64);
             feed.give_back(batch);
-            out.queue.note_encoded(written, keys as u64);
+            let written = encoder.written_bytes();
+            out.queue.note_encoded(|encoded| {
+                encoded.memory_bytes += memory;
+                (encoded.bytes, encoded.bytes_now) = (written, written);
+            });
             self.owe_delay(keys);
         } else if feed.is_finished() {
             return self.finish(encoder, disk);
@@ -326,6 +357,10 @@ impl SyncJob {
 }
 
 impl Job for SyncJob {
+    fn is_urgent(&self) -> bool {
+        self.plan.is_pressed()
+    }
+
     fn step(&mut self, disk: &dyn Disk) -> Step {
         if self.owed_delay_us >= STARVED_US && !self.out.queue.is_cancelled() {
             self.owed_delay_us -= STARVED_US;
@@ -354,6 +389,8 @@ fn abort_text(feed: &CutFeed) -> String {
 mod tests {
     use super::*;
     use tenon_aof::memory_disk::MemoryDisk;
+    use tenon_base::Dice;
+    use tenon_keyspace::{CutBounds, Keyspace, Text, Value};
 
     fn plan(framing: Framing) -> SyncPlan {
         SyncPlan {
@@ -391,6 +428,61 @@ mod tests {
             assert_eq!((text.len() - head - tail) as u64, bytes);
             assert!(queue.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_to_come_is_guessed_by_the_memory_that_it_takes() {
+        let (mut keyspace, disk) = (Keyspace::new(1, &mut Dice::seeded(1)), MemoryDisk::default());
+        let mut put = |name: &str, bytes: usize| {
+            let value = Value::String(Text::from_vec(vec![b'x'; bytes]));
+            keyspace.db_mut(0).insert(name.as_bytes(), value, None);
+        };
+        // Far less than a block of the encoder, one value that is as much as all others, and one that is far more.
+        (0..1_000).for_each(|number| put(&format!("key:{number:04}"), 100));
+        put("large", 100_000);
+        put("huge", 5_000_000);
+        let memory = keyspace.entries_memory() as u64;
+        let bounds = CutBounds { waiting_bytes_max: 4 << 20, preimage_bytes_max: 1 << 20 };
+        let cut = keyspace.begin_cut(bounds);
+        let queue = Arc::new(SyncQueue::default());
+        let feed = keyspace.cut_feed(cut);
+        let options = EncoderOptions { compression: false, ..EncoderOptions::default() };
+        let mut job = SyncJob::new(SyncPlan { feed, options, ..plan(Framing::Marked) }, Arc::clone(&queue));
+        assert_eq!(queue.expected_bytes(memory), None, "nothing is known yet");
+        let mut guesses = Vec::new();
+        let bytes = loop {
+            keyspace.advance_cut(cut, 10);
+            match job.step(&disk) {
+                Step::Done(end) => break end.downcast::<SyncEnd>().expect("an end").expect("a snapshot"),
+                _ => guesses.extend(queue.expected_bytes(memory)),
+            }
+            taken(&queue);
+        };
+        keyspace.end_cut(cut);
+        let (least, most) = (guesses.iter().min().copied(), guesses.iter().max().copied());
+        assert!(guesses.len() > 10 && bytes > 5_200_000, "{} guesses of {bytes}", guesses.len());
+        assert!(
+            least >= Some(bytes * 3 / 4) && most <= Some(bytes * 5 / 4),
+            "{least:?} to {most:?} of {bytes}"
+        );
+    }
+
+    #[test]
+    fn it_is_urgent_once_changed_data_presses() {
+        let mut keyspace = Keyspace::new(1, &mut Dice::seeded(1));
+        let put = |keyspace: &mut Keyspace| {
+            let value = Value::String(Text::from_vec(vec![b'x'; 10_000]));
+            keyspace.db_mut(0).insert(b"key", value, None);
+        };
+        put(&mut keyspace);
+        let cut = keyspace.begin_cut(CutBounds { waiting_bytes_max: 4 << 20, preimage_bytes_max: 1 << 20 });
+        let plan =
+            SyncPlan { feed: keyspace.cut_feed(cut), preimage_bytes_max: 2_000, ..plan(Framing::Marked) };
+        let job = SyncJob::new(plan, Arc::default());
+        assert!(!job.is_urgent());
+        put(&mut keyspace);
+        assert!(job.is_urgent(), "{}", keyspace.cut_memory());
+        keyspace.end_cut(cut);
     }
 
     #[test]

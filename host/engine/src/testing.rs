@@ -221,8 +221,12 @@ impl Bench {
 
     /// In the middle of the next long work a client hangs up.
     pub(crate) fn meanwhile_leaves(&mut self, client: u64) {
-        let heard = Heard::Closed { connection: connection(client) };
-        self.meantime.coming.push_back((heard, Vec::new()));
+        self.meanwhile_ends(connection(client));
+    }
+
+    /// The same of any connection.
+    pub(crate) fn meanwhile_ends(&mut self, connection: ConnectionId) {
+        self.meantime.coming.push_back((Heard::Closed { connection }, Vec::new()));
     }
 
     /// In the middle of the next long work a signal comes.
@@ -323,14 +327,22 @@ impl Bench {
         (self.ticks.now, self.ticks.read) = (self.now, 0);
     }
 
+    /// Ends the turn as a driver does.
+    pub(crate) fn turn(&mut self) {
+        self.with_world(|engine, now, world| {
+            engine.settle(now, world);
+            engine.linger(now, world);
+        });
+    }
+
     /// Ends the turn, and does what was asked for, until nothing more is.
     pub(crate) fn settle(&mut self) {
-        self.with_world(|engine, now, world| engine.settle(now, world));
+        self.turn();
         while self.outputs.has_requests() {
             for request in self.outputs.take_requests() {
                 self.carry_out(request);
             }
-            self.with_world(|engine, now, world| engine.settle(now, world));
+            self.turn();
         }
     }
 
@@ -372,7 +384,7 @@ impl Bench {
                 Step::Starved => {
                     // The driver lets it sleep about so long.
                     self.advance_clock(Micros(500));
-                    self.with_world(|engine, now, world| engine.settle(now, world));
+                    self.turn();
                 }
                 Step::Done(result) => return result,
             }

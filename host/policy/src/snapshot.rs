@@ -127,7 +127,7 @@ pub enum SnapshotVerdict {
 }
 
 /// Whether a rewrite that is scheduled or automatic has to wait because the last ones failed (Redis: from the third
-/// failure on 1, 2, 4 ... 60 minutes). One that an operator asks for resets `failures_in_a_row`.
+/// failure on 1, 2, 4 ... 60 minutes). One that an operator asks for begins at once.
 pub fn rewrite_is_limited(wall_unix_ms: i64, rewrite: &Job) -> bool {
     default::rewrite_is_limited(wall_unix_ms, &native_job(rewrite))
 }

@@ -1,10 +1,6 @@
-//! A whole file, read: what it says of itself, then key after key, then the checksum. Two ways: [`Decoder`] hands
-//! out one key (or one piece of any kind) at a time, so that a machine can read a little between other things; [`load`]
-//! does all of it.
+//! A file, read: what it says of itself, then key after key, then the checksum. One key (or one piece of any kind) is
+//! handed out at a time, so that a machine can read a little between other things.
 //! Inserts nothing itself. Always: after an error nothing more is handed out.
-
-use std::io;
-use std::ops::ControlFlow;
 
 use tenon_base::UnixMillis;
 use tenon_keyspace::Value;
@@ -12,8 +8,9 @@ use tenon_keyspace::Value;
 use crate::aux::Aux;
 use crate::error::{LoadError, LoadErrorKind};
 use crate::format::{
-    MAGIC, VERSION_READ_MAX, VERSION_WITH_CHECKSUM, is_readable, is_timed_hash, kind, module_part, opcode,
+    Dialect, VERSION_WITH_CHECKSUM, has_key, is_readable, is_timed_hash, kind, module_part, opcode,
 };
+use crate::header;
 use crate::limits::Limits;
 use crate::read_value::ValueReader;
 use crate::reader::Reader;
@@ -24,8 +21,6 @@ use crate::timed_hash::{self, TimedHash};
 const NAMES_MAX: usize = 100;
 /// ... and how much of each.
 const NAME_BYTES_MAX: usize = 128;
-/// How many bytes [`load`] reads between two calls of the progress function.
-pub const PROGRESS_BYTES: u64 = 2 << 20;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +67,8 @@ pub enum Piece<'a> {
     },
     /// The text of a library of functions.
     Library(&'a [u8]),
+    /// Slots of a Valkey cluster that were on their way to the server that wrote the file: the name of the migration.
+    SlotImport(&'a [u8]),
     /// Data of a module, passed over.
     ModuleData,
     /// The value of a module, passed over: there are no modules.
@@ -127,6 +124,9 @@ pub struct LoadReport {
     pub field_times: u64,
     /// The names of the first of those hashes.
     pub timed_keys: Vec<Vec<u8>>,
+    /// Ranges of slots of a Valkey cluster that were on their way to the server that wrote the file: their keys are
+    /// those that had arrived.
+    pub slot_imports: u64,
     /// The texts of libraries of functions.
     pub libraries: Vec<Vec<u8>>,
     /// Data of modules passed over: there are no modules.
@@ -141,6 +141,7 @@ pub struct LoadReport {
 pub struct Decoder<S> {
     reader: Reader<S>,
     values: ValueReader,
+    dialect: Dialect,
     options: LoadOptions,
     report: LoadReport,
     database: usize,
@@ -156,6 +157,7 @@ pub struct Decoder<S> {
 enum Found {
     Aux,
     Library,
+    SlotImport,
     ModuleData,
     ModuleValue,
     Empty,
@@ -181,18 +183,11 @@ impl<S: Source> Decoder<S> {
     /// Reads the first nine bytes.
     pub fn new(source: S, options: &LoadOptions) -> Result<Decoder<S>, LoadError> {
         let mut reader = Reader::new(source, usize::MAX);
-        let magic: [u8; 5] = reader.array()?;
-        if magic != *MAGIC {
-            return Err(reader.error(LoadErrorKind::Magic(magic)));
-        }
-        let digits: [u8; 4] = reader.array()?;
-        let version = std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        if !(1..=VERSION_READ_MAX).contains(&version) {
-            return Err(reader.error(LoadErrorKind::Version(version)));
-        }
+        let version = header::read(&mut reader)?;
         Ok(Decoder {
             reader,
             values: ValueReader::new(options.limits),
+            dialect: Dialect::of_version(version),
             options: *options,
             report: LoadReport { version, ..LoadReport::default() },
             database: 0,
@@ -215,7 +210,7 @@ impl<S: Source> Decoder<S> {
             match self.advance()? {
                 Found::End => return Ok(None),
                 Found::Library => self.report.libraries.push(std::mem::take(&mut self.text)),
-                Found::Aux | Found::ModuleData | Found::ModuleValue | Found::Empty => {}
+                Found::Aux | Found::SlotImport | Found::ModuleData | Found::ModuleValue | Found::Empty => {}
                 Found::Key(found) => {
                     let passes_over = self.options.passes_over_expired_before;
                     let passes_over = passes_over.filter(|_| self.report.aux.replication_id.is_none());
@@ -234,6 +229,7 @@ impl<S: Source> Decoder<S> {
     /// kept, and no key is passed over.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, LoadError> {
         Ok(Some(match self.advance()? {
+            Found::SlotImport => Piece::SlotImport(&self.text),
             Found::End => return Ok(None),
             Found::Aux => Piece::Aux { name: &self.key, value: &self.text },
             Found::Library => Piece::Library(&self.text),
@@ -259,8 +255,15 @@ impl<S: Source> Decoder<S> {
             Err(found) => return Ok(found),
         };
         let type_offset = self.reader.offset() - 1;
-        if !is_readable(type_byte) && !has_key(type_byte) {
-            return Err(LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) });
+        let unknown = match self.dialect {
+            Dialect::Valkey if type_byte > kind::STREAM_WITH_ACTIVE_TIMES => {
+                LoadErrorKind::ValkeyType(type_byte)
+            }
+            _ => LoadErrorKind::Type(type_byte),
+        };
+        let unknown = LoadError { at: type_offset, key: None, kind: unknown };
+        if !is_readable(type_byte) && !has_key(type_byte, self.dialect) {
+            return Err(unknown);
         }
         self.reader.string(&mut self.key)?;
         if type_byte == kind::MODULE {
@@ -270,11 +273,11 @@ impl<S: Source> Decoder<S> {
             note_name(&mut self.report.module_keys, &self.key);
             return Ok(Found::ModuleValue);
         }
-        if !is_readable(type_byte) && !is_timed_hash(type_byte) {
-            let error = LoadError { at: type_offset, key: None, kind: LoadErrorKind::Type(type_byte) };
-            return Err(error.with_key(&self.key));
+        let is_timed = is_timed_hash(type_byte, self.dialect);
+        if !is_readable(type_byte) && !is_timed {
+            return Err(unknown.with_key(&self.key));
         }
-        let value = match is_timed_hash(type_byte) {
+        let value = match is_timed {
             true => self.timed_hash(type_byte),
             false => self.values.read(&mut self.reader, type_byte),
         };
@@ -296,7 +299,8 @@ impl<S: Source> Decoder<S> {
 
     fn timed_hash(&mut self, type_byte: u8) -> Result<Option<Value>, LoadError> {
         let (limits, before) = (&self.options.limits, self.options.passes_over_expired_before);
-        let TimedHash { hash, times } = timed_hash::read(&mut self.reader, type_byte, limits, before)?;
+        let TimedHash { hash, times } =
+            timed_hash::read(&mut self.reader, type_byte, self.dialect, limits, before)?;
         if times > 0 {
             self.report.field_times += times;
             note_name(&mut self.report.timed_keys, &self.key);
@@ -309,8 +313,12 @@ impl<S: Source> Decoder<S> {
         &self.report
     }
 
+    pub(crate) fn into_report(self) -> LoadReport {
+        self.report
+    }
+
     /// The error of the key that was handed out last, if it was there already.
-    fn duplicate(&self) -> LoadError {
+    pub(crate) fn duplicate(&self) -> LoadError {
         LoadError::duplicate(self.reader.offset(), &self.key)
     }
 
@@ -335,6 +343,10 @@ impl<S: Source> Decoder<S> {
                 opcode::RESIZE => {
                     reader.length()?;
                     reader.length()?;
+                }
+                opcode::SLOT_IMPORT if self.dialect == Dialect::Valkey => {
+                    self.skip_slot_import()?;
+                    return Ok(Err(Found::SlotImport));
                 }
                 opcode::SLOT_INFO => {
                     for _ in 0..3 {
@@ -372,6 +384,19 @@ impl<S: Source> Decoder<S> {
             }
             _ => Err(self.reader.error(LoadErrorKind::Database { found, databases })),
         }
+    }
+
+    /// The name of a migration, and the ranges of slots that it is of.
+    fn skip_slot_import(&mut self) -> Result<(), LoadError> {
+        self.reader.string(&mut self.text)?;
+        let ranges = self.reader.length()?;
+        for _ in 0..ranges {
+            self.reader.length()?;
+            self.reader.length()?;
+        }
+        // Of what arrives bit by bit, it is begun anew when it was not all there.
+        self.report.slot_imports = self.report.slot_imports.saturating_add(ranges);
+        Ok(())
     }
 
     fn skip_module_data(&mut self) -> Result<(), LoadError> {
@@ -413,73 +438,6 @@ impl<S: Source> Decoder<S> {
     }
 }
 
-/// Reads a whole file. `insert` says whether the key is new; one that is not ends the load with an error. `progress` is
-/// told every [`PROGRESS_BYTES`] how many bytes were read, also within a long value, and may give the load up.
-pub fn load(
-    source: &mut dyn Source,
-    options: &LoadOptions,
-    insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
-    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> Result<LoadReport, LoadError> {
-    let mut given_up = false;
-    let watched =
-        Watched { source, progress, read_bytes: 0, progress_at: PROGRESS_BYTES, given_up: &mut given_up };
-    let result = load_all(watched, options, insert);
-    result.map_err(|error| match given_up {
-        true => LoadError { kind: LoadErrorKind::Cancelled, ..error },
-        false => error,
-    })
-}
-
-fn load_all<S: Source>(
-    source: S,
-    options: &LoadOptions,
-    insert: &mut dyn FnMut(LoadedKey<'_>) -> bool,
-) -> Result<LoadReport, LoadError> {
-    let mut decoder = Decoder::new(source, options)?;
-    while let Some(key) = decoder.next_key()? {
-        if !insert(key) {
-            return Err(decoder.duplicate());
-        }
-    }
-    Ok(decoder.report)
-}
-
-/// A source that tells of its progress.
-struct Watched<'a> {
-    source: &'a mut dyn Source,
-    progress: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
-    read_bytes: u64,
-    progress_at: u64,
-    given_up: &'a mut bool,
-}
-
-impl Source for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read_bytes >= self.progress_at {
-            self.progress_at = self.read_bytes + PROGRESS_BYTES;
-            if (self.progress)(self.read_bytes).is_break() {
-                *self.given_up = true;
-                return Err(io::Error::other("given up"));
-            }
-        }
-        let bytes = self.source.read(buffer)?;
-        self.read_bytes += bytes as u64;
-        Ok(bytes)
-    }
-}
-
-/// Reads a whole file from memory, and drops what it holds: to find out whether it is sound.
-pub fn load_bytes(bytes: &[u8]) -> Result<LoadReport, LoadError> {
-    let options = LoadOptions {
-        limits: Limits::standard(0),
-        databases: 16,
-        checksum: true,
-        passes_over_expired_before: None,
-    };
-    load(&mut { bytes }, &options, &mut |_| true, &mut |_| ControlFlow::Continue(()))
-}
-
 /// Remembers the name of a key, as long as there are not too many of them.
 fn note_name(names: &mut Vec<Vec<u8>>, key: &[u8]) {
     if names.len() < NAMES_MAX {
@@ -490,9 +448,4 @@ fn note_name(names: &mut Vec<Vec<u8>>, key: &[u8]) {
 /// In a file, -1 means that a key does not expire.
 fn expiry(unix_ms: i64) -> Option<UnixMillis> {
     (unix_ms != -1).then_some(UnixMillis(unix_ms))
-}
-
-/// Whether a key follows on this type in the versions that are read, though its value cannot be.
-fn has_key(type_byte: u8) -> bool {
-    matches!(type_byte, 6..=7 | 15 | 19 | 21..=26)
 }

@@ -8,7 +8,7 @@ use tenon_keyspace::{Value, ValueRef};
 
 use crate::encoder::EncoderOptions;
 use crate::error::{LoadError, LoadErrorKind};
-use crate::format::{VERSION_READ_MAX, opcode};
+use crate::format::{is_version_read, opcode};
 use crate::limits::Limits;
 use crate::read_value::ValueReader;
 use crate::reader::Reader;
@@ -86,7 +86,9 @@ pub fn restore_functions(payload: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 fn body_of(payload: &[u8], is_signed: bool) -> Result<&[u8], RestoreError> {
     let (signed, footer) = payload.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RestoreError::Footer)?;
     let (body, version) = signed.split_last_chunk::<VERSION_BYTES>().ok_or(RestoreError::Footer)?;
-    let is_read = u32::from(u16::from_le_bytes(*version)) <= VERSION_READ_MAX;
+    // A payload says nothing else of who wrote it; what is read of one is the same in all versions.
+    let version = u32::from(u16::from_le_bytes(*version));
+    let is_read = version == 0 || is_version_read(version);
     let is_sound = || !is_signed || checksum(CrcAlgorithm::Crc64Redis, signed) == u64::from_le_bytes(*footer);
     if !is_read || !is_sound() {
         return Err(RestoreError::Footer);

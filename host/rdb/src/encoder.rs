@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use tenon_keyspace::{CutBatch, CutEntry, TextRef};
 
 use crate::aux::Aux;
-use crate::format::{MAGIC, RdbVersion, opcode};
+use crate::format::{MAGICS, RdbVersion, opcode};
 use crate::write_value::{type_byte, write_value};
 use crate::writer::{Sink, Writer};
 
@@ -88,7 +88,7 @@ impl Encoder {
 
     /// Begins the file. To be called once, first.
     pub fn begin(&mut self, aux: &Aux, sizes: &[DatabaseSize], sink: &mut Sink<'_>) -> io::Result<()> {
-        self.writer.bytes(MAGIC);
+        self.writer.bytes(MAGICS[0]);
         self.writer.bytes(format!("{:04}", self.options.version.number()).as_bytes());
         for (name, value) in aux.fields() {
             self.writer.byte(opcode::AUX);
@@ -171,6 +171,11 @@ impl Encoder {
     /// Bytes written so far, those that wait to be handed on included.
     pub fn written_bytes(&self) -> u64 {
         self.writer.written_bytes()
+    }
+
+    /// Bytes that the sink was given so far.
+    pub fn handed_on_bytes(&self) -> u64 {
+        self.writer.handed_on_bytes()
     }
 
     /// Keys written so far.

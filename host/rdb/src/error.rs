@@ -34,6 +34,8 @@ pub enum LoadErrorKind {
     Version(u32),
     /// A key is of a type that is not read, or something stands where a type should.
     Type(u8),
+    /// The same in a file of Valkey, of a number that means something else in one of Redis.
+    ValkeyType(u8),
     /// A database that there is none of.
     Database {
         /// Its number.
@@ -125,16 +127,16 @@ impl fmt::Display for LoadErrorKind {
         match self {
             Io(error) => write!(f, "cannot be read: {error}"),
             Truncated => write!(f, "found the end of the data, expected more"),
-            // Its numbers of types mean something else from 22 on.
-            Magic([b'V', b'A', b'L', b'K', b'E']) => f.write_str(
-                "found \"VALKEY\", an RDB file of Valkey 9 or later, which is not read: let this server follow that one \
-                 (REPLICAOF), or write the file with Valkey 8",
-            ),
             Magic(found) => {
                 write!(f, "Wrong signature: found \"{}\", expected \"REDIS\"", found.escape_ascii())
             }
             Version(found) => write!(f, "Can't handle RDB format version {found}"),
             Type(found) => write_type(f, *found),
+            ValkeyType(found) => write!(
+                f,
+                "found type byte {found}, which Valkey gave a meaning of its own that is not known here: let this server \
+                 follow that one (REPLICAOF)"
+            ),
             Database { found, databases } => {
                 write!(f, "found database {found}, expected one below {databases} (see 'databases')")
             }

@@ -1,7 +1,32 @@
 //! The numbers of the format: opcodes, types, encodings of strings. Every other file speaks in these names.
 
-/// The newest version that is read.
-pub const VERSION_READ_MAX: u32 = 12;
+/// The newest version of Redis that is read.
+pub(crate) const VERSION_READ_MAX: u32 = 12;
+
+/// The versions of Valkey from 9 on that are read. What is between belongs to others.
+const VALKEY_VERSIONS: std::ops::RangeInclusive<u32> = 80..=81;
+
+/// How files begin, before digits with the version: four of them, or three.
+pub const MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
+
+/// Whether files, and payloads, of this version are read.
+pub fn is_version_read(version: u32) -> bool {
+    (1..=VERSION_READ_MAX).contains(&version) || VALKEY_VERSIONS.contains(&version)
+}
+
+/// Whose numbers a file has: from 22 on, and below 244, they mean something else to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Redis,
+    Valkey,
+}
+
+impl Dialect {
+    /// By the version of a file.
+    pub(crate) fn of_version(version: u32) -> Dialect {
+        if version < *VALKEY_VERSIONS.start() { Dialect::Redis } else { Dialect::Valkey }
+    }
+}
 
 /// The first version that ends with a checksum.
 pub(crate) const VERSION_WITH_CHECKSUM: u32 = 5;
@@ -39,11 +64,10 @@ impl RdbVersion {
     }
 }
 
-/// What the first bytes of a file are, before four digits with the version.
-pub(crate) const MAGIC: &[u8; 5] = b"REDIS";
-
 /// What stands where the type of the next key could stand.
 pub(crate) mod opcode {
+    /// Of Valkey: slots of a cluster that were on their way here.
+    pub(crate) const SLOT_IMPORT: u8 = 243;
     pub(crate) const SLOT_INFO: u8 = 244;
     pub(crate) const FUNCTION: u8 = 245;
     pub(crate) const FUNCTION_EARLY: u8 = 246;
@@ -86,6 +110,8 @@ pub(crate) mod kind {
     pub(crate) const HASH_TIMED_LISTPACK_EARLY: u8 = 23;
     pub(crate) const HASH_TIMED: u8 = 24;
     pub(crate) const HASH_TIMED_LISTPACK: u8 = 25;
+    /// The same in the numbers of Valkey.
+    pub(crate) const HASH_TIMED_VALKEY: u8 = 22;
 }
 
 /// What a type is called in messages, whether it is read or not; None for a number that stands for nothing known.
@@ -140,8 +166,19 @@ pub(crate) fn is_readable(type_byte: u8) -> bool {
 }
 
 /// Whether a value of this type is a hash whose fields expire: one is loaded without their times, and never restored.
-pub(crate) fn is_timed_hash(type_byte: u8) -> bool {
-    matches!(type_byte, kind::HASH_TIMED_EARLY..=kind::HASH_TIMED_LISTPACK)
+pub(crate) fn is_timed_hash(type_byte: u8, dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Redis => matches!(type_byte, kind::HASH_TIMED_EARLY..=kind::HASH_TIMED_LISTPACK),
+        Dialect::Valkey => type_byte == kind::HASH_TIMED_VALKEY,
+    }
+}
+
+/// Whether a key follows on this type, though its value cannot be read.
+pub(crate) fn has_key(type_byte: u8, dialect: Dialect) -> bool {
+    match dialect {
+        Dialect::Redis => matches!(type_byte, 6..=7 | 15 | 19 | 21..=26),
+        Dialect::Valkey => matches!(type_byte, 6..=7 | 22..=23),
+    }
 }
 
 /// How a string is kept that is not kept as its bytes; the low six bits of a length whose high two are set.

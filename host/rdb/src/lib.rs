@@ -14,6 +14,8 @@ mod writer;
 mod arriving;
 mod decoder;
 mod error;
+mod header;
+mod load;
 mod read_value;
 mod reader;
 mod source;
@@ -31,14 +33,13 @@ mod tests;
 
 pub use arriving::{Arrived, ArrivingDecoder};
 pub use aux::Aux;
-pub use decoder::{
-    Access, Decoder, LoadOptions, LoadReport, LoadedKey, PROGRESS_BYTES, Piece, load, load_bytes,
-};
+pub use decoder::{Access, Decoder, LoadOptions, LoadReport, LoadedKey, Piece};
 pub use digest::{Digest, dataset_digest, full_digest, full_digest_by, value_digest};
 pub use dump::{RestoreError, dump, dump_functions, restore, restore_functions, restore_unsigned};
 pub use encoder::{AccessField, DatabaseSize, Encoder, EncoderOptions};
 pub use error::{LoadError, LoadErrorKind};
-pub use format::{RdbVersion, VERSION_READ_MAX, encoding_name};
+pub use format::{MAGICS, RdbVersion, encoding_name, is_version_read};
 pub use limits::Limits;
+pub use load::{PROGRESS_BYTES, load, load_bytes};
 pub use source::{FileSource, Source};
 pub use writer::Sink;

@@ -1,12 +1,12 @@
-//! Hashes whose fields expire, as Redis 7.4 and later write them. No command here knows such times, so they are not kept:
-//! fields whose time has passed can be left out, the others stay as fields of any hash.
+//! Hashes whose fields expire, as Redis 7.4, Valkey 9 and what came after them write them. No command here knows such
+//! times, so they are not kept: fields whose time has passed can be left out, the others stay as fields of any hash.
 //! Always: nothing is in a hash twice, and how many times were not kept is told.
 
 use tenon_base::UnixMillis;
 use tenon_keyspace::{Element, Hash, Listpack, Malformed};
 
 use crate::error::{LoadError, LoadErrorKind};
-use crate::format::kind;
+use crate::format::{Dialect, kind};
 use crate::limits::Limits;
 use crate::reader::Reader;
 use crate::source::Source;
@@ -23,11 +23,16 @@ pub(crate) struct TimedHash {
 pub(crate) fn read<S: Source>(
     reader: &mut Reader<S>,
     type_byte: u8,
+    dialect: Dialect,
     limits: &Limits,
     left_out_before: Option<UnixMillis>,
 ) -> Result<TimedHash, LoadError> {
     let mut gathered =
         Gathered { hash: Hash::new(), times: 0, limits, left_out_before, left_out: Hash::new() };
+    if dialect == Dialect::Valkey {
+        read_valkey(reader, type_byte, &mut gathered)?;
+        return Ok(TimedHash { hash: gathered.hash, times: gathered.times });
+    }
     // The earliest of the times. Before 7.4 was released it was not there.
     let earliest = match type_byte {
         kind::HASH_TIMED | kind::HASH_TIMED_LISTPACK => Some(u64::from_le_bytes(reader.array()?)),
@@ -73,6 +78,32 @@ pub(crate) fn read<S: Source>(
         }
     }
     Ok(TimedHash { hash: gathered.hash, times: gathered.times })
+}
+
+/// Field, value, time, and again: the time is -1 where there is none.
+fn read_valkey<S: Source>(
+    reader: &mut Reader<S>,
+    type_byte: u8,
+    gathered: &mut Gathered<'_>,
+) -> Result<(), LoadError> {
+    let (mut field, mut value) = (Vec::new(), Vec::new());
+    for _ in 0..reader.length()? {
+        reader.string(&mut field)?;
+        reader.string(&mut value)?;
+        let time = match i64::from_le_bytes(reader.array()?) {
+            -1 => 0,
+            // 0 is none here.
+            time @ 0.. => time.max(1) as u64,
+            _ => {
+                let malformed = Malformed::new("time of a field", 0);
+                return Err(reader.error(LoadErrorKind::Malformed { type_byte, malformed }));
+            }
+        };
+        if !gathered.add(&field, &value, time) {
+            return Err(reader.error(LoadErrorKind::DuplicateMember { type_byte }));
+        }
+    }
+    Ok(())
 }
 
 struct Gathered<'a> {

@@ -133,6 +133,11 @@ impl Writer {
         self.handed_on_bytes + self.buffer.len() as u64
     }
 
+    /// Bytes that the sink was given.
+    pub(crate) fn handed_on_bytes(&self) -> u64 {
+        self.handed_on_bytes
+    }
+
     /// Hands everything on if a block is full.
     pub(crate) fn hand_on_if_full(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         if self.buffer.len() < BLOCK_BYTES { Ok(()) } else { self.hand_on(sink) }

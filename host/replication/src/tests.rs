@@ -7,6 +7,8 @@ use crate::{
     Action, Answer, Framing, Handshake, OutputLimit, Primary, Request, Second, Settings, State, Target,
 };
 
+mod progress;
+
 const ONE: ConnectionId = ConnectionId { serial: 1, slot: 0 };
 const TWO: ConnectionId = ConnectionId { serial: 2, slot: 1 };
 const ID: ReplicationId = ReplicationId([b'a'; 40]);
@@ -457,45 +459,4 @@ fn a_snapshot_of_a_history_that_has_ended_is_nobodys() {
         assert_eq!(world.psync(TWO, marked(), "?", -1), Answer::Waits);
         assert_eq!(world.sent(TWO), "", "it is told of a snapshot of its own");
     }
-}
-
-#[test]
-fn writers_are_slowed_down_before_what_gathers_reaches_its_bound() {
-    let output = OutputLimit { hard_bytes: 100 * 1_024, ..OutputLimit::default() };
-    let mut world = World::with_backlog(Settings { output, ..settings() }, "");
-    world.psync(ONE, marked(), "?", -1);
-    world.begin_snapshot(0);
-    world.primary.expect_snapshot(4_000);
-    world.snapshot(&"s".repeat(1_000));
-    world.sent(ONE);
-    let holds = |world: &mut World| {
-        world.settle();
-        world.primary.holds_writers(&world.outputs)
-    };
-    world.now = seconds(2);
-    world.feed(&"x".repeat(49 * 1_024));
-    assert!(!holds(&mut world));
-    let progress = world.primary.sync_progress(world.now, &world.outputs).expect("on its way");
-    assert_eq!(
-        (progress.sent_bytes, progress.expected_bytes, progress.left),
-        (1_000, Some(4_000), Some(seconds(6)))
-    );
-    // Half is used up. What is left may come in the time that is left, which is about six seconds and a half.
-    world.feed(&"x".repeat(1_024));
-    assert!(!holds(&mut world));
-    world.feed("y");
-    assert!(holds(&mut world));
-    world.now = Micros(2_010_000);
-    assert!(!holds(&mut world), "some bytes may come every hundredth of a second");
-    world.feed(&"y".repeat(2_000));
-    assert!(holds(&mut world));
-    // It has got all, reads the stream, and writers go at will.
-    world.snapshot(&"s".repeat(3_000));
-    world.primary.snapshot_complete(&world.outputs);
-    world.sent(ONE);
-    world.settle();
-    world.ack(ONE, 0);
-    world.sent(ONE);
-    assert!(!holds(&mut world));
-    assert_eq!(world.primary.sync_progress(world.now, &world.outputs), None);
 }

@@ -13,6 +13,8 @@ mod receiving;
 
 /// Between two attempts to connect, and between two accounts of ours.
 const SECOND: Micros = Micros(1_000_000);
+/// The longest pause before another attempt, where several in a row came to nothing.
+const PAUSE_MAX: Micros = Micros(16_000_000);
 /// Longest line of an answer (bytes).
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -55,6 +57,10 @@ pub struct Upstream {
     /// That snapshot is loaded.
     is_loaded: bool,
     is_halted: bool,
+    /// Attempts in a row that came to nothing by what the primary sent, or did not send.
+    in_vain: u32,
+    /// It asked us to come again.
+    is_put_off: bool,
 }
 
 /// Where a snapshot was cut that comes over a link of its own.
@@ -135,6 +141,8 @@ impl Upstream {
             split_at: None,
             is_loaded: false,
             is_halted: false,
+            in_vain: 0,
+            is_put_off: false,
         }
     }
 
@@ -210,9 +218,21 @@ impl Upstream {
         self.down_since
     }
 
-    /// Takes up what the configuration now says; it counts from the next greeting on.
-    pub fn change_greeting(&mut self, greeting: Greeting) {
+    /// Takes up what the configuration now says; it counts from the next greeting on, which is not put off any more.
+    pub fn change_greeting(&mut self, now: Micros, greeting: Greeting) {
+        let is_new = self.greeting != greeting && !matches!(self.state, State::Connecting);
         self.greeting = greeting;
+        if is_new {
+            self.hurry(now);
+        }
+    }
+
+    /// Something has changed: another attempt is worth while at once.
+    pub fn hurry(&mut self, now: Micros) {
+        self.in_vain = 0;
+        if let State::Resting(at) = &mut self.state {
+            *at = now.min(*at);
+        }
     }
 
     /// Whether the primary is to be connected to now. Asked for once, it is taken as being done.
@@ -283,16 +303,39 @@ impl Upstream {
         self.heard_at = now;
     }
 
+    /// What the primary sent is of no use, so the link is going to be closed: the more often that happens in a row, the
+    /// longer the pause that follows. A full synchronization that can only fail costs both ends much.
+    pub fn refuse(&mut self) {
+        if !self.is_put_off && !matches!(self.state, State::Resting(_)) {
+            self.in_vain = self.in_vain.saturating_add(1);
+        }
+    }
+
+    /// Whether everything is on its way, and not all here.
+    pub fn is_syncing(&self) -> bool {
+        self.state_name() == "sync"
+    }
+
+    /// The pause before the next attempt, if what was sent keeps being of no use.
+    pub fn pause(&self) -> Micros {
+        let doublings = self.in_vain.saturating_sub(1).min(8);
+        PAUSE_MAX.min(Micros(SECOND.0 << doublings))
+    }
+
     /// The link is gone, or there is none: another attempt follows, after a pause unless the link was a good one.
     pub fn lost(&mut self, now: Micros) {
         let was_good = self.is_up() && now.since(self.up_since) > SECOND;
         if self.is_up() {
             self.down_since = now;
         }
+        if was_good {
+            self.in_vain = 0;
+        }
+        self.is_put_off = false;
         self.link = None;
         self.line.clear();
         (self.split_at, self.is_loaded) = (None, false);
-        self.state = State::Resting(if was_good { now } else { now + SECOND });
+        self.state = State::Resting(if was_good { now } else { now + self.pause() });
     }
 
     /// All of the snapshot came over this link, and is being loaded: what comes now is the stream behind it.
@@ -302,8 +345,13 @@ impl Upstream {
         }
     }
 
-    /// The snapshot is loaded: the stream follows.
+    /// The snapshot is loaded: the stream follows. Where the link was lost meanwhile it is asked for at once, from where
+    /// the snapshot ends.
     pub fn loaded(&mut self, now: Micros) {
+        if self.link.is_none() {
+            self.state = State::Resting(now);
+            return;
+        }
         (self.heard_at, self.up_since) = (now, now);
         if matches!(self.state, State::Greeting(_)) {
             // It was there before the primary has said that it sends the stream.

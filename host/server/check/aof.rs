@@ -12,7 +12,7 @@ use tenon_driver::RealDisk;
 use tenon_resp::Args;
 
 use super::rdb::Contents;
-use super::{Tenths, moment, say};
+use super::{Tenths, counted, moment, say};
 use crate::log_directory::find;
 use crate::read_only::ReadOnlyDisk;
 
@@ -62,10 +62,10 @@ fn explain(error: &AofError) -> String {
 fn tell(directory: &Directory, loaded: &Loaded) -> Result<(), String> {
     let manifest = &loaded.manifest;
     say(&format!(
-        "{}: {}, {} increments",
+        "{}: {}, {}",
         directory.path().display(),
         manifest.base.as_ref().map_or_else(|| "no base".to_owned(), |base| format!("base {}", base.name)),
-        manifest.increments.len()
+        counted(manifest.increments.len(), "increment")
     ));
     if let Some(origin) = &loaded.origin {
         say(&format!(

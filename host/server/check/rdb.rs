@@ -44,6 +44,10 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
             report.field_times,
             "fields of hashes with expiry times, which are not kept: a load makes lasting ones of them",
         ),
+        (
+            report.slot_imports,
+            "ranges of slots were on their way to the server that wrote it: their keys are those that had arrived",
+        ),
         (report.module_data, "pieces of module data, which a load passes over"),
     ] {
         if count > 0 {

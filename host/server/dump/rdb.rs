@@ -33,6 +33,10 @@ pub(super) fn dump(file: &Arc<dyn DiskFile>, lines: &mut Lines) -> Result<u64, E
                 lines.begin_line("library")?;
                 lines.named_text("code", text)?;
             }
+            Piece::SlotImport(name) => {
+                lines.begin_line("slot_import")?;
+                lines.named_text("name", name)?;
+            }
             Piece::ModuleData => lines.begin_line("module_data")?,
             Piece::ModuleValue { database, key } => {
                 lines.begin_line("module_value")?;

@@ -8,7 +8,7 @@ use tenon_base::{Disk, describe};
 use tenon_driver::RealDisk;
 use tenon_engine::{BACKUP_USERS, BackupFile, BackupManifest, copy_measured};
 
-use crate::check::say;
+use crate::check::{counted, say};
 use crate::read_only::ReadOnlyDisk;
 
 /// What a server takes for an unfinished backup, and does not start from.
@@ -33,7 +33,8 @@ pub(super) fn restore(from: &Path, into: &Path) -> Result<(), String> {
             describe(&error)
         )
     })?;
-    say(&format!("{}: {} files, {bytes} bytes", into.display(), manifest.files.len()));
+    let files = counted(manifest.files.len(), "file");
+    say(&format!("{}: {files}, {bytes} bytes", into.display()));
     let users = if manifest.users().is_some() { format!(" --aclfile {BACKUP_USERS}") } else { String::new() };
     say(&format!("start with: tenon --dir {}{users}", into.display()));
     Ok(())

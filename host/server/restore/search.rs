@@ -220,7 +220,7 @@ impl<'a> Search<'a> {
         let mut notes = Vec::new();
         match (&self.later, loaded) {
             (Some(later), _) => notes.push(left_out(later)),
-            (None, Ok(())) => notes.push("left out: nothing, the log ends there".to_owned()),
+            (None, Ok(())) => notes.push(self.nothing_left_out()),
             (None, Err(error)) => notes.push(self.torn(error, manifest, directory)?),
         }
         if let Some((from, to)) = &self.unplaced {
@@ -249,6 +249,18 @@ impl<'a> Search<'a> {
             *bytes = place.end;
         }
         Ok(Found { place, files: self.files, notes })
+    }
+
+    /// The whole log is restored: what was asked for is its end, or what it has not come to.
+    fn nothing_left_out(&self) -> String {
+        let whole = "left out: nothing, the log ends there";
+        let end = self.best.as_ref().and_then(|place| place.mark.origin).map(|(offset, _)| offset);
+        match (self.target, end) {
+            (Target::Offset(asked), Some(end)) if end < *asked => {
+                format!("{whole}, before offset {asked} (seconds since 1970 would be --to @{asked})")
+            }
+            _ => whole.to_owned(),
+        }
     }
 
     /// The log is not sound. Its torn end does not matter: what was being written there was never whole.

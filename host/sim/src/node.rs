@@ -68,12 +68,13 @@ impl<M: Machine> Node<M> {
         self.machine.handle(now, input, &mut world);
     }
 
-    /// Lets the machine do what it owes.
+    /// Lets the machine do what it owes, and go on with long work.
     pub(crate) fn settle(&mut self, clock: &mut Clock) {
         let now = clock.now();
         let mut nobody = Nobody;
         let mut world = surroundings(&mut self.outputs, clock, &mut nobody, &self.disk);
         self.machine.settle(now, &mut world);
+        self.machine.linger(now, &mut world);
     }
 
     /// Whether it does anything more.

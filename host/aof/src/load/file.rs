@@ -141,7 +141,7 @@ impl FileLoad<'_, '_> {
 
     /// Loads the RDB part, if the file starts with one; returns what follows it.
     fn rdb(&mut self) -> Result<u64, AofError> {
-        /// How RDB files begin: the second one's reader says why it is not read.
+        /// How RDB files begin, those of Redis and those of Valkey 9.
         const MAGICS: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
         let unreadable = self.unreadable();
         let start = self.window.bytes(0, self.from.end, MAGICS[1].len()).map_err(unreadable)?;
@@ -235,7 +235,7 @@ impl FileLoad<'_, '_> {
                 Some(next)
             }
             Found::Command { next } => {
-                self.progress.plain_end = true;
+                self.begin_plain(at);
                 self.command(args.as_args(), at)?;
                 if self.transaction.is_none() {
                     self.passed(next, Passed::Whole { end: next })?;
@@ -378,6 +378,19 @@ impl FileLoad<'_, '_> {
         self.progress.cut_bytes += bytes;
         self.report(at);
         Ok(())
+    }
+
+    /// Commands without headers follow: if batches of ours came before, whoever reads the log is told.
+    fn begin_plain(&mut self, at: u64) {
+        let was_plain = std::mem::replace(&mut self.progress.plain_end, true);
+        if !was_plain && !self.progress.taken_over && self.progress.last_batch.is_some() {
+            let text = format!(
+                "From offset {at} on the AOF file {} has no headers: another server went on with it, or this one with \
+                 'aof-checksum no'",
+                self.from.name
+            );
+            self.progress.sink.notice(LoadNotice { text, is_warning: false });
+        }
     }
 
     fn taken_over(&mut self, at: u64) -> bool {

@@ -139,6 +139,7 @@ fn two() -> Vec<u8> {
 }
 
 mod damaged;
+mod memory;
 
 #[test]
 fn batches_load_and_say_where_they_end() {
@@ -253,8 +254,16 @@ fn where_redis_went_on_its_rules_apply() {
     let taken = commands(&["SELECT 0", "SET redis 1"]);
     // It went on behind a whole file of ours, or behind a torn batch that it cut to whole commands.
     let whole = [one().as_slice(), &two(), &taken].concat();
-    let (loaded, run) = Place::of(&[&whole]).load();
-    assert_eq!((run.len(), loaded.plain_end, loaded.needs_new_increment), (8, true, true));
+    let (loaded, transcript) = Place::of(&[&whole]).load_with(OPTIONS);
+    let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+    let run = transcript.commands.len();
+    assert_eq!((run, loaded.plain_end, loaded.needs_new_increment), (8, true, true));
+    let told = format!("From offset {} on the AOF file appendonly.aof.1", whole.len() - taken.len());
+    assert!(
+        transcript.notices.len() == 1 && transcript.notices[0].starts_with(&told),
+        "{:?}",
+        transcript.notices
+    );
     let cut = HEADER_BYTES + command("SET b 2").len();
     let torn = [one().as_slice(), &two()[..cut], &taken].concat();
     let place = Place::of(&[&torn]);
@@ -430,4 +439,41 @@ fn hostile_bytes_end_in_an_answer() {
             assert!(error.to_string().contains("appendonly.aof.1.incr.aof"), "seed {seed}: {error}");
         }
     }
+}
+
+#[test]
+fn what_a_lost_manifest_named_is_told_of_and_not_written_over() {
+    let place = Place::of(&[&one(), &two()]);
+    for other in [
+        "appendonly.aof.7.base.rdb",
+        "appendonly.aof.x.base.rdb",
+        "other.aof.9.incr.aof",
+        "appendonly.aof.99",
+    ] {
+        place.disk.put(&place.directory.file(other), b"somebody's");
+    }
+    let manifest = place.directory.file(&place.directory.manifest_name());
+    place.disk.remove(&manifest).expect("the manifest was there");
+    let (result, transcript) = place.load_with(OPTIONS);
+    let mut loaded = result.unwrap_or_else(|error| panic!("{error}"));
+    assert!(!loaded.found && transcript.commands.is_empty());
+    assert!(
+        transcript.notices[0].starts_with("There is no manifest in /d/aof, but"),
+        "{:?}",
+        transcript.notices
+    );
+    assert_eq!(loaded.manifest.add_increment(NAME), "appendonly.aof.3.incr.aof");
+    assert_eq!(loaded.manifest.replace_base(NAME, true), "appendonly.aof.8.base.rdb");
+}
+
+#[test]
+fn a_file_that_the_manifest_names_and_that_is_gone_is_called_so() {
+    let place = Place::of(&[&one(), &two()]);
+    let gone = place.directory.file("appendonly.aof.1.incr.aof");
+    place.disk.remove(&gone).expect("it was there");
+    let refused = place.load_with(OPTIONS).0.expect_err("a file is missing").to_string();
+    assert!(
+        refused.contains("aof.1.incr.aof failed: No such file") && refused.contains("the manifest names it"),
+        "{refused}"
+    );
 }

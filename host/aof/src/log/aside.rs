@@ -1,10 +1,13 @@
 //! A write that is made beside an fsync. On some file systems a write waits for the lock that an fsync of the same file
-//! holds (FUSE, NFS, btrfs), for as long as the disk takes. Where one was slow, the next are made on a thread of their
-//! own while an fsync is under way, one at a time, and whoever reads is served. Not elsewhere: a thread that has to be
-//! woken first makes a write slower where processors are busy.
+//! holds (FUSE, NFS, btrfs), for as long as the disk takes. So the first write beside each fsync is a probe: it is made on
+//! a thread of its own, and what comes meanwhile waits for it, one write at a time, while whoever reads is served. Once
+//! one came back soon, the others beside that fsync are made at once: a thread that has to be woken first makes a write
+//! slower where processors are busy. Where one was slow all the same, the lock is taken late, and for some fsyncs no
+//! probe is believed.
 //! Always: bytes reach a file in their order, and once: a write is in flight, or was made, or was called back before it
 //! began.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenon_base::{Disk, DiskFile, Job, Lane, Micros, Now, Step, describe};
@@ -16,7 +19,7 @@ use super::{Log, Mark};
 /// A write beside an fsync that takes so long has waited for it.
 const SLOW_WRITE: Micros = Micros(20_000);
 
-/// For so many fsyncs behind a slow write the next ones are made aside.
+/// For so many fsyncs behind a slow write, which a probe did not tell, all are made aside.
 const ASIDE_SYNCS: u8 = 8;
 
 /// The write in flight.
@@ -24,6 +27,8 @@ pub(super) struct AsideWrite {
     id: JobId,
     began: Micros,
     to: Mark,
+    /// The fsync that had begun by then: what this write takes tells whether others have to wait for it.
+    probed: Option<JobId>,
     work: Arc<Work>,
 }
 
@@ -91,32 +96,46 @@ impl Log {
         }
     }
 
-    /// Whether the next write is to be made beside the fsync that is under way.
+    /// Whether the next write is to be made aside: an fsync is under way that it may have to wait for.
     pub(super) fn writes_aside(&self) -> bool {
-        self.aside_syncs > 0 && self.settings.writes_aside && self.sync.is_some() && self.switching.is_none()
+        let may_wait = match &self.sync {
+            Some(sync) => self.aside_syncs > 0 || !sync.lets_write,
+            None => self.syncs_first_increment(),
+        };
+        may_wait && self.settings.writes_aside
     }
 
     /// The write that is owed, if it is to be made aside.
     pub(super) fn aside_job(&mut self, now: Now) -> Option<LogJob> {
-        let is_owed = self.appended.bytes > self.written.bytes && self.failure.is_none();
+        let to = self.write_end();
+        let is_owed = to.bytes > self.written.bytes && self.failure.is_none();
         if !is_owed || self.aside.is_some() || !self.writes_aside() {
             return None;
         }
         let file = Arc::clone(&self.current.as_ref()?.file);
-        let state = State::Waiting(self.tail.share(self.written.bytes));
+        let state = State::Waiting(self.tail.share(self.written.bytes, to.bytes));
         let work = Arc::new(Work { file, state: Mutex::new(state) });
         let id = self.next_job();
-        self.aside = Some(AsideWrite { id, began: now.steady, to: self.appended, work: Arc::clone(&work) });
+        let begun = self.sync.as_ref().filter(|sync| sync.has_begun.load(Ordering::Acquire));
+        let probed = begun.map(|sync| sync.id);
+        self.aside = Some(AsideWrite { id, began: now.steady, to, probed, work: Arc::clone(&work) });
         Some(LogJob { id, lane: Lane::Write, job: Box::new(WriteJob(work)) })
     }
 
     /// The write aside has ended.
     pub(super) fn aside_ended(&mut self, now: Now, result: Result<(), String>) {
         let Some(aside) = self.aside.take() else { return };
-        self.note_write_beside_sync(now.steady.since(aside.began));
+        let spent = now.steady.since(aside.began);
+        if self.aside_syncs > 0 {
+            self.note_write_beside_sync(spent);
+        }
+        if let Some(sync) = self.sync.as_mut().filter(|sync| aside.probed == Some(sync.id)) {
+            sync.lets_write |= spent < SLOW_WRITE;
+        }
         match result {
             Ok(()) => {
                 self.written = aside.to;
+                self.advance(self.appended.position, self.appended.offset);
                 self.keep_less();
                 self.flush(now);
             }

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tenon_base::{Disk, DiskFile, Job, Lane, Step, describe};
 
@@ -52,11 +53,22 @@ impl JobEnd {
 }
 
 /// One fsync: what runs most often, so it is small.
-pub(crate) struct SyncJob(pub(crate) Arc<dyn DiskFile>);
+pub(crate) struct SyncJob {
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Tells that the disk is being asked.
+    pub(crate) has_begun: Arc<AtomicBool>,
+}
 
 impl Job for SyncJob {
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, _disk: &dyn Disk) -> Step {
-        Step::Done(Box::new(JobEnd::of(self.0.sync())))
+        if !self.has_begun.swap(true, Ordering::Release) {
+            return Step::Again;
+        }
+        Step::Done(Box::new(JobEnd::of(self.file.sync())))
     }
 }
 

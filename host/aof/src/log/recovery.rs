@@ -168,7 +168,7 @@ impl Log {
         let current = self.current.clone()?;
         let old_length = current.length_at(self.kept.bytes);
         let mut beginning = marker::print(&current.name, old_length);
-        let pieces = self.tail.share(self.kept.bytes);
+        let pieces = self.tail.share(self.kept.bytes, self.appended.bytes);
         match self.databases.front() {
             Some(&(_, db)) if !pieces.is_empty() => {
                 let frame = Frame {

@@ -246,6 +246,13 @@ impl Log {
         }
     }
 
+    /// Whether the job is at work that makes the first increment of a log durable that is being switched on.
+    pub(super) fn syncs_first_increment(&self) -> bool {
+        let finishes =
+            |rewrite: &Rewrite| rewrite.job.is_some() && matches!(rewrite.step, RewriteStep::Finish { .. });
+        self.phase == Phase::Waiting && self.rewrite.as_ref().is_some_and(finishes)
+    }
+
     /// The job that the rewrite owes.
     pub(super) fn rewrite_job(&mut self) -> Option<LogJob> {
         let blocked = self.failure.is_some() || self.manifest_job.is_some() || self.switching.is_some();

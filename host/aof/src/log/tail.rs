@@ -4,6 +4,7 @@
 //! Always: an append lies in one piece, and the steady state allocates nothing.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes of an ordinary chunk.
@@ -31,12 +32,12 @@ struct Chunk {
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
     bytes: Arc<Vec<u8>>,
-    start: usize,
+    range: Range<usize>,
 }
 
 impl Piece {
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.range.clone()]
     }
 }
 
@@ -68,15 +69,15 @@ impl Tail {
         })
     }
 
-    /// Everything from `from` on, to be read elsewhere; what comes later goes into other chunks.
-    pub(crate) fn share(&self, from: u64) -> Vec<Piece> {
-        (self.chunks.iter())
-            .filter(|chunk| chunk.start + chunk.bytes.len() as u64 > from)
-            .map(|chunk| Piece {
-                bytes: Arc::clone(&chunk.bytes),
-                start: from.saturating_sub(chunk.start) as usize,
-            })
-            .collect()
+    /// The same, to be read elsewhere; what comes later goes into other chunks.
+    pub(crate) fn share(&self, from: u64, to: u64) -> Vec<Piece> {
+        let pieces = self.chunks.iter().filter_map(|chunk| {
+            let (bytes, start) = (Arc::clone(&chunk.bytes), chunk.start);
+            let place = |at: u64| (at.saturating_sub(start) as usize).min(bytes.len());
+            let range = place(from)..place(to);
+            (!range.is_empty()).then_some(Piece { bytes, range })
+        });
+        pieces.collect()
     }
 
     /// Lets go of everything before `to`.
@@ -147,9 +148,12 @@ mod tests {
         append(&mut tail, b"abc");
         append(&mut tail, b"defg");
         assert_eq!(tail.pieces(1, 6).collect::<Vec<_>>(), [b"bcdef"]);
-        let shared = tail.share(2);
+        let (shared, fewer) = (tail.share(2, 7), tail.share(2, 4));
         append(&mut tail, &vec![b'x'; CHUNK_BYTES]);
         assert_eq!(shared.iter().map(Piece::bytes).collect::<Vec<_>>(), [b"cdefg"]);
+        assert_eq!(fewer.iter().map(Piece::bytes).collect::<Vec<_>>(), [b"cd"]);
+        let shared = tail.share(6, 9);
+        assert_eq!(shared.iter().map(Piece::bytes).collect::<Vec<_>>(), [b"g".as_slice(), b"xx"]);
         assert_eq!(tail.pieces(6, 9).collect::<Vec<_>>(), [b"g".as_slice(), b"xx"]);
         assert_eq!(tail.end(), 7 + CHUNK_BYTES as u64);
     }
@@ -179,6 +183,6 @@ mod tests {
         assert_eq!((tail.chunks.len(), tail.spare.len()), (6, 2));
         tail.release(tail.end());
         assert_eq!(tail.chunks.len(), 1);
-        assert_eq!(tail.pieces(0, u64::MAX).count(), 0);
+        assert_eq!((tail.pieces(0, u64::MAX).count(), tail.share(0, u64::MAX).len()), (0, 0));
     }
 }

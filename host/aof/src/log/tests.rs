@@ -11,6 +11,8 @@ use super::*;
 use crate::load::{BaseLoaded, LoadNotice, LoadOptions, LoadSink, Loaded, load};
 use crate::memory_disk::{MemoryDisk, Operation};
 
+mod aside;
+
 const ID: ReplicationId = ReplicationId([b'a'; 40]);
 
 /// An engine whose state is how many units it ran: unit `n` is `SET n db` in some database, so that what is loaded must
@@ -539,79 +541,6 @@ fn a_batch_of_several_databases_is_one_write() {
     engine.log.append(engine.now, &batch);
     assert_eq!(engine.disk.calls(), calls + 1);
     assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
-}
-
-#[test]
-fn writes_are_made_at_once_beside_an_fsync_unless_one_was_slow_lately() {
-    let settings = Settings { writes_aside: true, ..settings() };
-    let mut engine = Engine::start(MemoryDisk::new(), settings, Now::default());
-    engine.log.note_write_beside_sync(Micros(19_999));
-    let is_aside = |engine: &mut Engine| {
-        engine.unit(0, 1, Targets::ALL);
-        engine.sync();
-        engine.unit(0, 1, Targets::ALL);
-        let is_aside = engine.log.written().0 < engine.units;
-        engine.take_jobs();
-        while !engine.jobs.is_empty() {
-            engine.step(1);
-            engine.take_jobs();
-        }
-        assert_eq!(engine.log.written().0, engine.units);
-        is_aside
-    };
-    assert!(!is_aside(&mut engine));
-    engine.log.note_write_beside_sync(Micros(20_000));
-    let calm = (1..20).find(|_| !is_aside(&mut engine));
-    assert_eq!(calm, Some(9), "eight fsyncs without a slow write");
-}
-
-#[test]
-fn while_an_fsync_is_under_way_writes_are_made_by_a_job_in_order() {
-    let settings = Settings { writes_aside: true, ..settings() };
-    let mut engine = Engine::start(MemoryDisk::new(), settings, Now::default());
-    engine.unit(0, 1, Targets::ALL);
-    assert_eq!(engine.log.written(), LogPosition(1), "nothing is under way");
-    engine.log.note_write_beside_sync(Micros(20_000));
-    engine.sync();
-    let calls = engine.disk.calls();
-    engine.unit(0, 1, Targets::ALL);
-    engine.take_jobs();
-    engine.unit(0, 1, Targets::ALL);
-    engine.take_jobs();
-    assert_eq!(
-        (engine.disk.calls(), engine.log.written()),
-        (calls, LogPosition(1)),
-        "the disk was not asked"
-    );
-    assert_eq!(engine.jobs.iter().map(|job| job.lane).collect::<Vec<_>>(), [Lane::Sync, Lane::Write]);
-    engine.step(1);
-    assert_eq!(engine.log.written(), LogPosition(2));
-    engine.take_jobs();
-    // The fsync ends first: what comes then waits for the write all the same.
-    engine.step(0);
-    engine.unit(0, 1, Targets::ALL);
-    assert_eq!((engine.log.written(), engine.log.synced()), (LogPosition(2), LogPosition(1)));
-    engine.step(0);
-    assert_eq!(engine.log.written(), LogPosition(4));
-    assert_eq!(loaded(&engine.disk, &engine.directory).1, 4);
-    // Who must have it on the disk at once does not wait for the job, nor does that write again.
-    engine.sync();
-    engine.unit(0, 2, Targets::ALL);
-    engine.take_jobs();
-    engine.log.sync_now(engine.now).expect("a sound disk");
-    assert_eq!(engine.log.synced(), LogPosition(6));
-    engine.rest();
-    assert_eq!(loaded(&engine.disk, &engine.directory).1, 6);
-    // What is given up is not written behind the place where the next file goes on.
-    engine.unit(0, 1, Targets::ALL);
-    engine.sync();
-    engine.unit(0, 1, Targets::ALL);
-    engine.take_jobs();
-    engine.disk.fail(Operation::Sync, 0, 1, io::ErrorKind::Other);
-    engine.step(0);
-    assert!(engine.log.failing().is_some());
-    engine.rest();
-    assert_eq!((engine.log.synced(), loaded(&engine.disk, &engine.directory).1), (LogPosition(8), 8));
 }
 
 /// Random work, failures and deaths: nothing that was called synced is lost in a crash of the machine, nothing written

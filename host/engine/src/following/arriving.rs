@@ -77,6 +77,11 @@ impl Arriving {
         (self.received_bytes, Some(self.progress.total_bytes).filter(|&total| total > 0))
     }
 
+    /// Whether all of it is here.
+    pub(super) fn has_come(&self) -> bool {
+        self.surplus.is_some()
+    }
+
     /// Whether nothing was read of a link lately because nothing was to be.
     pub(super) fn is_deaf_on(&self, link: Option<ConnectionId>) -> bool {
         self.is_deaf && link == Some(self.link)
@@ -300,7 +305,7 @@ impl Engine {
         let (id, offset) = incoming.place();
         let Some(mut arriving) = incoming.into_arriving() else { return Ok(()) };
         let Some(report) = arriving.report.take() else { return Ok(()) };
-        let outcome = self.refuse_emptiness(has_synced, id, || report.keys == 0);
+        let outcome = self.refuse_emptiness(has_synced, id, report.keys == 0);
         let outcome = outcome.and_then(|()| {
             self.append_sealed(now, world);
             self.take_over(&mut arriving.fresh, &report)

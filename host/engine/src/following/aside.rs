@@ -151,7 +151,9 @@ impl Engine {
         }
         self.replication.following = Some(following);
         if let Err(reason) = outcome {
-            tracing::warn!("The link to the primary is given up: {reason}");
+            if let Some(following) = &mut self.replication.following {
+                following.refuse(&reason);
+            }
             self.drop_upstream(now, world);
         }
     }

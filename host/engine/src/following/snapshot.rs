@@ -117,7 +117,8 @@ impl Engine {
         };
         let length = file.length().map_err(|error| describe(&error))?;
         file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
-        if let Err(reason) = self.refuse_emptiness(has_synced, id, || self.is_empty_rdb(&file)) {
+        let is_empty = self.is_empty_rdb(&file);
+        if let Err(reason) = self.refuse_emptiness(has_synced, id, is_empty) {
             let _ = world.disk.remove(&path);
             return Err(reason);
         }
@@ -168,7 +169,7 @@ impl Engine {
         following.raw.clear();
         following.own_keys.clear();
         following.aside.has_failed = false;
-        (following.is_lost, following.has_synced) = (false, true);
+        (following.is_lost, following.has_synced, following.is_refused) = (false, true, false);
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
@@ -210,21 +211,25 @@ impl Engine {
     /// A primary that lost its data and came back is not followed into emptiness, unless that is configured. One that
     /// somebody has just named is.
     pub(super) fn refuse_emptiness(
-        &self,
+        &mut self,
         has_synced: bool,
         id: ReplicationId,
-        is_empty: impl FnOnce() -> bool,
+        is_empty: bool,
     ) -> Result<(), String> {
         let keys = self.key_count();
         let is_allowed = self.config.bool(Directive::ReplicaFollowEmptyPrimary);
         let is_known = has_synced && id != self.replication_id();
-        if is_allowed || !is_known || keys == 0 || !is_empty() {
+        if is_allowed || !is_known || keys == 0 || !is_empty {
             return Ok(());
         }
+        if let Some(following) = &mut self.replication.following {
+            following.is_refused = true;
+        }
+        let counted = if keys == 1 { "1 key here is".to_owned() } else { format!("{keys} keys here are") };
         Err(format!(
-            "the primary has lost its data: it has another history than before, and no key. The {keys} keys here are \
-             kept, and it is asked again. To follow it all the same, say CONFIG SET replica-follow-empty-primary yes, \
-             or REPLICAOF NO ONE and then REPLICAOF it again"
+            "the primary has lost its data: it has another history than before, and no key. The {counted} kept, and it \
+             is asked again. To follow it all the same, say CONFIG SET replica-follow-empty-primary yes, or name it \
+             with REPLICAOF again"
         ))
     }
 }

@@ -240,6 +240,13 @@ impl Engine {
                 named(&report.timed_keys)
             );
         }
+        if report.slot_imports > 0 {
+            tracing::warn!(
+                "{} ranges of slots were on their way to the server that wrote the file: their keys are those that had \
+                 arrived",
+                report.slot_imports
+            );
+        }
         (self.loaded.keys, self.loaded.expired) = (report.keys, report.expired);
         for key in &report.empty_keys {
             tracing::info!("skipping empty key: {}", key.escape_ascii());

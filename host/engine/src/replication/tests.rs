@@ -1,6 +1,6 @@
 //! An engine as primary and as replica, with the test as its peer.
 
-use tenon_base::{ConnectionId, Input, Machine, Output, Peer, Transport};
+use tenon_base::{ConnectionId, Input, Output, Peer, Transport};
 
 use crate::testing::Bench;
 
@@ -139,7 +139,7 @@ fn waitaof_is_answered_when_the_rewrite_that_it_waited_for_is_over() {
     bench.input(Input::Received { connection, bytes });
     let mut said = String::new();
     for _ in 0..100 {
-        bench.with_world(|engine, now, world| engine.settle(now, world));
+        bench.turn();
         said.push_str(&raw(&mut bench, 2));
         if said.ends_with("*2\r\n:1\r\n:0\r\n") {
             let info = bench.text(3, "INFO persistence");
@@ -232,7 +232,7 @@ fn a_snapshot_for_replicas_begins_anew_when_all_keys_are_removed() {
     let connection = bench.connect(9);
     assert_eq!(say(&mut bench, 9, "REPLCONF capa eof\r\n"), "+OK\r\n");
     bench.input(Input::Received { connection, bytes: b"PSYNC ? -1\r\n" });
-    bench.with_world(|engine, now, world| engine.settle(now, world));
+    bench.turn();
     let job: Vec<Output> = bench.outputs.take_requests().into_iter().collect();
     assert!(job.iter().any(|request| matches!(request, Output::Run { .. })), "it is being made");
     bench.run(1, "FLUSHDB");

@@ -91,7 +91,6 @@ fn bgrewriteaof(context: &mut ServerContext<'_, '_>, _: Args<'_>) -> Outcome {
         }
         Some(Kind::Save) | None => {}
     }
-    engine.snapshots.rewrite.failures_in_a_row = 0;
     if !engine.durability.is_on() {
         return rewrite_without_log(context);
     }

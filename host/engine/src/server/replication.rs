@@ -356,8 +356,9 @@ fn replicaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let port = u16::try_from(port).map_err(|_| CommandError::text("ERR Invalid master port"))?;
     let host = String::from_utf8_lossy(args.get(1)).into_owned();
     let following = context.engine.replication.following.as_ref();
-    let followed = following.map(|following| &following.upstream).filter(|upstream| !upstream.is_halted());
-    let known = followed.map(tenon_replication::Upstream::address);
+    // Whoever names one again that is not followed any more, or was found empty, insists.
+    let followed = following.filter(|following| !following.upstream.is_halted() && !following.is_refused);
+    let known = followed.map(|following| following.upstream.address());
     if known.is_some_and(|(own, own_port)| own.eq_ignore_ascii_case(&host) && own_port == port) {
         context.reply().simple("OK Already connected to specified master");
         return Ok(());

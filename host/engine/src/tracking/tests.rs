@@ -1,6 +1,6 @@
 //! What clients are told of keys that they cache, and when.
 
-use tenon_base::{Input, Machine};
+use tenon_base::Input;
 
 use crate::testing::Bench;
 
@@ -267,7 +267,7 @@ fn an_invalidation_waits_until_what_it_tells_of_is_durable() {
     bench.run(1, "GET a");
     let connection = bench.connect(2);
     bench.input(Input::Received { connection, bytes: b"SET a 1\r\n" });
-    bench.with_world(|engine, now, world| engine.settle(now, world));
+    bench.turn();
     // What writes and syncs the log has been asked for, and nothing has been done yet.
     assert_eq!((bench.shown(1), bench.shown(2), bench.shown(3)), Default::default());
     bench.settle();
@@ -329,7 +329,7 @@ fn an_eviction_is_told_when_it_is_durable_also_to_whom_it_made_room_for() {
     let connection = bench.connect(1);
     let bytes = format!("CONFIG SET maxmemory {limit}\r\nPING\r\n");
     bench.input(Input::Received { connection, bytes: bytes.as_bytes() });
-    bench.with_world(|engine, now, world| engine.settle(now, world));
+    bench.turn();
     assert_eq!((bench.shown(1).as_str(), bench.shown(2).as_str()), ("OK", ""));
     bench.settle();
     assert_eq!((bench.shown(1), bench.shown(2).as_str()), (format!("{OF_A}; PONG"), OF_A));

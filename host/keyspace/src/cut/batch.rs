@@ -8,6 +8,7 @@ use tenon_base::UnixMillis;
 
 use super::hold::Tally;
 use crate::entry::{Entry, RawEntry};
+use crate::memory::size_class;
 use crate::value::ValueRef;
 
 const WORD_BYTES: usize = 8;
@@ -25,6 +26,7 @@ pub struct CutBatch {
     images: Vec<u64>,
     entries: usize,
     values_bytes: usize,
+    entries_bytes: usize,
     preimage: bool,
     /// What the batch costs, from when it has room.
     tally: Option<Arc<Tally>>,
@@ -57,7 +59,8 @@ pub struct CutEntry<'a> {
 
 impl CutBatch {
     pub(crate) fn new(database: usize, preimage: bool) -> CutBatch {
-        CutBatch { database, images: Vec::new(), entries: 0, values_bytes: 0, preimage, tally: None }
+        let (entries, values_bytes, entries_bytes) = (0, 0, 0);
+        CutBatch { database, images: Vec::new(), entries, values_bytes, entries_bytes, preimage, tally: None }
     }
 
     /// The keys in the batch.
@@ -93,6 +96,12 @@ impl CutBatch {
     /// Bytes that the batch keeps from being freed.
     pub fn bytes(&self) -> usize {
         self.images.len() * WORD_BYTES + self.values_bytes
+    }
+
+    /// Bytes that the entries held all in all where they came from, in size classes: all batches of a cut come to what
+    /// [`Keyspace::entries_memory`](crate::Keyspace::entries_memory) was at its moment.
+    pub fn entries_memory(&self) -> usize {
+        self.entries_bytes
     }
 
     pub(crate) fn is_preimage(&self) -> bool {
@@ -169,6 +178,7 @@ impl CutBatch {
         };
         self.entries += 1;
         self.values_bytes += counted;
+        self.entries_bytes += size_class(bytes) + value_bytes;
         let copied_bytes = words * WORD_BYTES + if is_shared { 0 } else { value_bytes };
         Pushed { bytes: words * WORD_BYTES + counted, copied_bytes, shared_bytes }
     }

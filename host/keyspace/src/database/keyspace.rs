@@ -83,6 +83,11 @@ impl Keyspace {
         self.databases.iter().map(Database::used_memory).sum()
     }
 
+    /// The same of keys and values alone, nearly.
+    pub fn entries_memory(&self) -> usize {
+        self.databases.iter().map(|database| database.used_memory() - database.table_memory()).sum()
+    }
+
     /// Bytes that cuts hold: batches until they are let go of, what those keep from being freed of values that were
     /// changed or removed, and cleared tables that are still walked. What two cuts hold together counts for both.
     pub fn cut_memory(&self) -> usize {

@@ -2,9 +2,11 @@
 
 mod arriving;
 mod hostile;
+mod memory;
 mod old_types;
 mod round_trip;
 mod streams;
+mod valkey;
 
 use std::ops::ControlFlow;
 

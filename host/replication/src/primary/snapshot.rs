@@ -30,6 +30,8 @@ pub(super) struct Sync {
     has_begun_to_arrive: bool,
     is_complete: bool,
     began: Micros,
+    /// Since when it has been on its way: one that is framed by its length is made first.
+    sent_since: Option<Micros>,
     /// About how many bytes it will be, once that can be said.
     expected_bytes: Option<u64>,
     told_at: Micros,
@@ -57,7 +59,7 @@ impl Sync {
     /// About how long the rest takes to somebody who has got so much.
     fn left(&self, now: Micros, sent_bytes: u64) -> Option<Micros> {
         let missing = self.expected_bytes?.saturating_sub(sent_bytes);
-        let spent = u128::from(now.since(self.began).0);
+        let spent = u128::from(now.since(self.sent_since?).0);
         let left = (u128::from(missing) * spent).checked_div(u128::from(sent_bytes))?;
         Some(Micros(u64::try_from(left).unwrap_or(u64::MAX)))
     }
@@ -115,6 +117,7 @@ impl Primary {
             has_begun_to_arrive: false,
             is_complete: false,
             began: now,
+            sent_since: is_marked.then_some(now),
             expected_bytes: None,
             told_at: now,
         });
@@ -147,6 +150,11 @@ impl Primary {
         if let Some(sync) = &mut self.sync {
             sync.expected_bytes = Some(bytes);
         }
+    }
+
+    /// Whether a replica waits for a snapshot, or has not got all of it.
+    pub fn is_synchronizing(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.state == State::Waiting || replica.is_syncing())
     }
 
     /// How many replicas the snapshot is for.
@@ -222,6 +230,9 @@ impl Primary {
     }
 
     pub(super) fn settle_snapshot(&mut self, now: Micros, outputs: &mut Outputs, actions: &mut Vec<Action>) {
+        if let Some(sync) = self.sync.as_mut().filter(|sync| sync.has_begun_to_arrive) {
+            sync.sent_since.get_or_insert(now);
+        }
         self.tell_progress(now, outputs);
         let Some(sync) = &self.sync else { return };
         let (transfer, framing, is_complete) = (sync.stream, sync.framing, sync.is_complete);

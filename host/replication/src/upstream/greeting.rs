@@ -45,8 +45,8 @@ impl Upstream {
         let is_refused = line.starts_with(b"-");
         match word {
             Word::Ping => {
-                let is_alive = !is_refused || line.starts_with(b"-NOAUTH") || line.starts_with(b"-NOPERM");
-                if !is_alive && !line.starts_with(b"-ERR operation not permitted") {
+                const ALIVE: [&[u8]; 4] = [b"+", b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted"];
+                if !ALIVE.iter().any(|start| line.starts_with(start)) {
                     return failed(&format!("Error reply to PING from master: '{}'", shown(line)));
                 }
                 self.say_after_ping(outputs);
@@ -120,6 +120,15 @@ impl Upstream {
                 self.up_since = self.heard_at;
                 Heard::Continues(rest.first().and_then(|id| ReplicationId::parse(id)))
             }
+            [b"-NOMASTERLINK" | b"-LOADING", ..] => {
+                self.is_put_off = true;
+                let line = shown(line);
+                failed(&format!("Master is currently unable to PSYNC but should be in the future: {line}"))
+            }
+            [b"-NOAUTH", ..] => failed(&format!(
+                "Unexpected reply to PSYNC from master: {} ('masterauth' is the password for it)",
+                shown(line)
+            )),
             _ => failed(&format!("Unexpected reply to PSYNC from master: {}", shown(line))),
         }
     }

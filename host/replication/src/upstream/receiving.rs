@@ -37,7 +37,15 @@ impl Receiving {
                 let length = line.strip_prefix(b"$").and_then(|text| std::str::from_utf8(text).ok());
                 let Some(length) = length.and_then(|text| text.parse().ok()).filter(|&length| length > 0)
                 else {
-                    return Err(format!("MASTER aborted replication with an error: {}", shown(line)));
+                    return Err(if line.starts_with(b"-") {
+                        format!("MASTER aborted replication with an error: {}", shown(line))
+                    } else {
+                        format!(
+                            "Bad protocol from MASTER, expected '$' and the bytes of the snapshot, found '{}': is it a \
+                             Redis server at this address?",
+                            shown(line)
+                        )
+                    });
                 };
                 End::Sized(length)
             }

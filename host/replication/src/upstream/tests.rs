@@ -103,6 +103,27 @@ fn what_comes_while_a_snapshot_is_loaded_is_the_stream_behind_it() {
 }
 
 #[test]
+fn who_loses_the_link_while_it_loads_asks_to_go_on_behind_the_snapshot() {
+    let (mut upstream, mut outputs) = asked();
+    said(&mut outputs);
+    let announced = format!("+FULLRESYNC {} 100\r\n$3\r\nRDB", "e".repeat(40));
+    hear(&mut upstream, &mut outputs, &announced);
+    upstream.arrived();
+    upstream.lost(Micros(10));
+    upstream.loaded(Micros(20));
+    assert!(!upstream.is_up() && upstream.state_name() == "connect");
+    assert!(upstream.take_connect(Micros(20)), "at once");
+    upstream.linked(Micros(20), LINK, &mut outputs);
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n"] {
+        said(&mut outputs);
+        assert!(hear(&mut upstream, &mut outputs, answer).is_empty());
+    }
+    assert_eq!(said(&mut outputs), format!("PSYNC {ID} 42"));
+    hear(&mut upstream, &mut outputs, "+CONTINUE\r\n");
+    assert!(upstream.is_up());
+}
+
+#[test]
 fn a_snapshot_may_come_over_a_link_of_its_own() {
     let greeting = Greeting { takes_two_links: true, port: 7_000, ..Greeting::default() };
     let (mut upstream, mut outputs) = upstream(greeting);
@@ -176,6 +197,14 @@ fn who_asks_for_everything_is_not_told_to_go_on() {
 
 #[test]
 fn nonsense_ends_the_link_and_another_attempt_follows() {
+    for answer in ["HTTP/1.1 400 Bad Request\r\n", "-ERR go away\r\n", "$7\r\n"] {
+        let (mut upstream, mut outputs) = upstream(Greeting::default());
+        let heard = hear(&mut upstream, &mut outputs, answer);
+        assert!(
+            heard[0].starts_with("Failed(\"Error reply to PING from master"),
+            "{answer:?} gives {heard:?}"
+        );
+    }
     let cases =
         ["+FULLRESYNC x 1\r\n", "+FULLRESYNC\r\n", "-LOADING\r\n", "+CONTINUED\r\n", "$7\r\n", "\u{7f}\r\n"];
     for answer in cases {
@@ -190,9 +219,65 @@ fn nonsense_ends_the_link_and_another_attempt_follows() {
         let announced = format!("+FULLRESYNC {} 100\r\n{frame}", "e".repeat(40));
         let heard = hear(&mut upstream, &mut outputs, &announced);
         assert!(heard[1].starts_with("Failed("), "{frame:?} gives {heard:?}");
+        assert_eq!(
+            heard[1].contains("aborted replication"),
+            frame.starts_with('-'),
+            "{frame:?} gives {heard:?}"
+        );
     }
     let (mut upstream, mut outputs) = asked();
     let heard = hear(&mut upstream, &mut outputs, &"x".repeat(LINE_BYTES_MAX + 1));
     assert!(heard[0].starts_with("Failed("));
     assert!(upstream.is_silent(Micros(10) + SECOND) && !upstream.is_silent(SECOND));
+}
+
+/// One attempt that fails by what the primary answers to PSYNC; the seconds until the next one.
+fn attempt(upstream: &mut Upstream, outputs: &mut Outputs, now: &mut Micros, answer: &str) -> u64 {
+    upstream.linked(*now, LINK, outputs);
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", answer] {
+        hear(upstream, outputs, answer);
+    }
+    upstream.refuse();
+    upstream.lost(*now);
+    let lost_at = *now;
+    while !upstream.take_connect(*now) {
+        *now = *now + SECOND;
+    }
+    now.since(lost_at).0 / SECOND.0
+}
+
+#[test]
+fn who_keeps_sending_nonsense_is_asked_less_and_less_often() {
+    let (mut upstream, mut outputs) = upstream(Greeting::default());
+    let mut now = Micros(0);
+    let nonsense = "+FULLRESYNC x 1\r\n";
+    let pauses: Vec<u64> = (0..7).map(|_| attempt(&mut upstream, &mut outputs, &mut now, nonsense)).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+    // A primary that says that it will do later is asked as before, and says nothing of what it sends then.
+    for later in ["-LOADING not yet\r\n", "-NOMASTERLINK not yet\r\n"] {
+        let (mut upstream, mut outputs) = self::upstream(Greeting::default());
+        let pauses = [(); 4].map(|()| attempt(&mut upstream, &mut outputs, &mut now, later));
+        assert_eq!(pauses, [1; 4], "{later}");
+    }
+}
+
+#[test]
+fn a_new_password_and_a_good_link_end_the_pauses() {
+    let (mut upstream, mut outputs) = upstream(Greeting::default());
+    let mut now = Micros(0);
+    for _ in 0..5 {
+        attempt(&mut upstream, &mut outputs, &mut now, "-NOAUTH\r\n");
+    }
+    upstream.refuse();
+    upstream.lost(now);
+    assert!(!upstream.take_connect(now + SECOND));
+    upstream.change_greeting(now, Greeting { password: b"secret".to_vec(), ..Greeting::default() });
+    assert!(upstream.take_connect(now));
+    upstream.linked(now, LINK, &mut outputs);
+    for answer in ["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"] {
+        hear(&mut upstream, &mut outputs, answer);
+    }
+    upstream.refuse();
+    upstream.lost(now);
+    assert!(!upstream.take_connect(now) && upstream.take_connect(now + SECOND));
 }

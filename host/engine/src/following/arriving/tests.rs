@@ -307,6 +307,25 @@ fn a_primary_that_lost_its_data_is_not_followed_into_emptiness() {
 }
 
 #[test]
+fn who_names_the_empty_primary_again_insists() {
+    let (mut bench, _) = follower("swapdb", &[]);
+    let again = "REPLICAOF primary.example 6379";
+    announce(&mut bench, ID);
+    hear(&mut bench, &marked(&rdb_of(&["SET a 1"])));
+    assert_eq!(bench.run(1, again), "OK Already connected to specified master");
+    bench.input(Input::Closed { connection: LINK });
+    bench.sleep(1_100);
+    announce(&mut bench, OTHER_ID);
+    hear(&mut bench, &marked(&rdb_of(&[])));
+    expect_another_attempt(&mut bench, "name it with REPLICAOF again");
+    assert_eq!(bench.run(1, again), "OK");
+    announce(&mut bench, OTHER_ID);
+    hear(&mut bench, &marked(&rdb_of(&[])));
+    assert_eq!(bench.run(1, "GET a"), "(nil)");
+    assert_eq!(bench.run(1, again), "OK Already connected to specified master");
+}
+
+#[test]
 fn whom_it_follows_may_change_in_the_midst_of_it() {
     let rdb = rdb_of(&["SET new 1"]);
     for command in ["REPLICAOF NO ONE", "REPLICAOF other.example 6379"] {
@@ -356,4 +375,57 @@ fn it_may_come_over_a_link_of_its_own() {
         assert!(bench.closed.contains(&ASIDE.serial) && !bench.closed.contains(&LINK.serial));
         assert_eq!(info(&mut bench, "slave_repl_offset"), "1044");
     }
+}
+
+/// What is asked for by who stands at this offset.
+fn psync(offset: usize) -> String {
+    let next = (offset + 1).to_string();
+    format!("$5\r\nPSYNC\r\n$40\r\n{ID}\r\n${}\r\n{next}\r\n", next.len())
+}
+
+#[test]
+fn a_link_that_is_lost_behind_the_last_byte_costs_no_second_snapshot() {
+    let rdb = rdb_of(&["SET n 5", "SET a 1", "SET b 1"]);
+    let behind = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n";
+    // What comes behind one whose end is marked waits for our word.
+    let streams = [(sized(&rdb), &behind[..], 44), (sized(&rdb), &behind[..30], 23), (marked(&rdb), b"", 0)];
+    for mode in MODES {
+        for (framed, gathered, offset) in &streams {
+            let (mut bench, _) = follower(mode, &[("key-load-delay", "1000000")]);
+            announce(&mut bench, ID);
+            hear(&mut bench, &[framed, *gathered].concat());
+            bench.input(Input::Closed { connection: LINK });
+            bench.sleep(1_500);
+            let told = [info(&mut bench, "master_link_status"), info(&mut bench, "loading")];
+            assert_eq!(told, ["down", "1"], "{mode}: it goes on");
+            assert!(bench.connects.is_empty(), "it does not know yet what to ask for");
+            bench.sleep(4_000);
+            bench.sleep(1_100);
+            assert_eq!(info(&mut bench, "master_link_status"), "down", "nobody is there to be followed");
+            let expected = if *offset == 44 { "\"6\"" } else { "\"5\"" };
+            assert_eq!(bench.run(1, "GET n"), expected, "{mode}");
+            raw(&mut bench, LINK.slot);
+            let asked = greet(&mut bench);
+            assert!(asked.ends_with(&psync(1_000 + offset)), "{mode}: {asked}");
+            hear(&mut bench, &[&b"+CONTINUE\r\n"[..], &behind[*offset..]].concat());
+            assert_eq!(bench.run(1, "MGET n a b"), "[\"6\", \"1\", \"1\"]", "{mode}");
+            assert_eq!(info(&mut bench, "slave_repl_offset"), "1044");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_is_lost_while_a_file_is_loaded_is_asked_for_again_behind_it() {
+    let (mut bench, _) = follower("disabled", &[("key-load-delay", "50000")]);
+    announce(&mut bench, ID);
+    bench.meanwhile_ends(LINK);
+    hear(&mut bench, &sized(&rdb_of(&["SET n 5", "SET a 1"])));
+    assert_eq!(info(&mut bench, "master_link_status"), "down", "nobody is there to be followed");
+    bench.sleep(1_000);
+    raw(&mut bench, LINK.slot);
+    let asked = greet(&mut bench);
+    assert!(asked.ends_with(&psync(1_000)), "{asked}");
+    hear(&mut bench, b"+CONTINUE\r\n");
+    assert_eq!(info(&mut bench, "master_link_status"), "up");
+    assert_eq!(bench.run(1, "MGET n a"), "[\"5\", \"1\"]");
 }
