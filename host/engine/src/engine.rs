@@ -27,6 +27,7 @@ use crate::failover::Failover;
 use crate::latency::LatencyMonitor;
 use crate::load::LoadSums;
 use crate::loading::Load;
+use crate::memory_report::MemoryMarks;
 use crate::migration::Migrations;
 use crate::pause::Pause;
 use crate::policies::Policies;
@@ -147,18 +148,6 @@ pub struct Engine {
     pub(crate) latency: LatencyMonitor,
 }
 
-/// Bytes in use at moments worth knowing.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryMarks {
-    /// What the program and the engine took before there was any data.
-    pub(crate) startup_bytes: u64,
-    /// What policies took when they were loaded: the process's, whatever the data is, so it does not count against
-    /// `maxmemory`.
-    pub(crate) policies_bytes: u64,
-    /// The most that was seen.
-    pub(crate) peak_bytes: u64,
-}
-
 /// Sockets asked for.
 #[derive(Debug, Default)]
 pub(crate) struct ListenState {
@@ -209,8 +198,7 @@ impl Engine {
         keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
-        let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
-        let startup_bytes = program_bytes + own_bytes;
+        let memory = MemoryMarks::at_start(program_bytes, before_bytes, (identity.gauges)().allocated_bytes);
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
@@ -219,11 +207,7 @@ impl Engine {
             failover: Failover::default(),
             departure: None,
             migrations: Migrations::default(),
-            memory: MemoryMarks {
-                startup_bytes,
-                policies_bytes: before_bytes.saturating_sub(program_bytes),
-                peak_bytes: startup_bytes,
-            },
+            memory,
             sessions: Sessions::default(),
             stats: Stats::new(commands.count(), config.bool(Directive::LatencyTracking)),
             users: access::users(&commands, &config),

@@ -5,6 +5,30 @@ use tenon_base::Outputs;
 use crate::engine::Engine;
 use crate::setup::Gauges;
 
+/// Bytes in use at moments worth knowing.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryMarks {
+    /// What the program and the engine took before there was any data.
+    pub(crate) startup_bytes: u64,
+    /// What policies took when they were loaded: the process's, whatever the data is, so it does not count against
+    /// `maxmemory`.
+    pub(crate) policies_bytes: u64,
+    /// The most that was seen.
+    pub(crate) peak_bytes: u64,
+}
+
+impl MemoryMarks {
+    /// What an engine begins with that was made between two looks at the allocator, in a program of `program_bytes`.
+    pub(crate) fn at_start(program_bytes: u64, before_bytes: u64, after_bytes: u64) -> MemoryMarks {
+        let startup_bytes = program_bytes + after_bytes.saturating_sub(before_bytes);
+        MemoryMarks {
+            startup_bytes,
+            policies_bytes: before_bytes.saturating_sub(program_bytes),
+            peak_bytes: startup_bytes,
+        }
+    }
+}
+
 /// The figures of one moment, in bytes.
 pub(crate) struct MemoryReport {
     /// What the engine knows it holds.
