@@ -209,8 +209,7 @@ impl Engine {
         keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
         let started = identity.started;
-        let own_bytes = (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
-        let startup_bytes = program_bytes + own_bytes;
+        let startup_bytes = program_bytes + (identity.gauges)().allocated_bytes.saturating_sub(before_bytes);
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
         Engine {
