@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -67,17 +68,23 @@ fn an_end_that_is_asked_for_is_told_in_the_log() {
     }
 }
 
+/// RDB files in a directory, finished or not.
+fn saves_in(directory: &Path) -> usize {
+    let files = fs::read_dir(directory).expect("its directory").filter_map(Result::ok);
+    files.filter(|file| file.file_name().to_string_lossy().ends_with(".rdb")).count()
+}
+
 #[test]
 fn who_interrupts_the_last_save_ends_the_server_at_once() {
     let server = Server::tenon(&["--save", "900 1"]);
     let mut client = server.client();
     (0..20).for_each(|key| drop(client.command(&["SET", &key.to_string(), "v"])));
     client.command(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]);
-    let temporary = server.directory().join(format!("temp-{}.rdb", server.pid()));
+    let directory = server.directory().to_owned();
     send_signal(&server, "-INT");
-    wait_until("it saves", || temporary.exists());
+    wait_until("it saves", || saves_in(&directory) == 1);
     send_signal(&server, "-INT");
-    wait_until("the save is gone", || !temporary.exists());
+    wait_until("the save is gone", || saves_in(&directory) == 0);
     wait_until("the process has ended", || TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_err());
     assert!(!server.directory().join("dump.rdb").exists());
 }
@@ -90,14 +97,10 @@ fn an_end_without_a_save_leaves_nothing_of_a_save_that_was_running() {
     client.command(&["CONFIG", "SET", "rdb-key-save-delay", "10000000"]);
     client.command(&["BGSAVE"]);
     let directory = server.directory().to_owned();
-    let begun = || {
-        let files = fs::read_dir(&directory).expect("its directory").filter_map(Result::ok);
-        files.filter(|file| file.file_name().to_string_lossy().ends_with(".rdb")).count()
-    };
-    wait_until("the save has begun a file", || begun() == 1);
+    wait_until("the save has begun a file", || saves_in(&directory) == 1);
     client.send(&["SHUTDOWN", "NOSAVE"]);
     wait_until("the server has ended", || server.has_ended());
-    assert_eq!(begun(), 0, "what was begun is removed, and no dump is made");
+    assert_eq!(saves_in(&directory), 0, "what was begun is removed, and no dump is made");
 }
 
 #[test]

@@ -192,12 +192,11 @@ impl Engine {
             tell_supervisor,
         } = setup;
         let databases = usize::try_from(config.integer(Directive::Databases)).unwrap_or(16).max(1);
-        let seed = dice.roll();
+        let (started, seed) = (identity.started, dice.roll());
         let mut keyspace = Keyspace::new(databases, &mut dice);
         let limits = settings::limits(&config, seed);
         keyspace.set_access_rule(limits.access);
         let commands = CommandTable::new(tenon_commands::TABLES, server::TABLES, &[]);
-        let started = identity.started;
         let memory = MemoryMarks::at_start(program_bytes, before_bytes, (identity.gauges)().allocated_bytes);
         let slow_log = SlowLog::new(settings::slow_threshold(&config), settings::slow_kept(&config));
         let tracking = Tracking::new(settings::tracked_keys_max(&config));
