@@ -360,6 +360,10 @@ fn replicaof(context: &mut ServerContext<'_, '_>, args: Args<'_>) -> Outcome {
     let followed = following.filter(|following| !following.upstream.is_halted() && !following.is_refused);
     let known = followed.map(|following| following.upstream.address());
     if known.is_some_and(|(own, own_port)| own.eq_ignore_ascii_case(&host) && own_port == port) {
+        if let Some(following) = &mut context.engine.replication.following {
+            // Not connected, perhaps: then whoever says so does not want to wait for the next attempt.
+            following.upstream.hurry(now.steady);
+        }
         context.reply().simple("OK Already connected to specified master");
         return Ok(());
     }
