@@ -14,7 +14,7 @@ mod tls;
 mod words;
 
 pub use dice::Dice;
-pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe};
+pub use disk::{Disk, DiskFile, FileKind, Job, Listed, Step, describe, forget_cached};
 pub use glob::{glob_matches, glob_matches_ignore_case};
 pub use id::{ConnectionId, Ticket};
 pub use machine::{

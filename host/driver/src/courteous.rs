@@ -92,4 +92,9 @@ impl DiskFile for CourteousFile {
     fn length(&self) -> io::Result<u64> {
         self.0.length()
     }
+
+    fn forget_cached(&self, offset: u64, bytes: u64) {
+        self.0.forget_cached(offset, bytes);
+        thread::yield_now();
+    }
 }

@@ -74,8 +74,10 @@ impl Lanes {
             let (sender, receiver) = sync_channel::<Queued>(QUEUED_JOBS_MAX);
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
             spawn(lane_name(lane), move || {
+                let courteous = Courteous(&*disk);
+                let leisurely: &dyn Disk = if lane == Lane::Free { &courteous } else { &*disk };
                 for (ticket, job) in receiver {
-                    finish(ticket, job, &*disk, &*disk, &mailbox);
+                    finish(ticket, job, leisurely, &*disk, &mailbox);
                 }
             });
             sender

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tenon_base::{Disk, DiskFile, Job, Step, describe};
+use tenon_base::{Disk, DiskFile, Job, Step, describe, forget_cached};
 use tenon_keyspace::{AbortReason, CutFeed};
 
 pub(crate) use self::format::{Format, SnapshotEncoder};
@@ -294,6 +294,9 @@ impl SaveJob {
     fn put_in_place(&mut self, disk: &dyn Disk) -> io::Result<Step> {
         let file = self.output.file.as_ref().expect("a save creates its file first");
         file.sync()?;
+        if let Some(target) = &self.destination.target {
+            forget_cached(disk, target);
+        }
         // Held while the file takes its place: whoever gave the snapshot up may wait until that is over.
         let mut place = self.control.place();
         if self.control.is_cancelled.load(Ordering::Relaxed) {

@@ -28,7 +28,7 @@ mod rewrite;
 pub(crate) const SLICE_UNITS: usize = 600;
 /// A walk takes at most this share of the engine's time: one part in so many. The longest of a thousand waits grow with
 /// it, because the more the engine does, the more often it meets what else runs on its processor.
-pub(crate) const WALK_SHARE: u64 = 5;
+pub(crate) const WALK_SHARE: u64 = 8;
 /// Between two looks at a feed that is full.
 pub(crate) const FULL_PAUSE: Micros = Micros(500);
 /// Between two looks at what a cut still holds once all of it was handed over.

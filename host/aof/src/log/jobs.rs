@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tenon_base::{Disk, DiskFile, Job, Lane, Step, describe};
+use tenon_base::{Disk, DiskFile, Job, Lane, Step, describe, forget_cached};
 
 use crate::directory::{Directory, make_anew};
 use crate::log::tail::Piece;
@@ -142,13 +142,15 @@ impl Actions {
                 self.blemish = file.truncate(length).err().map(|error| describe(&error));
                 Ok(())
             }
-            Action::Remove(path) => match disk.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Action::Remove(path) => {
+                forget_cached(disk, &path);
+                if let Err(error) = disk.remove(&path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
                     self.blemish = Some(format!("removing {}: {error}", path.display()));
-                    Ok(())
                 }
-                _ => Ok(()),
-            },
+                Ok(())
+            }
         }
     }
 
