@@ -67,17 +67,15 @@ impl Lanes {
     pub(crate) fn run(&mut self, ticket: Ticket, lane: Lane, job: Box<dyn Job>) {
         if lane == Lane::Save {
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
-            spawn("save", move || finish(ticket, job, &*disk, &Courteous(&*disk), &mailbox));
+            spawn("save", move || finish(ticket, job, &*disk, &mailbox));
             return;
         }
         let queue = self.queues.entry(lane).or_insert_with(|| {
             let (sender, receiver) = sync_channel::<Queued>(QUEUED_JOBS_MAX);
             let (disk, mailbox) = (Arc::clone(&self.disk), Arc::clone(&self.mailbox));
             spawn(lane_name(lane), move || {
-                let courteous = Courteous(&*disk);
-                let leisurely: &dyn Disk = if lane == Lane::Free { &courteous } else { &*disk };
                 for (ticket, job) in receiver {
-                    finish(ticket, job, leisurely, &*disk, &mailbox);
+                    finish(ticket, job, &*disk, &mailbox);
                 }
             });
             sender
@@ -86,11 +84,12 @@ impl Lanes {
     }
 }
 
-/// Runs a job to its end, on `leisurely` while it is not urgent. One that panics ends with its message as a `String`, which
+/// Runs a job to its end, courteously while it is not urgent. One that panics ends with its message as a `String`, which
 /// no machine takes for success.
-fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, leisurely: &dyn Disk, mailbox: &Mailbox) {
+fn finish(ticket: Ticket, mut job: Box<dyn Job>, disk: &dyn Disk, mailbox: &Mailbox) {
+    let courteous = Courteous(disk);
     let result = loop {
-        let disk = if job.is_urgent() { disk } else { leisurely };
+        let disk = if job.is_urgent() { disk } else { &courteous };
         match catch_unwind(AssertUnwindSafe(|| job.step(disk))) {
             Ok(Step::Again) if job.is_urgent() => {}
             Ok(Step::Again) => thread::yield_now(), // the engine may wait for this processor
