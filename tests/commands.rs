@@ -6,11 +6,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tenon_base::split_words;
+
 use support::client::Client;
 use support::reply::Reply;
 use support::server::Server;
 use support::tools;
-use support::words;
 
 /// Families whose commands must all be there and equal.
 const GROUPS: [&str; 10] =
@@ -210,7 +211,7 @@ fn keys_of_requests_are_found_as_redis_finds_them() {
     let (mut tenon, mut redis) = (servers.tenon.client(), servers.redis.client());
     let known = entries(&servers.tenon);
     for request in KEYS_OF {
-        let request_words = words::split(request).expect("well-formed samples");
+        let request_words = split_words(request.as_bytes()).expect("well-formed samples");
         let name = String::from_utf8_lossy(&request_words[0]).to_lowercase();
         if name != "nosuch" && !known.contains_key(&name) {
             continue;

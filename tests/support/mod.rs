@@ -18,7 +18,6 @@ pub(crate) mod filling;
 pub(crate) mod saves;
 
 pub(crate) mod script;
-pub(crate) mod words;
 
 pub(crate) mod chance;
 pub(crate) mod tools;

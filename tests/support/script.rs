@@ -24,9 +24,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use tenon_base::split_words;
+
 use super::client::{Client, encoded};
 use super::reply::Reply;
-use super::words;
 
 /// A parsed script: its lines in order.
 pub(crate) struct Script {
@@ -129,7 +130,7 @@ impl Script {
         let mut names = Vec::new();
         for step in self.steps() {
             let Some((_, said)) = step.written.split_once("> ") else { continue };
-            let words = words::split(said).unwrap_or_default();
+            let words = split_words(said.as_bytes()).unwrap_or_default();
             let mut words = words.iter().map(|word| String::from_utf8_lossy(word).to_lowercase());
             if let Some(name) = words.next() {
                 names.extend(words.next().map(|second| format!("{name}|{second}")));
@@ -271,7 +272,8 @@ fn parse_step(number: usize, line: &str) -> Result<Step, String> {
         Some(rest) => (false, rest),
         None => (true, rest),
     };
-    let arguments = words::split(rest)?;
+    let arguments = split_words(rest.as_bytes())
+        .ok_or_else(|| format!("found an open quote, or text right after a quote, in {rest:?}"))?;
     let name = Some(head).filter(|head| head.len() == 1 && head.as_bytes()[0].is_ascii_lowercase());
     let times: usize = if head.is_empty() || name.is_some() || head == "raw" {
         1

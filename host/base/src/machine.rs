@@ -21,7 +21,7 @@ pub trait Machine {
     /// Does everything now owed, in the order in which it is owed.
     fn settle(&mut self, now: Now, world: &mut World<'_>);
     /// Goes on with long work of its own, a little at a time: after each settle, once what it led to was sent.
-    fn linger(&mut self, now: Now, world: &mut World<'_>);
+    fn linger(&mut self, world: &mut World<'_>);
     /// When to call [`Machine::settle`] again if nothing else happens.
     fn wake_at(&self) -> Option<Micros>;
     /// Tells a monitoring system what it asks for. Changes nothing that a client could notice.

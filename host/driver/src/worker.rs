@@ -213,36 +213,24 @@ impl<M: Machine + 'static> Worker<M> {
         self.hand_over();
         // A settle that no input led to (a timer's) has a time of its own, and wakes nobody.
         let now = self.turn.unwrap_or_else(|| self.clock.now());
-        let mut world = World {
-            outputs: &mut self.outputs,
-            stopwatch: &mut self.clock,
-            interlude: &mut NoInterlude,
-            disk: &*self.disk,
-        };
-        let machine = &mut self.machine;
-        let settled = catch_unwind(AssertUnwindSafe(|| machine.settle(now, &mut world)));
-        self.survive(settled);
+        self.on_machine(|machine, world| machine.settle(now, world));
         self.turn = None;
         self.outputs.take_dirty(dirty);
     }
 
     /// Lets the machine go on with what nobody waits for.
     pub(crate) fn linger(&mut self) {
-        let now = self.clock.now();
-        let mut world = World {
-            outputs: &mut self.outputs,
-            stopwatch: &mut self.clock,
-            interlude: &mut NoInterlude,
-            disk: &*self.disk,
-        };
-        let machine = &mut self.machine;
-        let lingered = catch_unwind(AssertUnwindSafe(|| machine.linger(now, &mut world)));
-        self.survive(lingered);
+        self.on_machine(|machine, world| machine.linger(world));
     }
 
     /// Asks the machine for what a monitoring system wants to know.
     pub(crate) fn report(&mut self, report: Report) -> Option<Reported> {
         let now = self.clock.now();
+        self.on_machine(|machine, world| machine.report(now, report, world))
+    }
+
+    /// Has the machine do what nobody is let in during. `None` if it panicked, which ends the worker.
+    fn on_machine<T>(&mut self, work: impl FnOnce(&mut M, &mut World<'_>) -> T) -> Option<T> {
         let mut world = World {
             outputs: &mut self.outputs,
             stopwatch: &mut self.clock,
@@ -250,13 +238,12 @@ impl<M: Machine + 'static> Worker<M> {
             disk: &*self.disk,
         };
         let machine = &mut self.machine;
-        match catch_unwind(AssertUnwindSafe(|| machine.report(now, report, &mut world))) {
-            Ok(reported) => Some(reported),
-            Err(panic) => {
-                self.survive(Err(panic));
-                None
-            }
-        }
+        let (done, outcome) = match catch_unwind(AssertUnwindSafe(|| work(machine, &mut world))) {
+            Ok(done) => (Some(done), Ok(())),
+            Err(panic) => (None, Err(panic)),
+        };
+        self.survive(outcome);
+        done
     }
 
     /// What the machine asked for since the last call.

@@ -126,7 +126,7 @@ pub struct Engine {
     /// What was saved is here, and clients are served.
     pub(crate) is_started: bool,
     /// Somebody has asked for something since the engine last lingered.
-    was_asked: bool,
+    pub(crate) was_asked: bool,
     /// The server ends, and what is in memory is not to be used: a load was given up, or failed at the start.
     pub(crate) is_over: bool,
     /// What was loaded, for INFO and for policies.
@@ -453,12 +453,12 @@ impl Machine for Engine {
         self.stats.count_turn(world.stopwatch.read().since(now.steady));
     }
 
-    fn linger(&mut self, now: Now, world: &mut World<'_>) {
-        let has_clients = std::mem::take(&mut self.was_asked);
+    fn linger(&mut self, world: &mut World<'_>) {
         if self.is_started && !self.is_over {
-            self.walk_cuts(now, has_clients, world);
-            self.walk_for_replicas(now, has_clients, world);
+            self.walk_cuts(world);
+            self.walk_for_replicas(world);
         }
+        self.was_asked = false;
     }
 
     fn wake_at(&self) -> Option<Micros> {

@@ -331,7 +331,7 @@ impl Bench {
     pub(crate) fn turn(&mut self) {
         self.with_world(|engine, now, world| {
             engine.settle(now, world);
-            engine.linger(now, world);
+            engine.linger(world);
         });
     }
 

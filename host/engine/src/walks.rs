@@ -113,29 +113,24 @@ impl Engine {
     }
 
     /// Moves the walks on by a slice each, where it is their turn.
-    pub(crate) fn walk_cuts(&mut self, now: Now, has_clients: bool, world: &mut World<'_>) {
+    pub(crate) fn walk_cuts(&mut self, world: &mut World<'_>) {
         let walks = self.snapshots.walk().iter().count() + self.backups.walk().iter().count();
         if walks == 0 {
             return;
         }
+        let now = world.now();
         let share = WALK_SHARE * walks as u64;
         self.snapshots.note_held(self.keyspace.cut_memory());
         if let Some(walk) = self.snapshots.walk().take() {
-            *self.snapshots.walk() = self.walk_on(walk, share, (now, has_clients), world);
+            *self.snapshots.walk() = self.walk_on(walk, share, now, world);
         }
         if let Some(walk) = self.backups.walk().take() {
-            *self.backups.walk() = self.walk_on(walk, share, (now, has_clients), world);
+            *self.backups.walk() = self.walk_on(walk, share, now, world);
         }
     }
 
     /// The walk, if it goes on.
-    fn walk_on(
-        &mut self,
-        mut walk: Walk,
-        share: u64,
-        (now, has_clients): (Now, bool),
-        world: &mut World<'_>,
-    ) -> Option<Walk> {
+    fn walk_on(&mut self, mut walk: Walk, share: u64, now: Now, world: &mut World<'_>) -> Option<Walk> {
         self.keyspace.weigh_cut(walk.cut);
         self.spill_if_pressed(&walk, world);
         if !walk.pace.is_due(now.steady) {
@@ -145,7 +140,7 @@ impl Engine {
             walk.pace.pause(now.steady, FULL_PAUSE);
             return Some(walk);
         }
-        match self.walk_at_pace(walk.cut, &mut walk.pace, share, has_clients, world) {
+        match self.walk_at_pace(walk.cut, &mut walk.pace, share, world) {
             CutProgress::Walking | CutProgress::Waiting => {}
             // Large values are shared until they are encoded, and may change meanwhile.
             CutProgress::Done if !walk.feed.is_drained() => walk.pace.pause(now.steady, DRAIN_PAUSE),
@@ -171,10 +166,9 @@ impl Engine {
         cut: CutId,
         pace: &mut Pace,
         share: u64,
-        has_clients: bool,
         world: &mut World<'_>,
     ) -> CutProgress {
-        pace.rides = has_clients;
+        pace.rides = self.was_asked;
         let mut began = world.stopwatch.read();
         for _ in 0..SLICES_MAX {
             let progress = self.keyspace.advance_cut(cut, SLICE_UNITS);

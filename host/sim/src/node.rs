@@ -74,7 +74,7 @@ impl<M: Machine> Node<M> {
         let mut nobody = Nobody;
         let mut world = surroundings(&mut self.outputs, clock, &mut nobody, &self.disk);
         self.machine.settle(now, &mut world);
-        self.machine.linger(now, &mut world);
+        self.machine.linger(&mut world);
     }
 
     /// Whether it does anything more.

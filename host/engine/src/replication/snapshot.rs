@@ -97,15 +97,16 @@ impl Replication {
 
 impl Engine {
     /// Moves the walk of a snapshot for replicas on, if it is its turn.
-    pub(crate) fn walk_for_replicas(&mut self, now: Now, has_clients: bool, world: &mut World<'_>) {
+    pub(crate) fn walk_for_replicas(&mut self, world: &mut World<'_>) {
         let Some(snapshot) = &self.replication.snapshot else { return };
         let (Some(cut), mut pace) = (snapshot.cut, snapshot.pace) else { return };
+        let now = world.now();
         self.keyspace.weigh_cut(cut);
         self.snapshots.note_held(self.keyspace.cut_memory());
         if !pace.is_due(now.steady) {
             return;
         }
-        let progress = self.walk_at_pace(cut, &mut pace, WALK_SHARE, has_clients, world);
+        let progress = self.walk_at_pace(cut, &mut pace, WALK_SHARE, world);
         let Some(snapshot) = &mut self.replication.snapshot else { return };
         match progress {
             CutProgress::Walking | CutProgress::Waiting => {}
