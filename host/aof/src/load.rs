@@ -95,6 +95,7 @@ fn load_files(
         plain_end: false,
         taken_over: false,
     };
+    progress.sink.progress(0, total_bytes);
     for file in files {
         file::load(&mut progress, file)?;
         progress.bytes_before += file.end;

@@ -43,7 +43,7 @@ pub(super) fn repair(path: &Path) -> Result<(), String> {
 }
 
 fn read(directory: &Directory) -> Result<Loaded, AofError> {
-    let mut sink = Reading { contents: Contents::default(), tenths: Tenths::new() };
+    let mut sink = Reading { contents: Contents::default(), tenths: Tenths::new(), total_bytes: 0 };
     let options = LoadOptions { cut_torn_end: false, damaged_tail_bytes_max: 0, checksum: true };
     load(&ReadOnlyDisk, directory, None, options, &mut sink)
 }
@@ -131,11 +131,13 @@ fn cut(directory: &Directory, path: &Path, offset: u64, finding: &str) -> Result
 struct Reading {
     contents: Contents,
     tenths: Tenths,
+    /// All files together.
+    total_bytes: u64,
 }
 
 impl LoadSink for Reading {
     fn rdb(&mut self, file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
-        let report = self.contents.read(file)?;
+        let report = self.contents.read(file, &mut self.tenths, self.total_bytes)?;
         Ok(BaseLoaded { bytes: report.bytes, origin: None })
     }
 
@@ -144,6 +146,7 @@ impl LoadSink for Reading {
     }
 
     fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
+        self.total_bytes = total_bytes;
         self.tenths.tell(loaded_bytes, total_bytes);
     }
 

@@ -93,7 +93,9 @@ fn check_keys(directory: &Path, manifest: &BackupManifest) -> Result<(), String>
     let path = directory.join(&dump.name);
     let file = ReadOnlyDisk.open(&path, false).map_err(|error| describe(&error))?;
     let mut contents = Contents::default();
-    contents.read(&file).map_err(|error| format!("{}: {error}", dump.name))?;
+    contents
+        .read(&file, &mut Tenths::new(), dump.bytes)
+        .map_err(|error| format!("{}: {error}", dump.name))?;
     say(&contents.lines());
     let found = contents.key_counts();
     if found != manifest.databases {

@@ -28,7 +28,8 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         .open(path, false)
         .map_err(|error| format!("{} cannot be opened: {}", path.display(), describe(&error)))?;
     let mut contents = Contents::default();
-    let report = contents.read(&file).map_err(|error| {
+    let length = file.length().map_err(|error| format!("{}: {}", path.display(), describe(&error)))?;
+    let report = contents.read(&file, &mut Tenths::new(), length).map_err(|error| {
         format!("{} is not sound: {error}. What was read before it:\n{}", path.display(), contents.lines())
     })?;
     say(&format!("{}: RDB version {}, {} bytes", path.display(), report.version, report.bytes));
@@ -59,7 +60,6 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
             "It was written without a checksum ('rdbchecksum no'): its structure is sound, its bytes are not proven",
         );
     }
-    let length = file.length().unwrap_or(report.bytes);
     if length > report.bytes {
         say(&format!("{} bytes follow the end of the dump", length - report.bytes));
     }
@@ -68,16 +68,19 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
 }
 
 impl Contents {
-    /// Reads the RDB at the start of `file`.
-    pub(super) fn read(&mut self, file: &Arc<dyn DiskFile>) -> Result<LoadReport, String> {
+    /// Reads the RDB at the start of `file`, which is all of `total_bytes` or their first part.
+    pub(super) fn read(
+        &mut self,
+        file: &Arc<dyn DiskFile>,
+        tenths: &mut Tenths,
+        total_bytes: u64,
+    ) -> Result<LoadReport, String> {
         let options = LoadOptions {
             limits: Limits::standard(0),
             databases: usize::MAX,
             checksum: true,
             passes_over_expired_before: None,
         };
-        let total_bytes = file.length().map_err(|error| describe(&error))?;
-        let mut tenths = Tenths::new();
         let mut largest_bytes = 0;
         let mut repeats = Repeats::new();
         let report = load(

@@ -22,7 +22,8 @@ pub trait LoadSink {
         let _ = commands;
     }
 
-    /// So many of all bytes are loaded. Called about once a MiB or every thousand commands.
+    /// So many of all bytes are loaded. Called with 0 before anything else, then about once a MiB or every thousand
+    /// commands.
     fn progress(&mut self, loaded_bytes: u64, total_bytes: u64);
 
     /// A line for the server's log.

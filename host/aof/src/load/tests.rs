@@ -23,10 +23,13 @@ struct Transcript {
     passed: Vec<String>,
     notices: Vec<String>,
     rdb: Option<BaseLoaded>,
+    /// Bytes that are loaded, of how many.
+    progress: Option<(u64, u64)>,
 }
 
 impl LoadSink for Transcript {
     fn rdb(&mut self, _file: &Arc<dyn DiskFile>) -> Result<BaseLoaded, String> {
+        assert!(self.progress.is_some_and(|(_, total)| total > 0), "how much there is is said first");
         self.commands.push("RDB".to_owned());
         self.rdb.ok_or_else(|| "no RDB file".to_owned())
     }
@@ -42,6 +45,8 @@ impl LoadSink for Transcript {
 
     fn progress(&mut self, loaded_bytes: u64, total_bytes: u64) {
         assert!(loaded_bytes <= total_bytes);
+        let before = self.progress.replace((loaded_bytes, total_bytes));
+        assert!(before.is_none_or(|(bytes, total)| bytes <= loaded_bytes && total == total_bytes));
     }
 
     fn notice(&mut self, line: LoadNotice) {
