@@ -181,7 +181,9 @@ fn a_transfer_that_is_cut_or_corrupt_or_lied_about_costs_nothing_in_any_mode() {
         wait_for_link(&mut client);
         assert_eq!(client.command(&["STRLEN", "long"]).integer(), 3_000_000, "{mode}");
         assert_eq!(client.command(&["EXISTS", "old"]).integer(), 0, "{mode}");
-        assert_eq!(snapshot_files(&replica), [""; 0], "{mode}: no file is left");
+        // A file that was loaded whole becomes the dump; nothing is left of the others.
+        let kept: &[&str] = if mode == "disabled" { &["dump.rdb"] } else { &[] };
+        wait_until("what came is kept", || snapshot_files(&replica) == kept);
         drop(link);
     }
 }

@@ -222,6 +222,52 @@ fn goes_on_behind_a_word_aside(ping_period: &str, is_killed: bool, act: impl FnO
 }
 
 #[test]
+fn an_idle_primary_that_is_killed_again_and_again_is_gone_on_from() {
+    let mut primary = primary(&["--appendonly", "yes", "--repl-ping-replica-period", "1000"]);
+    let Some(replica) = replica_of(&primary, &[]) else { return };
+    let mut follower = replica.client();
+    wait_for_link(&mut follower);
+    primary.client().command(&["SET", "a", "word"]);
+    for round in 1..=3 {
+        assert_equal(&mut primary.client(), &mut follower);
+        primary.kill9();
+        primary.restart();
+        let mut writer = primary.client();
+        wait_until("it is followed again", || field(&mut writer, "replication", "connected_slaves") == "1");
+        let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+        assert_eq!(counts, ["0", "1"], "round {round}:\n{}", primary.log());
+    }
+}
+
+#[test]
+fn a_replica_without_a_log_goes_on_from_the_dump_that_it_was_sent() {
+    let head = primary(&["--repl-ping-replica-period", "1000"]);
+    let port = head.port().to_string();
+    let common = ["--save", "", "--replicaof", "127.0.0.1", &port, "--enable-debug-command", "yes"];
+    let (mut writer, mut chance) = (head.client(), Chance::announced("commands"));
+    write_some(&mut writer, &mut chance, 500);
+    let mut replica = Server::tenon(&common);
+    let dump = replica.directory().join("dump.rdb");
+    assert_equal(&mut writer, &mut replica.client());
+    wait_until("the dump has its name", || dump.exists());
+    write_some(&mut writer, &mut chance, 500);
+    assert_equal(&mut writer, &mut replica.client());
+    replica.kill9();
+    write_some(&mut writer, &mut chance, 500);
+    replica.restart();
+    assert_equal(&mut writer, &mut replica.client());
+    let counts = ["sync_full", "sync_partial_ok"].map(|name| field(&mut writer, "stats", name));
+    assert_eq!(counts, ["1", "1"], "{}", replica.log());
+    // Where nothing is to be kept, nothing is.
+    let empty = Server::tenon(&[&common[..], &["--rdb-del-sync-files", "yes"]].concat());
+    assert_equal(&mut writer, &mut empty.client());
+    assert!(empty.log().contains("to disk"), "{}", empty.log());
+    let left = std::fs::read_dir(empty.directory()).expect("our own directory");
+    let left: Vec<_> = left.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    assert!(!left.iter().any(|name| name.ends_with(".rdb")), "{left:?}");
+}
+
+#[test]
 fn a_dump_of_a_primary_with_replicas_names_its_place() {
     let mut primary = primary(&[]);
     let Some(replica) = replica_of(&primary, &[]) else { return };

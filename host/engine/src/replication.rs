@@ -44,6 +44,8 @@ pub(crate) struct Replication {
     delay_max: Micros,
     actions: Vec<Action>,
     pump_at: Option<Micros>,
+    /// A replica was told of a name or a place of our history that is in no log yet.
+    pub(crate) was_told: bool,
 }
 
 /// A client in WAIT or WAITAOF.
@@ -73,6 +75,7 @@ impl Replication {
             delay_max: settings(config).sync_delay_max,
             actions: Vec::new(),
             pump_at: None,
+            was_told: false,
         }
     }
 
@@ -148,10 +151,13 @@ impl Engine {
         self.replication.primary.tick(now.steady, world.outputs, &mut actions);
         if self.replication.primary.take_wants_acks() {
             self.say_aside(&[b"REPLCONF", b"GETACK", b"*"]);
-            self.name_place();
+            self.replication.was_told = true;
         }
         self.carry_out_actions(&mut actions, world);
         self.replication.actions = actions;
+        if std::mem::take(&mut self.replication.was_told) {
+            self.name_place();
+        }
     }
 
     /// What was sealed goes to the replicas.
@@ -284,7 +290,7 @@ impl Engine {
                 Action::Ping | Action::EndHistory if self.replication.is_following => {}
                 Action::Ping => {
                     self.say_aside(&[b"PING"]);
-                    self.name_place();
+                    self.replication.was_told = true;
                 }
                 Action::EndHistory => {
                     self.close_backlog(world);
@@ -303,8 +309,8 @@ impl Engine {
         self.carry_out_actions(&mut actions, world);
     }
 
-    /// Has the log name the place that replicas have come to with words that are in no log: a restart would not know it
-    /// otherwise, and they would have to get everything anew.
+    /// Has the log name our history and its place, which replicas know: a restart would not know them otherwise, and they
+    /// would have to get everything anew.
     pub(crate) fn name_place(&mut self) {
         if self.replication.primary.backlog().is_some() && self.config.bool(Directive::AofChecksum) {
             self.journal.name_place();

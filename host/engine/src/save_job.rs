@@ -292,26 +292,37 @@ impl SaveJob {
     }
 
     fn put_in_place(&mut self, disk: &dyn Disk) -> io::Result<Step> {
-        let file = self.output.file.as_ref().expect("a save creates its file first");
-        file.sync()?;
-        if let Some(target) = &self.destination.target {
-            forget_cached(disk, target);
-        }
-        // Held while the file takes its place: whoever gave the snapshot up may wait until that is over.
-        let mut place = self.control.place();
-        if self.control.is_cancelled.load(Ordering::Relaxed) {
-            return Err(io::Error::other(abort_text(&self.feed)));
-        }
-        if let Some(target) = &self.destination.target {
-            disk.rename(&self.destination.temporary, target)?;
-            disk.sync_directory(target.parent().unwrap_or(Path::new(".")))?;
-        }
-        if place.is_wanted {
-            place.file = self.output.file.take();
-        }
+        let file = self.output.file.take().expect("a save creates its file first");
+        put_in_place(file, &self.destination, &self.control, disk)?;
         let end: SaveEnd = Ok(self.output.written);
         Ok(Step::Done(Box::new(end)))
     }
+}
+
+/// Syncs a complete file, and gives it its name unless it was given up.
+pub(crate) fn put_in_place(
+    file: Arc<dyn DiskFile>,
+    destination: &Destination,
+    control: &SaveControl,
+    disk: &dyn Disk,
+) -> io::Result<()> {
+    file.sync()?;
+    if let Some(target) = &destination.target {
+        forget_cached(disk, target);
+    }
+    // Held while the file takes its place: whoever gave the snapshot up may wait until that is over.
+    let mut place = control.place();
+    if control.is_cancelled.load(Ordering::Relaxed) {
+        return Err(io::Error::other(AbortReason::Cancelled.to_string()));
+    }
+    if let Some(target) = &destination.target {
+        disk.rename(&destination.temporary, target)?;
+        disk.sync_directory(target.parent().unwrap_or(Path::new(".")))?;
+    }
+    if place.is_wanted {
+        place.file = Some(file);
+    }
+    Ok(())
 }
 
 impl Job for SaveJob {

@@ -22,6 +22,7 @@ use crate::walks::Walk;
 
 mod foreground;
 mod policy;
+mod received;
 mod rewrite;
 
 /// Work of one slice of a walk: 30 us where memory is at hand, a tenth of a millisecond where it is not.

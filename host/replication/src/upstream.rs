@@ -313,7 +313,10 @@ impl Upstream {
 
     /// Whether everything is on its way, and not all here.
     pub fn is_syncing(&self) -> bool {
-        self.state_name() == "sync"
+        matches!(
+            self.state,
+            State::Announced | State::Receiving(_) | State::Loading | State::Split | State::Gathering
+        )
     }
 
     /// The pause before the next attempt, if what was sent keeps being of no use.

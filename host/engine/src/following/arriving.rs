@@ -314,7 +314,8 @@ impl Engine {
         self.free_elsewhere(arriving, world);
         outcome?;
         tracing::info!("The snapshot was loaded as it came: {} bytes in {spent} ms", report.bytes);
-        self.adopt_snapshot(now, id, offset, &report, world)
+        self.adopt_snapshot(now, id, offset, &report, world);
+        Ok(())
     }
 
     /// The link has ended in the midst of a snapshot: says so.

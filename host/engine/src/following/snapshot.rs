@@ -116,7 +116,8 @@ impl Engine {
             return Err(UNANNOUNCED.to_owned());
         };
         let length = file.length().map_err(|error| describe(&error))?;
-        file.truncate(length.saturating_sub(surplus as u64)).map_err(|error| describe(&error))?;
+        let length = length.saturating_sub(surplus as u64);
+        file.truncate(length).map_err(|error| describe(&error))?;
         let is_empty = self.is_empty_rdb(&file);
         if let Err(reason) = self.refuse_emptiness(has_synced, id, is_empty) {
             let _ = world.disk.remove(&path);
@@ -126,12 +127,14 @@ impl Engine {
         self.append_sealed(now, world);
         let loaded = self.replace_by_rdb(now, &file, self.has_room_beside(), world);
         let now = world.now();
-        // A file that cannot be removed costs room, and the next attempt makes it anew.
-        let _ = world.disk.remove(&path);
         let report = loaded.map_err(|error| {
+            // A file that cannot be removed costs room, and the next attempt makes it anew.
+            let _ = world.disk.remove(&path);
             format!("Failed trying to load the MASTER synchronization DB, what was here is kept: {error}")
         })?;
-        self.adopt_snapshot(now, id, offset, &report, world)
+        self.adopt_snapshot(now, id, offset, &report, world);
+        self.keep_received(now, file, length, path, world);
+        Ok(())
     }
 
     /// What the primary sent is in its place: this is its history from here on.
@@ -142,7 +145,7 @@ impl Engine {
         offset: ReplicationOffset,
         report: &LoadReport,
         world: &mut World<'_>,
-    ) -> Result<(), String> {
+    ) {
         self.tell_of_replacement(now, world);
         self.abort_save();
         let was_logging = self.durability.is_on();
@@ -164,7 +167,7 @@ impl Engine {
         if was_logging && let Err(reason) = self.turn_log_on(now, world) {
             tracing::warn!("The append-only file cannot be begun anew yet: {reason}");
         }
-        let Some(following) = &mut self.replication.following else { return Ok(()) };
+        let Some(following) = &mut self.replication.following else { return };
         following.database = database;
         following.raw.clear();
         following.own_keys.clear();
@@ -173,7 +176,6 @@ impl Engine {
         following.upstream.loaded(now.steady);
         following.upstream.acknowledge(offset, None, world.outputs);
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
-        Ok(())
     }
 
     /// Everything has been replaced at once: who watches, tracks or waits for a key is told.

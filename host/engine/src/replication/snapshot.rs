@@ -178,6 +178,7 @@ impl Engine {
     pub(super) fn begin_snapshot_for_replicas(&mut self, now: Now, world: &mut World<'_>) {
         let offset = self.journal.offset();
         let (framing, filter) = self.replication.primary.snapshot_begun(now.steady, offset, world.outputs);
+        self.replication.was_told = true;
         self.journal.replica_seam();
         let keys = (0..self.keyspace.databases()).map(|index| self.keyspace.db(index).len() as u64).sum();
         let memory_bytes = self.keyspace.entries_memory() as u64;

@@ -226,7 +226,7 @@ fn begin(context: &mut ServerContext<'_, '_>, target: Option<Target<'_>>) {
     let request = Request { connection, peer_address: &peer_address, handshake, target, is_large };
     let primary = &mut context.engine.replication.primary;
     match primary.request(context.now.steady, request, context.world.outputs) {
-        Answer::Continues => {}
+        Answer::Continues => context.engine.replication.was_told = true,
         Answer::Waits => tracing::debug!("Client {} waits for a full synchronization", connection.serial),
         Answer::TwoLinks(handshake) => {
             let session = context.session();
